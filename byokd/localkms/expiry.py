@@ -1,0 +1,45 @@
+"""Time passes also when nobody asks: the task that lets material expire and keys be deleted on the dot.
+
+Every request makes what is due happen before it looks at anything, so no client can catch material after its `ValidTo`.
+This task does the same when there are no requests. It sleeps until the nearest deadline, but never longer than
+MAX_SLEEP_S, which catches a clock that was stepped or a machine that was suspended.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import sqlite3
+from typing import Final, NoReturn
+
+from byokd.localkms.clock import Clock
+from byokd.localkms.keyring import Keyring
+from byokd.localkms.persistence import Journal
+
+MAX_SLEEP_S: Final = 60.0
+
+log = logging.getLogger(__name__)
+
+
+async def keep_time(keyring: Keyring, journal: Journal, clock: Clock) -> NoReturn:
+    """Make due things happen, for ever. A disk that refuses is logged; the next deadline or request tries again."""
+    while True:
+        now = clock.now()
+        keyring.expire(now)
+        if not journal.settled:
+            try:
+                await journal.flush()
+            except sqlite3.Error:
+                log.exception("an expiry could not be written to disk; it holds in memory and will be written later")
+        await _sleep(keyring, clock, min(keyring.deadlines.next_at, now + MAX_SLEEP_S))
+
+
+async def _sleep(keyring: Keyring, clock: Clock, until: float) -> None:
+    """Sleep until the moment, or until a nearer deadline turns up."""
+    keyring.deadlines.nearer.clear()
+    waits = [asyncio.ensure_future(clock.sleep_until(until)), asyncio.ensure_future(keyring.deadlines.nearer.wait())]
+    try:
+        await asyncio.wait(waits, return_when=asyncio.FIRST_COMPLETED)
+    finally:
+        for wait in waits:
+            wait.cancel()

@@ -1,0 +1,62 @@
+"""ImportKeyMaterial: wrapped material comes in, under terms. Source: API reference; recorded answers.
+
+The order of the checks: key, origin, state ▸ terms ▸ token ▸ wrapping ▸ material. AWS does not publish its own;
+recorded is only that a ValidationException leaves the token usable, which here every failure does.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from typing import Final
+
+from byokd.localkms import tokens
+from byokd.localkms.calls import Answer, Call
+from byokd.localkms.errors import Fault, Refusal
+from byokd.localkms.keys import ExpirationModel
+from byokd.localkms.materials import Import, imported
+from byokd.localkms.wrapping import unwrap
+
+VALIDITY_MAX_S: Final = 365 * 24 * 3600
+"""ValidTo is at most 365 days from the request, bound inclusive."""
+
+
+async def import_key_material(call: Call) -> Answer:
+    """Put material into a key; the key is Enabled once all its permanent materials are in.
+
+    Raises: Refusal as the key-state table, tokens.opened, wrapping.unwrap and materials.imported say, or with
+    ValidationException for terms that contradict each other.
+    """
+    key = call.key()
+    expires_at = _expires_at(call)
+    token = tokens.opened(call.request["ImportToken"], call.seal, key=key, now=call.now)
+    wrapping_key = call.wrapping.find(token.wrapping_key)
+    if wrapping_key is None:
+        raise Refusal(Fault.INVALID_IMPORT_TOKEN)
+    secret = await asyncio.to_thread(unwrap, wrapping_key, token.algorithm, call.request["EncryptedKeyMaterial"])
+    key = call.key()  # other requests ran while the thread worked: the key may have changed, or be gone
+    import_type = call.request.get("ImportType")
+    given = Import(
+        secret=secret,
+        expires_at=expires_at,
+        new=None if import_type is None else import_type == "NEW_KEY_MATERIAL",
+        id=call.request.get("KeyMaterialId"),
+        description=call.request.get("KeyMaterialDescription"),
+    )
+    key, material_id = imported(key, given)
+    call.keyring.put(key)
+    return {"KeyId": key.arn, "KeyMaterialId": material_id}
+
+
+def _expires_at(call: Call) -> float | None:
+    """The moment from which the material will be gone, epoch seconds; None: it stays."""
+    valid_to: float | None = call.request.get("ValidTo")
+    match ExpirationModel(call.request.get("ExpirationModel", ExpirationModel.EXPIRES)):
+        case ExpirationModel.DOES_NOT_EXPIRE if valid_to is not None:
+            message = "A validTo date must not be set if the ExpirationModel is KEY_MATERIAL_DOES_NOT_EXPIRE"
+            raise Refusal(Fault.VALIDATION, message)
+        case ExpirationModel.EXPIRES if valid_to is None:
+            message = "A validTo date must be set if the ExpirationModel is KEY_MATERIAL_EXPIRES"
+            raise Refusal(Fault.VALIDATION, message)
+    if valid_to is not None and not call.now < valid_to <= call.now + VALIDITY_MAX_S:
+        raise Refusal(Fault.VALIDATION, "The validTo date must be in the future and at most 365 days from the request.")
+    return valid_to

@@ -1,0 +1,33 @@
+"""Fixtures of the local KMS's tests. RSA keys are made once for all of them."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from concurrent.futures import ThreadPoolExecutor
+
+import pytest
+
+from byokd.localkms import Options, serve
+from byokd.localkms.wrapping import KEYS_PER_SPEC, WrappingKeys, WrappingSpec, generate
+
+from .kit import Kms, ManualClock
+
+
+@pytest.fixture(scope="session")
+def wrapping_keys() -> WrappingKeys:
+    """A full pool of wrapping keys."""
+    with ThreadPoolExecutor() as threads:
+        return WrappingKeys(threads.map(generate, [spec for spec in WrappingSpec for _ in range(KEYS_PER_SPEC)]))
+
+
+@pytest.fixture
+def clock() -> ManualClock:
+    """A clock that stands still until it is moved."""
+    return ManualClock()
+
+
+@pytest.fixture
+async def kms(clock: ManualClock, wrapping_keys: WrappingKeys) -> AsyncIterator[Kms]:
+    """A client of a fresh local KMS in memory."""
+    async with serve(Options(clock=clock, pool=wrapping_keys)) as server:
+        yield Kms(server.url, clock)
