@@ -1,0 +1,31 @@
+"""How long to wait after a failure: longer each time, but never so long that the deadline suffers."""
+
+from __future__ import annotations
+
+from datetime import datetime, timedelta
+from typing import Final
+
+from byokd.decide.window import share_of
+from byokd.facts.key import Absent
+
+FIRST: Final = timedelta(seconds=5)
+LONGEST: Final = timedelta(hours=1)
+LONGEST_IN_EMERGENCY: Final = timedelta(seconds=30)
+SHORTEST: Final = timedelta(seconds=1)
+
+
+def retry_at(*, who: str, failures: int, now: datetime, deadline: datetime | Absent, emergency: bool) -> datetime:
+    """When to try again after `failures` failures in a row (at least 1), strictly after `now`.
+
+    Doubles from 5 s to an hour, with up to a fifth taken off by a hash of `who` and the count, so that keys that failed
+    together do not return together. Never waits longer than an eighth of the time left to `deadline`. In an
+    `emergency`, and after the deadline, it waits 30 s at most and nothing is taken off.
+    """
+    wait = min(FIRST * 2 ** min(max(failures, 1) - 1, 20), LONGEST)
+    if emergency:
+        wait = min(wait, LONGEST_IN_EMERGENCY)
+    else:
+        wait *= 1 - share_of(f"{who}|{failures}") / 5
+    if not isinstance(deadline, Absent) and deadline > now:
+        wait = min(wait, (deadline - now) / 8)
+    return now + timedelta(seconds=max(SHORTEST.total_seconds(), round(wait.total_seconds())))

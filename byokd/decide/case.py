@@ -1,0 +1,155 @@
+"""What the rules ask of a snapshot, worked out once: the managed material, its window, and whether it is gone."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import datetime
+from enum import StrEnum
+
+from byokd.decide.window import Window, window
+from byokd.facts.key import (
+    ABSENT,
+    NEVER,
+    Absent,
+    Expiry,
+    KeyState,
+    MaterialId,
+    ObservedKey,
+    ObservedMaterial,
+    last_seen,
+)
+from byokd.facts.ledger import Order, OrderKind, Tier
+from byokd.facts.policy import Policy
+from byokd.facts.snapshot import Snapshot
+
+
+class Loss(StrEnum):
+    """How the managed material came to be missing."""
+
+    NONE = "none"
+    VIRGIN = "virgin"
+    """It was never there: the first import is still to come."""
+    LAPSED = "lapsed"
+    """Its `ValidTo` has passed."""
+    DELETED = "deleted"
+    """It went before its `ValidTo`: somebody deleted it, or KMS lost it (developer guide, `import-keys-protect`)."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Case:
+    """A snapshot at `now`, with what the rules need to know spelled out."""
+
+    snapshot: Snapshot
+    now: datetime
+    seen: ObservedKey | None
+    """The newest reading, however old; the rules on blindness come before those that trust it."""
+    material: MaterialId | Absent
+    expiry: Expiry | Absent
+    """Of the managed material: as seen, else as last seen before it went."""
+    window: Window | None
+    """None where there is no date: never imported, or imported never to expire."""
+    tier: Tier
+    loss: Loss
+
+    @property
+    def policy(self) -> Policy:
+        """The key's policy."""
+        return self.snapshot.desired.policy
+
+    @property
+    def deadline(self) -> datetime:
+        """When the key suffers if nothing is done: `ValidTo`, or now where the material is missing already."""
+        if self.loss is Loss.NONE and self.window is not None:
+            return self.window.valid_to
+        return self.now
+
+    @property
+    def emergency(self) -> bool:
+        """Whether backoff, spread and change windows no longer count."""
+        return self.tier in (Tier.EMERGENCY, Tier.LAPSED)
+
+    @property
+    def hold(self) -> Order | Absent:
+        """The hold in force now; a hold is over at its `until`."""
+        hold = self.snapshot.ledger.hold
+        over = not isinstance(hold, Absent) and not isinstance(hold.until, Absent) and hold.until <= self.now
+        return ABSENT if over else hold
+
+    @property
+    def import_order(self) -> Order | None:
+        """The oldest open order to import now."""
+        return next((each for each in self.snapshot.ledger.open_orders if each.kind is OrderKind.IMPORT), None)
+
+    @property
+    def unmanaged(self) -> tuple[ObservedMaterial, ...]:
+        """Materials that the key needs and that byokd has no source for."""
+        materials = self.seen.materials if self.seen else ()
+        return tuple(each for each in materials if each.state.permanent and each.material_id != self.material)
+
+
+def case(snapshot: Snapshot, now: datetime) -> Case:
+    """Work a snapshot out at `now`."""
+    view = last_seen(snapshot.view)
+    seen = view if isinstance(view, ObservedKey) else None
+    material = managed_material(snapshot)
+    expiry = _expiry(snapshot, seen, material)
+    frame = window(snapshot.ref, snapshot.desired.policy, expiry) if isinstance(expiry, datetime) else None
+    loss = _loss(snapshot, seen, material, expiry, now)
+    tier = Tier.FRESH if frame is None else frame.tier(now)
+    if loss in (Loss.LAPSED, Loss.DELETED):
+        tier = Tier.LAPSED
+    return Case(
+        snapshot=snapshot, now=now, seen=seen, material=material, expiry=expiry, window=frame, tier=tier, loss=loss
+    )
+
+
+def managed_material(snapshot: Snapshot) -> MaterialId | Absent:
+    """The material that the key's source holds: the one byokd imported, else the key's current one."""
+    view = last_seen(snapshot.view)
+    if not isinstance(snapshot.ledger.material, Absent):
+        return snapshot.ledger.material
+    return view.current_material if isinstance(view, ObservedKey) else ABSENT
+
+
+def present(seen: ObservedKey, material: MaterialId | Absent) -> bool:
+    """Whether a reading shows the managed material in the key."""
+    for each in seen.materials:
+        if each.material_id == material:
+            return each.imported
+    return seen.state is not KeyState.PENDING_IMPORT
+
+
+def _expiry(snapshot: Snapshot, seen: ObservedKey | None, material: MaterialId | Absent) -> Expiry | Absent:
+    if seen is not None and present(seen, material):
+        shown = seen.expiry_of(material)
+        if not isinstance(shown, Absent):
+            return shown
+    return snapshot.ledger.last_expiry
+
+
+def _loss(
+    snapshot: Snapshot, seen: ObservedKey | None, material: MaterialId | Absent, expiry: Expiry | Absent, now: datetime
+) -> Loss:
+    # ValidTo counts even where the last reading still shows the material: AWS does not say how promptly it is deleted.
+    if isinstance(expiry, datetime) and expiry <= now:
+        return Loss.LAPSED
+    if seen is None or present(seen, material):
+        return Loss.NONE
+    if expiry is not ABSENT:
+        return Loss.DELETED
+    # Gone before byokd ever saw it: KMS keeps the id of material that was there once, so an id means it ended.
+    return Loss.VIRGIN if seen.current_material is ABSENT else Loss.LAPSED
+
+
+def wanted_expiry(the: Case, *, shorten: bool = False) -> Expiry:
+    """The `ValidTo` to ask for at an import now: never earlier than what is there, unless `shorten`.
+
+    `valid_for` is at most 365 days from now (API model, ImportKeyMaterial.ValidTo); config has checked it.
+    """
+    valid_for = the.policy.valid_for
+    if valid_for is NEVER:
+        return NEVER
+    wanted = the.now + valid_for
+    if shorten or the.loss is not Loss.NONE or isinstance(the.expiry, Absent):
+        return wanted
+    return NEVER if the.expiry is NEVER else max(wanted, the.expiry)

@@ -1,0 +1,234 @@
+"""What a person may need to know about a key, as an ordered list of small checks. All that are true are stated.
+
+Raising, repeating and resolving are not decided here: a condition is simply true or not, each time anew.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from datetime import timedelta
+from typing import Final
+
+from byokd.decide.case import Case, Loss
+from byokd.decide.rules import Verdict
+from byokd.facts.condition import Condition, ConditionKind, Severity
+from byokd.facts.key import NEVER, SYMMETRIC, Absent, Blind, KeyState, ObservedKey
+from byokd.facts.ledger import ImportState, Tier, Unproved
+from byokd.facts.snapshot import Reason
+
+Check = Callable[[Case, Verdict], Condition | None]
+
+_NEAR: Final = (Tier.URGENT, Tier.EMERGENCY, Tier.LAPSED)
+_BLIND_KINDS: Final = {
+    "key_not_found": ConditionKind.KEY_NOT_FOUND,
+    "access_denied": ConditionKind.ACCESS_DENIED,
+    "duplicate_key": ConditionKind.DUPLICATE_KEY,
+}
+_PATIENCE: Final = 3
+"""Looks and imports that may fail before a person hears of it: single failures are everyday life."""
+
+
+def lost(the: Case, verdict: Verdict) -> Condition | None:
+    """The material is gone and the key unusable."""
+    if the.loss in (Loss.NONE, Loss.VIRGIN):
+        return None
+    plan = "byokd only reports, as the policy says" if verdict.reason is Reason.REPORT_ONLY else verdict.message
+    if the.loss is Loss.LAPSED:
+        return _critical(ConditionKind.LAPSED, f"the material's ValidTo has passed and the key is unusable: {plan}")
+    return _critical(ConditionKind.MATERIAL_DELETED, f"somebody deleted the material and the key is unusable: {plan}")
+
+
+def expiring(the: Case, verdict: Verdict) -> Condition | None:
+    """A threshold before `ValidTo` was crossed and the material was not renewed.
+
+    A threshold that lies before the renewal is due says nothing, unless the key cannot be renewed.
+    """
+    if the.window is None or the.loss is not Loss.NONE:
+        return None
+    left = the.window.valid_to - the.now
+    blocked = verdict.blocks or verdict.reason is Reason.COULD_NOT_LOOK
+    lead = the.window.valid_to - the.window.renew_at
+    thresholds = [each for each in the.policy.alert_before if blocked or each < lead]
+    crossed = [each for each in thresholds if left <= each]
+    if not crossed:
+        return None
+    nearest = min(crossed)
+    severe = the.emergency or nearest in sorted(the.policy.alert_before)[:2]
+    return Condition(
+        kind=ConditionKind.EXPIRING,
+        severity=Severity.CRITICAL if severe else Severity.WARNING,
+        detail=f"the material ends at {the.window.valid_to:%Y-%m-%d %H:%M:%S}Z and is not renewed: {verdict.message}",
+        stage=f"{int(nearest.total_seconds())}s",
+    )
+
+
+def overdue(the: Case, verdict: Verdict) -> Condition | None:
+    """Half of the lead is used up and the material is still not renewed."""
+    if the.loss is not Loss.NONE or the.tier not in _NEAR:
+        return None
+    return Condition(
+        kind=ConditionKind.OVERDUE,
+        severity=Severity.CRITICAL if the.emergency else Severity.WARNING,
+        detail=f"the renewal is overdue ({the.tier.value}): {verdict.message}",
+    )
+
+
+def blind(the: Case, verdict: Verdict) -> Condition | None:
+    """byokd could not look at the key, and since when."""
+    view = the.snapshot.view
+    if not isinstance(view, Blind) or view.failures < _PATIENCE:
+        return None
+    near = the.tier in _NEAR or view.code in ("access_denied", "duplicate_key")
+    return Condition(
+        kind=_BLIND_KINDS.get(view.code, ConditionKind.COULD_NOT_LOOK),
+        severity=Severity.CRITICAL if near else Severity.WARNING,
+        detail=f"could not look at the key since {view.since:%Y-%m-%d %H:%M:%S}Z: {view.message}",
+    )
+
+
+def hands_off(the: Case, verdict: Verdict) -> Condition | None:
+    """The key's state forbids byokd to act; its material ages all the same."""
+    if the.seen is None or verdict.reason is not Reason.HANDS_OFF or not verdict.blocks:
+        return None
+    kind = {
+        KeyState.DISABLED: ConditionKind.DISABLED,
+        KeyState.PENDING_DELETION: ConditionKind.PENDING_DELETION,
+        KeyState.PENDING_REPLICA_DELETION: ConditionKind.PENDING_DELETION,
+    }.get(the.seen.state, ConditionKind.UNAVAILABLE)
+    return Condition(kind=kind, severity=Severity.WARNING, detail=verdict.message)
+
+
+def held(the: Case, verdict: Verdict) -> Condition | None:
+    """A hold keeps byokd away, and gets louder as the deadline comes nearer."""
+    if verdict.reason is not Reason.HELD:
+        return None
+    near = the.tier in _NEAR
+    return Condition(
+        kind=ConditionKind.HELD,
+        severity=Severity.CRITICAL if near else Severity.INFO,
+        detail=verdict.message,
+        stage=the.tier.value if near else "",
+    )
+
+
+def unfit(the: Case, verdict: Verdict) -> Condition | None:
+    """The key is not one that byokd can keep alive."""
+    kind = {
+        Reason.WRONG_ORIGIN: ConditionKind.WRONG_ORIGIN,
+        Reason.UNSUPPORTED_SPEC: ConditionKind.UNSUPPORTED_SPEC,
+    }.get(verdict.reason)
+    return None if kind is None else _critical(kind, verdict.message)
+
+
+def source(the: Case, verdict: Verdict) -> Condition | None:
+    """The source cannot produce the material that the next renewal needs."""
+    proof = the.snapshot.proof
+    if verdict.reason is Reason.MATERIAL_INVALID:
+        return _critical(ConditionKind.MATERIAL_INVALID, verdict.message)
+    if not isinstance(proof, Unproved):
+        return None
+    if proof.code == "source_unreadable":
+        severity = Severity.CRITICAL if the.tier in _NEAR else Severity.WARNING
+        text = f"the source could not produce the material since {proof.since:%Y-%m-%d %H:%M:%S}Z: {proof.message}"
+        return Condition(kind=ConditionKind.SOURCE_UNREADABLE, severity=severity, detail=text)
+    return _critical(ConditionKind(proof.code), proof.message)
+
+
+def failing(the: Case, verdict: Verdict) -> Condition | None:
+    """Imports were tried and failed."""
+    row = the.snapshot.ledger.open_import
+    if isinstance(row, Absent) or row.state is not ImportState.FAILED:
+        return None
+    if row.attempts < (1 if the.emergency else _PATIENCE):
+        return None
+    return Condition(
+        kind=ConditionKind.IMPORT_FAILING,
+        severity=Severity.CRITICAL if the.tier in _NEAR else Severity.WARNING,
+        detail=f"the import failed {row.attempts} times: {row.detail}",
+    )
+
+
+def refused(the: Case, verdict: Verdict) -> Condition | None:
+    """An import was refused for good; a person has to change something."""
+    row = the.snapshot.ledger.refused_import
+    if isinstance(row, Absent) or (row.outcome == "material_changed" and isinstance(the.snapshot.proof, Unproved)):
+        return None
+    return _critical(ConditionKind.IMPORT_REFUSED, row.detail)
+
+
+def unmanaged(the: Case, verdict: Verdict) -> Condition | None:
+    """The key needs other materials too, for which byokd has no source."""
+    others = the.unmanaged
+    if not others:
+        return None
+    gone = [each for each in others if not each.imported]
+    names = ", ".join(f"{each.material_id[:12]}…" for each in (gone or others)[:3])
+    return Condition(
+        kind=ConditionKind.MATERIAL_UNMANAGED,
+        severity=Severity.CRITICAL if gone else Severity.WARNING,
+        detail=f"the key needs {len(others)} more materials that the config has no source for: {names}",
+        stage="gone" if gone else "",
+    )
+
+
+def drift(the: Case, verdict: Verdict) -> Condition | None:
+    """The material does not expire though the policy wants it to; only an order shortens a life."""
+    if the.expiry is not NEVER or the.policy.valid_for is NEVER:
+        return None
+    return Condition(
+        kind=ConditionKind.EXPIRY_DRIFT,
+        severity=Severity.INFO,
+        detail="the material was imported never to expire, though the policy gives it a life; byokd shortens nothing",
+    )
+
+
+def hidden(the: Case, verdict: Verdict) -> Condition | None:
+    """Deadlines of older materials cannot be seen without kms:ListKeyRotations."""
+    view = the.snapshot.view
+    if not isinstance(view, ObservedKey) or view.materials_known or view.spec != SYMMETRIC:
+        return None
+    return Condition(
+        kind=ConditionKind.DEADLINES_HIDDEN,
+        severity=Severity.INFO,
+        detail="kms:ListKeyRotations is not allowed: only the key's earliest deadline can be seen",
+    )
+
+
+def alias_moved(the: Case, verdict: Verdict) -> Condition | None:
+    """The alias in the config points to another key than the one byokd pinned."""
+    if the.seen is None or isinstance(the.seen.alias_target, Absent) or the.seen.alias_target == the.snapshot.arn:
+        return None
+    return _critical(
+        ConditionKind.ALIAS_MOVED,
+        f"{the.snapshot.desired.name} now points to {the.seen.alias_target}; byokd keeps to {the.snapshot.arn}",
+    )
+
+
+CHECKS: Final[tuple[Check, ...]] = (
+    lost,
+    expiring,
+    overdue,
+    blind,
+    hands_off,
+    held,
+    unfit,
+    source,
+    failing,
+    refused,
+    unmanaged,
+    drift,
+    hidden,
+    alias_moved,
+)
+
+
+def next_threshold(the: Case) -> tuple[timedelta, ...]:
+    """The alert thresholds that are still ahead, so that somebody is awake when they are crossed."""
+    if the.window is None:
+        return ()
+    left = the.window.valid_to - the.now
+    return tuple(left - each for each in the.policy.alert_before if each < left)
+
+
+def _critical(kind: ConditionKind, detail: str) -> Condition:
+    return Condition(kind=kind, severity=Severity.CRITICAL, detail=detail)

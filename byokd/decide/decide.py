@@ -1,0 +1,52 @@
+"""The entrance: one snapshot and one `now` in, one decision out."""
+
+from __future__ import annotations
+
+from datetime import datetime, timedelta
+
+from byokd.decide.case import Case, case
+from byokd.decide.conditions import CHECKS, next_threshold
+from byokd.decide.rules import RULES, Verdict
+from byokd.facts.key import Absent
+from byokd.facts.ledger import ImportState, Proved
+from byokd.facts.snapshot import Decision, ImportWanted, Snapshot
+
+
+def decide(snapshot: Snapshot, now: datetime) -> Decision:
+    """What follows from what is known about a key at `now`. Total: no snapshot makes it raise."""
+    the = case(snapshot, now)
+    verdict = next(verdict for rule in RULES if (verdict := rule(the)) is not None)
+    return Decision(
+        reason=verdict.reason,
+        message=verdict.message,
+        action=verdict.action,
+        conditions=tuple(found for check in CHECKS if (found := check(the, verdict)) is not None),
+        tier=the.tier,
+        wake_at=_wake_at(the, verdict),
+        cancel=_cancel(the, verdict),
+    )
+
+
+def _wake_at(the: Case, verdict: Verdict) -> datetime:
+    """The earliest moment at which the answer could be another one."""
+    moments = [the.now + the.policy.look_every]
+    if not isinstance(verdict.wake_at, Absent):
+        moments.append(verdict.wake_at)
+    if the.window is not None and (boundary := the.window.next_boundary(the.now)) is not None:
+        moments.append(boundary)
+    moments.extend(the.now + ahead for ahead in next_threshold(the))
+    if isinstance(the.snapshot.proof, Proved):
+        moments.append(the.snapshot.proof.at + the.policy.drill_every)
+    return max(min(moments), the.now + timedelta(seconds=1)) if min(moments) <= the.now else min(moments)
+
+
+def _cancel(the: Case, verdict: Verdict) -> str:
+    """Why the open import is no longer wanted, if it is not.
+
+    A running one is never cancelled: only a look at the key can tell what became of it.
+    """
+    row = the.snapshot.ledger.open_import
+    if isinstance(row, Absent) or row.state is ImportState.RUNNING or isinstance(verdict.action, ImportWanted):
+        return ""
+    waits = isinstance(verdict.wake_at, datetime) and not verdict.blocks
+    return "" if waits else verdict.message

@@ -1,0 +1,62 @@
+"""What became of an import that was sent: explained by a look at the key, never by the answer alone.
+
+An intent is durable before ImportKeyMaterial is called. A crash, a lost answer or a slow KMS all leave the same thing,
+a running row, and the next reading tells which of three it is: seen, still settling, or not applied.
+"""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from datetime import datetime, timedelta
+from typing import Final
+
+from byokd.decide.backoff import retry_at
+from byokd.decide.case import case, managed_material, present
+from byokd.facts.key import Absent, Expiry, MaterialId, ObservedKey
+from byokd.facts.ledger import Import, ImportState
+from byokd.facts.policy import Policy
+from byokd.facts.snapshot import Snapshot
+
+TOLERANCE: Final = timedelta(seconds=5)
+UNANSWERED: Final = timedelta(seconds=10)
+"""How long a request without an answer may still be on its way to be applied."""
+
+
+def explain(snapshot: Snapshot, now: datetime) -> Import | Absent:
+    """The open import as the newest reading explains it: done, failed, or unchanged while it may still settle.
+
+    A reading older than the intent proves nothing, and neither does a failed look.
+    """
+    row, seen = snapshot.ledger.open_import, snapshot.view
+    if isinstance(row, Absent) or row.state is not ImportState.RUNNING or isinstance(row.started_at, Absent):
+        return row
+    if not isinstance(seen, ObservedKey) or seen.at < row.started_at:
+        return row
+    if applied(seen, managed_material(snapshot), row.expiry):
+        outcome = "" if row.answered else "adopted"
+        return replace(row, state=ImportState.DONE, finished_at=now, outcome=outcome, detail="")
+    the = case(snapshot, now)
+    if now < settles_at(row, snapshot.desired.policy):
+        return row
+    again = retry_at(who=row.ref, failures=row.attempts, now=now, deadline=the.deadline, emergency=the.emergency)
+    detail = "KMS confirmed the import, but its ValidTo did not move" if row.answered else "the import did not arrive"
+    return replace(row, state=ImportState.FAILED, not_before=again, outcome="not_seen", detail=detail)
+
+
+def applied(seen: ObservedKey, material: MaterialId | Absent, wanted: Expiry) -> bool:
+    """Whether a reading shows the managed material with the expiry wanted, give or take a few seconds."""
+    if not present(seen, material):
+        return False
+    shown = seen.expiry_of(material)
+    if isinstance(shown, datetime) and isinstance(wanted, datetime):
+        return abs(shown - wanted) <= TOLERANCE
+    return shown is wanted
+
+
+def settles_at(row: Import, policy: Policy) -> datetime:
+    """Until when a running import may be invisible: never longer than an eighth of what was left when it was sent."""
+    started = row.created_at if isinstance(row.started_at, Absent) else row.started_at
+    limit = policy.settle_for if row.answered else min(policy.settle_for, UNANSWERED)
+    if row.deadline > started:
+        limit = min(limit, max((row.deadline - started) / 8, timedelta(seconds=1)))
+    return started + timedelta(seconds=int(limit.total_seconds()))

@@ -1,0 +1,73 @@
+"""Which notices a condition calls for, given those already in the outbox: the policy of the second loop."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import Final
+
+from byokd.facts.condition import Notice, NoticeKind, OpenCondition, Severity
+from byokd.facts.key import ABSENT, Absent
+
+FIRST_RETRY: Final = timedelta(seconds=10)
+LONGEST_RETRY: Final = timedelta(minutes=15)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Audience:
+    """What a channel wants to hear."""
+
+    channel: str
+    min_severity: Severity
+    remind_every: timedelta
+    """How often an open critical condition is told again."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Telling:
+    """Notices to put into the outbox now, as (channel, kind), and when to ask again."""
+
+    notices: tuple[tuple[str, NoticeKind], ...]
+    again_at: datetime | Absent
+
+
+def tell(condition: OpenCondition, told: Sequence[Notice], audiences: Sequence[Audience], now: datetime) -> Telling:
+    """Decide the notices of one condition at `now`.
+
+    A condition is told when it is raised, when its severity rises or its stage changes, again every `remind_every`
+    while it is critical, and once when it is resolved to those who heard of it.
+    """
+    notices: list[tuple[str, NoticeKind]] = []
+    again: list[datetime] = []
+    for audience in audiences:
+        mine = sorted((each for each in told if each.channel == audience.channel), key=lambda each: each.created_at)
+        last = mine[-1] if mine else None
+        if not isinstance(condition.resolved_at, Absent):
+            if last is not None and last.kind is not NoticeKind.RESOLVED:
+                notices.append((audience.channel, NoticeKind.RESOLVED))
+            continue
+        if condition.condition.severity < audience.min_severity:
+            continue
+        if last is None or _is_news(condition, last):
+            notices.append((audience.channel, NoticeKind.RAISED))
+            at = now
+        elif condition.condition.severity is Severity.CRITICAL and last.created_at + audience.remind_every <= now:
+            notices.append((audience.channel, NoticeKind.REMINDER))
+            at = now
+        else:
+            at = last.created_at
+        if condition.condition.severity is Severity.CRITICAL:
+            again.append(at + audience.remind_every)
+    return Telling(notices=tuple(notices), again_at=min(again, default=ABSENT))
+
+
+def redeliver_at(attempts: int, now: datetime) -> datetime:
+    """When to offer an undelivered notice again: 10 s, doubling to 15 minutes, without end."""
+    doubled: timedelta = FIRST_RETRY * 2 ** min(max(attempts, 1) - 1, 10)
+    return now + min(doubled, LONGEST_RETRY)
+
+
+def _is_news(condition: OpenCondition, last: Notice) -> bool:
+    now, then = condition.condition, last.condition
+    return now.severity > then.severity or now.stage != then.stage

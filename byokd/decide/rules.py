@@ -1,0 +1,264 @@
+"""The policy of byokd: what to do about a key, as an ordered list of small rules. The first that speaks decides.
+
+Read it from the top: ignorance first, then what must not be touched, then what cannot be done, then what must be done,
+and last the peace of a fresh key. Each rule answers with a verdict or passes (None).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import Final
+
+from byokd.decide.backoff import retry_at
+from byokd.decide.case import Case, Loss, wanted_expiry
+from byokd.decide.intents import settles_at
+from byokd.facts.key import ABSENT, MATERIAL_BYTES, Absent, Blind, KeyState, ObservedKey
+from byokd.facts.ledger import ImportState, Proved, Tier, Unproved
+from byokd.facts.policy import OnLoss
+from byokd.facts.snapshot import Action, ImportWanted, ProofWanted, Reason
+
+SOON: Final = timedelta(seconds=30)
+FLOOR_AFTER_LOSS: Final = timedelta(seconds=60)
+REFUSED_IN_EMERGENCY: Final = timedelta(hours=1)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Verdict:
+    """What one rule says. `wake_at` is ABSENT where the window and the regular look are reason enough to wake."""
+
+    reason: Reason
+    message: str
+    action: Action | Absent = ABSENT
+    wake_at: datetime | Absent = ABSENT
+    blocks: bool = False
+    """Whether the key cannot be renewed while this holds: then an open import is cancelled and an order refused."""
+
+
+Rule = Callable[[Case], Verdict | None]
+
+
+def could_not_look(the: Case) -> Verdict | None:
+    """byokd acts on what it sees; when it cannot see, it looks again and tells people."""
+    view = the.snapshot.view
+    if isinstance(view, ObservedKey):
+        return None
+    if not isinstance(view, Blind):
+        return Verdict(reason=Reason.NEVER_LOOKED, message="not looked at yet", wake_at=the.now + SOON)
+    again = retry_at(
+        who=the.snapshot.ref, failures=view.failures, now=the.now, deadline=the.deadline, emergency=the.emergency
+    )
+    reason = Reason.KEY_NOT_FOUND if view.code == "key_not_found" else Reason.COULD_NOT_LOOK
+    return Verdict(reason=reason, message=f"{view.message}; looks again at {again:%H:%M:%S}", wake_at=again)
+
+
+def wrong_origin(the: Case) -> Verdict | None:
+    """Only keys with Origin EXTERNAL take material."""
+    if the.seen and the.seen.origin != "EXTERNAL":
+        return Verdict(
+            reason=Reason.WRONG_ORIGIN, message=f"the key's Origin is {the.seen.origin}, not EXTERNAL", blocks=True
+        )
+    return None
+
+
+def unsupported_spec(the: Case) -> Verdict | None:
+    """byokd renews symmetric and HMAC keys; it says so about others instead of guessing."""
+    if the.seen and the.seen.spec not in MATERIAL_BYTES:
+        return Verdict(
+            reason=Reason.UNSUPPORTED_SPEC, message=f"key spec {the.seen.spec} is not renewed by byokd", blocks=True
+        )
+    return None
+
+
+def hands_off(the: Case) -> Verdict | None:
+    """What people did on purpose stays: only Enabled and PendingImport keys are imported into."""
+    if the.seen and the.seen.state not in (KeyState.ENABLED, KeyState.PENDING_IMPORT):
+        passing = the.seen.state in (KeyState.CREATING, KeyState.UPDATING)
+        return Verdict(
+            reason=Reason.HANDS_OFF,
+            message=f"the key is {the.seen.state.value}; byokd does not touch it",
+            wake_at=the.now + SOON if passing else ABSENT,
+            blocks=not passing,
+        )
+    return None
+
+
+def held(the: Case) -> Verdict | None:
+    """An operator's hold is obeyed in every tier."""
+    hold = the.hold
+    if isinstance(hold, Absent):
+        return None
+    until = "released" if isinstance(hold.until, Absent) else f"{hold.until:%Y-%m-%d %H:%M:%S}Z"
+    return Verdict(
+        reason=Reason.HELD, message=f"held by {hold.by} until {until}: {hold.why}", wake_at=hold.until, blocks=True
+    )
+
+
+def settling(the: Case) -> Verdict | None:
+    """An import was sent and is not seen yet: KMS is eventually consistent, so wait a little and look again."""
+    row = the.snapshot.ledger.open_import
+    if isinstance(row, Absent) or row.state is not ImportState.RUNNING:
+        return None
+    limit = settles_at(row, the.policy)
+    step = retry_at(who=the.snapshot.ref, failures=1, now=the.now, deadline=limit, emergency=the.emergency)
+    return Verdict(
+        reason=Reason.SETTLING,
+        message=f"an import was sent and is not visible in KMS yet; waits until {limit:%H:%M:%S}",
+        wake_at=min(step, max(limit, the.now + timedelta(seconds=1))),
+    )
+
+
+def source_unproved(the: Case) -> Verdict | None:
+    """Without the right material there is nothing to import: ask the source again, with patience."""
+    proof = the.snapshot.proof
+    if isinstance(proof, Proved):
+        wanted = MATERIAL_BYTES[the.seen.spec] if the.seen else proof.length
+        if proof.length == wanted:
+            return None
+        text = f"the source gives {proof.length} bytes; a {the.seen.spec if the.seen else ''} key takes {wanted}"
+        return _unproved(the, Reason.MATERIAL_INVALID, text, proof.at, failures=8)
+    if not isinstance(proof, Unproved):
+        return Verdict(reason=Reason.SOURCE_UNPROVED, message="asks the source for proof", action=ProofWanted())
+    reason = {
+        "material_changed": Reason.MATERIAL_CHANGED,
+        "material_invalid": Reason.MATERIAL_INVALID,
+    }.get(proof.code, Reason.SOURCE_UNPROVED)
+    return _unproved(the, reason, proof.message, proof.at, failures=proof.failures)
+
+
+def _unproved(the: Case, reason: Reason, message: str, at: datetime, *, failures: int) -> Verdict:
+    again = retry_at(who=the.snapshot.ref, failures=failures, now=at, deadline=the.deadline, emergency=the.emergency)
+    if again <= the.now:
+        return Verdict(reason=reason, message=message, action=ProofWanted(), wake_at=the.now + SOON, blocks=True)
+    return Verdict(reason=reason, message=message, wake_at=again, blocks=True)
+
+
+def report_only(the: Case) -> Verdict | None:
+    """A policy may ask to be told about lost material instead of having it healed; an order still heals."""
+    on_loss = {Loss.LAPSED: the.policy.on_lapse, Loss.DELETED: the.policy.on_foreign_delete}.get(the.loss)
+    if on_loss is OnLoss.REPORT and the.import_order is None:
+        return Verdict(
+            reason=Reason.REPORT_ONLY, message=f"material {the.loss.value}; the policy says to report, not to heal"
+        )
+    return None
+
+
+def refused(the: Case) -> Verdict | None:
+    """What was refused is not tried again until an order says so, or a day has passed."""
+    row = the.snapshot.ledger.refused_import
+    if isinstance(row, Absent) or isinstance(row.finished_at, Absent):
+        return None
+    order = the.import_order
+    if order is not None and order.created_at >= row.finished_at:
+        return None
+    again = row.finished_at + (REFUSED_IN_EMERGENCY if the.emergency else max(the.policy.drill_every, SOON))
+    if again <= the.now:
+        return None
+    return Verdict(
+        reason=Reason.REFUSED, message=f"{row.detail}; tries again at {again:%Y-%m-%d %H:%M:%S}", wake_at=again
+    )
+
+
+def backing_off(the: Case) -> Verdict | None:
+    """A failed import waits for its time, unless an emergency began meanwhile."""
+    row = the.snapshot.ledger.open_import
+    if isinstance(row, Absent) or row.state is not ImportState.FAILED or row.not_before <= the.now:
+        return None
+    if the.emergency and row.tier not in (Tier.EMERGENCY, Tier.LAPSED):
+        return None
+    return Verdict(
+        reason=Reason.BACKING_OFF,
+        message=f"{row.detail}; tries again at {row.not_before:%H:%M:%S}",
+        wake_at=row.not_before,
+    )
+
+
+def ordered(the: Case) -> Verdict | None:
+    """An operator asked for an import now."""
+    order = the.import_order
+    if order is None:
+        return None
+    return _wanted(the, Reason.ORDERED, f"ordered by {order.by}: {order.why}", order_id=order.id)
+
+
+def floor(the: Case) -> Verdict | None:
+    """Two imports of one material keep a distance, so that nothing can make byokd run away."""
+    last = the.snapshot.ledger.last_success_at
+    if isinstance(last, Absent) or (the.loss is Loss.NONE and the.tier is Tier.FRESH):
+        return None
+    least = the.policy.renewal_floor
+    again = last + (min(least, FLOOR_AFTER_LOSS) if the.emergency else least)
+    if again <= the.now:
+        return None
+    return Verdict(reason=Reason.FLOOR, message=f"imported only just; not again before {again:%H:%M:%S}", wake_at=again)
+
+
+def lost(the: Case) -> Verdict | None:
+    """Material that is missing is imported: the first time, after a lapse, or after somebody deleted it."""
+    match the.loss:
+        case Loss.NONE:
+            return None
+        case Loss.VIRGIN:
+            return _wanted(the, Reason.FIRST_IMPORT, "has no material yet")
+        case Loss.LAPSED:
+            return _wanted(the, Reason.LAPSED, "its ValidTo has passed")
+        case Loss.DELETED:
+            return _wanted(the, Reason.DELETED, "its material was deleted before its ValidTo")
+
+
+def renewal_due(the: Case) -> Verdict | None:
+    """The window has opened: import the same material again, to move `ValidTo`."""
+    if the.window is None or the.tier is Tier.FRESH:
+        return None
+    return _wanted(the, Reason.RENEWAL_DUE, f"ends at {the.window.valid_to:%Y-%m-%d %H:%M:%S}Z ({the.tier.value})")
+
+
+def drill(the: Case) -> Verdict | None:
+    """The source proves every day that it still has the material, so that its loss is found weeks ahead."""
+    proof = the.snapshot.proof
+    if not isinstance(proof, Proved):
+        return None
+    due = proof.at + the.policy.drill_every
+    if due > the.now:
+        return None
+    return Verdict(reason=Reason.FRESH, message="drill: asks the source for proof", action=ProofWanted())
+
+
+def fresh(the: Case) -> Verdict:
+    """Nothing to do until the window opens."""
+    if the.window is None:
+        return Verdict(reason=Reason.NEVER_EXPIRES, message="its material does not expire")
+    return Verdict(reason=Reason.FRESH, message=f"renews at {the.window.renew_at:%Y-%m-%d %H:%M:%S}Z")
+
+
+def _wanted(the: Case, reason: Reason, message: str, *, order_id: str | Absent = ABSENT) -> Verdict:
+    wanted = ImportWanted(
+        material=the.material,
+        expiry=wanted_expiry(the),
+        deadline=the.deadline,
+        tier=the.tier,
+        reason=reason,
+        order_id=order_id,
+    )
+    return Verdict(reason=reason, message=message, action=wanted)
+
+
+RULES: Final[tuple[Rule, ...]] = (
+    could_not_look,
+    wrong_origin,
+    unsupported_spec,
+    hands_off,
+    held,
+    settling,
+    source_unproved,
+    report_only,
+    refused,
+    backing_off,
+    ordered,
+    floor,
+    lost,
+    renewal_due,
+    drill,
+    fresh,
+)

@@ -1,0 +1,106 @@
+"""What changed between two readings of a key, as lines of its history; and conditions raised, changed and resolved."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
+from datetime import datetime
+
+from byokd.decide.case import Case, Loss
+from byokd.facts.condition import Condition, OpenCondition
+from byokd.facts.key import ABSENT, NEVER, Absent, Expiry, KeyRef, NeverLooked, last_seen
+from byokd.facts.ledger import HistoryEntry, HistoryEvent, Import, ImportState
+from byokd.facts.snapshot import Snapshot
+
+
+def transitions(before: Snapshot, the: Case) -> tuple[HistoryEntry, ...]:
+    """The history of what `the` case shows and `before` did not, each with its cause."""
+    return tuple(_transitions(before, the))
+
+
+def _transitions(before: Snapshot, the: Case) -> Iterator[HistoryEntry]:
+    ref, now = before.ref, the.now
+    if isinstance(before.ledger.pinned_arn, Absent) and not isinstance(the.snapshot.ledger.pinned_arn, Absent):
+        yield _entry(ref, now, HistoryEvent.PINNED, f"{before.desired.name} is {the.snapshot.ledger.pinned_arn}")
+    if the.loss in (Loss.LAPSED, Loss.DELETED) and isinstance(before.ledger.lost_at, Absent):
+        event = HistoryEvent.MATERIAL_LAPSED if the.loss is Loss.LAPSED else HistoryEvent.MATERIAL_DELETED
+        yield _entry(ref, now, event, f"ValidTo was {show_expiry(the.expiry)}")
+    seen, old = the.seen, last_seen(before.view)
+    if seen is None or seen is old:
+        return
+    was = "not seen before" if isinstance(old, NeverLooked) else old.state.value
+    if isinstance(old, NeverLooked) or old.state is not seen.state:
+        yield _entry(ref, now, HistoryEvent.STATE_CHANGED, f"{was} → {seen.state.value}", _cause(the))
+    last = before.ledger.last_expiry
+    if the.loss is Loss.NONE and the.expiry is not ABSENT and the.expiry != last:
+        text = f"{show_expiry(last)} → {show_expiry(the.expiry)}"
+        yield _entry(ref, now, HistoryEvent.EXPIRY_CHANGED, text, _cause(the))
+
+
+def _cause(the: Case) -> str:
+    row = the.snapshot.ledger.open_import
+    if the.loss is not Loss.NONE:
+        return {Loss.VIRGIN: "", Loss.LAPSED: "its ValidTo passed"}.get(the.loss, "deleted by someone else")
+    if isinstance(row, Absent) or row.started_at is ABSENT:
+        return "by someone else" if the.snapshot.ledger.last_expiry is not ABSENT else ""
+    return f"import {row.id}"
+
+
+def of_import(before: Import | Absent, after: Import, now: datetime) -> HistoryEntry | None:
+    """The line that a step of an import leaves, if it took one."""
+    if not isinstance(before, Absent) and before.state is after.state and before.attempts == after.attempts:
+        return None
+    to = f"to {show_expiry(after.expiry)}"
+    attempt = f"attempt {after.attempts}"
+    adopted = after.outcome == "adopted"
+    event, text = {
+        ImportState.QUEUED: (HistoryEvent.IMPORT_QUEUED, f"{to}, before {after.deadline:%Y-%m-%d %H:%M:%S}Z"),
+        ImportState.RUNNING: (HistoryEvent.IMPORT_STARTED, f"{to}, {attempt}"),
+        ImportState.FAILED: (HistoryEvent.IMPORT_FAILED, f"{attempt}: {after.detail}"),
+        ImportState.REFUSED: (HistoryEvent.IMPORT_REFUSED, after.detail),
+        ImportState.CANCELLED: (HistoryEvent.IMPORT_CANCELLED, after.detail),
+        ImportState.DONE: (HistoryEvent.IMPORT_ADOPTED if adopted else HistoryEvent.IMPORT_DONE, to),
+    }[after.state]
+    return _entry(after.ref, now, event, text, f"import {after.id}: {after.reason}")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ConditionChange:
+    """What a new set of true conditions does to the open ones."""
+
+    raised: tuple[Condition, ...]
+    """Not open yet: the caller gives them an id."""
+    changed: tuple[OpenCondition, ...]
+    resolved: tuple[OpenCondition, ...]
+
+
+def compare(open_now: Sequence[OpenCondition], true_now: Sequence[Condition], now: datetime) -> ConditionChange:
+    """Hold the conditions that are true at `now` against those on record, by kind."""
+    known = {each.condition.kind: each for each in open_now}
+    true = {each.kind: each for each in true_now}
+    changed = [
+        replace(known[kind], condition=each)
+        for kind, each in true.items()
+        if kind in known and _weight(known[kind].condition) != _weight(each)
+    ]
+    return ConditionChange(
+        raised=tuple(each for kind, each in true.items() if kind not in known),
+        changed=tuple(changed),
+        resolved=tuple(replace(each, resolved_at=now) for kind, each in known.items() if kind not in true),
+    )
+
+
+def _weight(condition: Condition) -> tuple[int, str]:
+    # The sentence moves with every look (times, counts); only severity and stage are worth a write and a notice.
+    return int(condition.severity), condition.stage
+
+
+def show_expiry(expiry: Expiry | Absent) -> str:
+    """An expiry in words."""
+    if expiry is NEVER:
+        return "never"
+    return "none" if isinstance(expiry, Absent) else f"{expiry:%Y-%m-%d %H:%M:%S}Z"
+
+
+def _entry(ref: KeyRef, at: datetime, event: HistoryEvent, detail: str, cause: str = "") -> HistoryEntry:
+    return HistoryEntry(at=at, ref=ref, event=event, detail=detail, cause=cause)

@@ -1,0 +1,62 @@
+"""Housekeeping by the calendar, off the deadline path: APScheduler runs it, and nothing a key needs depends on it."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+from typing import Final
+
+import structlog
+from apscheduler.schedulers.asyncio import AsyncIOScheduler
+
+from byokd.errors import ByokdError
+from byokd.ports import Clock, Store
+
+log = structlog.get_logger("byokd.chores")
+
+PRUNE_LIMIT: Final = 5000
+
+
+class Chores:
+    """Prunes old records every night and says once an hour how the fleet is doing."""
+
+    def __init__(self, *, store: Store, clock: Clock, history_for: timedelta) -> None:
+        self.history_for = history_for
+        self._store = store
+        self._clock = clock
+        self._scheduler = AsyncIOScheduler(timezone="UTC")
+
+    def start(self) -> None:
+        """Start the calendar; needs a running event loop."""
+        self._scheduler.add_job(self.prune, "cron", hour=3, minute=17, misfire_grace_time=3600)
+        self._scheduler.add_job(self.heartbeat, "interval", hours=1, misfire_grace_time=600)
+        self._scheduler.start()
+
+    def stop(self) -> None:
+        """Stop the calendar; a chore that is running ends by itself."""
+        if self._scheduler.running:
+            self._scheduler.shutdown(wait=False)
+
+    async def prune(self) -> None:
+        """Delete what is older than `history_for`, in portions, so that no write of a key waits long."""
+        before = self._clock.now() - self.history_for
+        try:
+            while gone := await self._store.prune(before=before, limit=PRUNE_LIMIT):
+                log.info("pruned", rows=gone, older_than=before.isoformat())
+        except ByokdError as error:
+            log.error("chore_failed", chore="prune", error=error.code, why=str(error))
+
+    async def heartbeat(self) -> None:
+        """One line an hour: the figures that tell a reader of the journal that byokd is alive and how things are."""
+        try:
+            counts = await self._store.counts()
+        except ByokdError as error:
+            log.error("chore_failed", chore="heartbeat", error=error.code, why=str(error))
+            return
+        log.info(
+            "heartbeat",
+            keys=counts.keys,
+            tiers=counts.by_tier,
+            states=counts.by_state,
+            queue=counts.queue,
+            conditions=counts.conditions,
+        )

@@ -1,0 +1,197 @@
+"""One key's turn: look, explain, decide, record; and, when its lane admits it, the import itself.
+
+The order of an import is what makes it safe to be killed at any instruction:
+
+    prove the material  →  intent on disk  →  parameters  →  wrap  →  ImportKeyMaterial  →  look  →  record
+
+Before the intent nothing was asked of KMS. After it, whatever happened is found out by looking, never by assuming.
+"""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from datetime import datetime, timedelta
+from typing import Final
+
+import structlog
+
+from byokd.decide.backoff import retry_at
+from byokd.decide.case import case
+from byokd.decide.decide import decide
+from byokd.engine.gather import Gatherer
+from byokd.engine.pace import IMPORT_PARAMETERS, Pace
+from byokd.engine.record import conclude, prepare, settle, with_import
+from byokd.errors import ByokdError, KmsError, Remedy, Throttled
+from byokd.facts.key import Absent, ObservedKey
+from byokd.facts.ledger import Import, ImportState, Order
+from byokd.facts.snapshot import Decision, ImportWanted, ProofWanted, Snapshot
+from byokd.ports import Clock, Kms, NewId, Store
+
+log = structlog.get_logger("byokd.engine")
+
+FRESH_ENOUGH: Final = timedelta(seconds=10)
+"""A reading younger than this need not be repeated before an import."""
+TOKEN_TRIES: Final = 3
+"""Fresh tokens that one import may ask for in a row before it counts as failing for good reason and backs off."""
+
+
+class Cycle:
+    """Turns of the keys of one lane. Raises only `StoreError`s; everything else becomes a fact on record."""
+
+    def __init__(
+        self, *, kms: Kms, pace: Pace, store: Store, gather: Gatherer, clock: Clock, new_id: NewId, epoch: int
+    ) -> None:
+        self._kms = kms
+        self._pace = pace
+        self._store = store
+        self._gather = gather
+        self._clock = clock
+        self._new_id = new_id
+        self._epoch = epoch
+
+    async def look(self, before: Snapshot) -> Decision:
+        """Look at a key, decide, and record what came of it."""
+        seen = await self._gather.look(before)
+        now = self._clock.now()
+        after, closed = prepare(settle(seen, now), now)
+        if isinstance(decide(after, now).action, ProofWanted):
+            after = await self._gather.prove(after)
+            now = self._clock.now()
+        return await self._conclude(before, after, closed, now)
+
+    async def perform(self, before: Snapshot, row: Import) -> None:
+        """Carry out one queued import, if it is still wanted; leave an explanation in any case."""
+        fresh = isinstance(before.view, ObservedKey) and before.view.at + FRESH_ENOUGH > self._clock.now()
+        seen = before if fresh else await self._gather.look(before)
+        now = self._clock.now()
+        after, closed = prepare(settle(seen, now), now)
+        wanted = decide(after, now).action
+        if isinstance(wanted, ImportWanted):
+            after = await self._gather.prove(after)
+            now = self._clock.now()
+            wanted = decide(after, now).action
+        if not isinstance(wanted, ImportWanted) or isinstance(after.ledger.open_import, Absent):
+            await self._conclude(before, after, closed, now)
+            return
+        intended = await self._intend(before, after, closed, wanted, now)
+        await self._carry_out(intended)
+
+    async def _intend(
+        self, before: Snapshot, after: Snapshot, closed: tuple[Order, ...], wanted: ImportWanted, now: datetime
+    ) -> Snapshot:
+        """Write down what is about to be asked of KMS. Only what this returns may be carried out."""
+        row = after.ledger.open_import
+        assert not isinstance(row, Absent)  # the caller checked; tells the type checker
+        running = replace(
+            row,
+            state=ImportState.RUNNING,
+            reason=wanted.reason.value,
+            tier=wanted.tier,
+            material=wanted.material,
+            expiry=wanted.expiry,
+            order_id=wanted.order_id,
+            attempts=row.attempts + 1,
+            started_at=now,
+            answered=False,
+            outcome="",
+            detail="",
+        )
+        await self._conclude(before, with_import(after, running, now), closed, now)
+        # As it is on record now; the conditions were compared and written, and must not be raised twice.
+        (stored,) = await self._store.snapshots([before.ref])
+        return stored
+
+    async def _carry_out(self, intended: Snapshot) -> None:
+        row = intended.ledger.open_import
+        assert not isinstance(row, Absent)  # just written by `_intend`
+        try:
+            await self._import(intended, row)
+            sent = replace(row, answered=True)
+        except ByokdError as error:
+            sent = self._failed(intended, row, error)
+            log.warning(
+                "import_failed", key=intended.desired.name, attempt=row.attempts, error=error.code, why=str(error)
+            )
+        now = self._clock.now()
+        after = with_import(intended, sent, now)
+        if sent.state is ImportState.RUNNING:
+            after = settle(await self._gather.look(after), self._clock.now())
+            now = self._clock.now()
+        await self._conclude(intended, after, (), now)
+
+    async def _import(self, intended: Snapshot, row: Import) -> None:
+        """GetParametersForImport, wrap, ImportKeyMaterial. The lane has admitted the first call already."""
+        arn, desired = intended.arn, intended.desired
+        assert not isinstance(arn, Absent)  # a key that was seen has an ARN
+        for tries_left in reversed(range(TOKEN_TRIES)):
+            try:
+                parameters = await self._kms.get_parameters(
+                    arn, algorithm=desired.policy.wrapping_algorithm, spec=desired.policy.wrapping_key_spec
+                )
+            except KmsError as error:
+                self._pace.heard(IMPORT_PARAMETERS, error)
+                raise
+            sealed = await self._gather.source(desired).seal(
+                desired.locator, public_key=parameters.public_key, algorithm=desired.policy.wrapping_algorithm
+            )
+            # The source was asked twice; what it gave the second time is what KMS would get.
+            self._gather.proved(intended, sealed.proof)
+            await self._pace.admit("ImportKeyMaterial")
+            try:
+                await self._kms.import_material(
+                    arn,
+                    token=parameters.token,
+                    ciphertext=sealed.ciphertext,
+                    expiry=row.expiry,
+                    material=row.material,
+                )
+            except KmsError as error:
+                self._pace.heard("ImportKeyMaterial", error)
+                if error.remedy is Remedy.FRESH_TOKEN and tries_left:
+                    await self._pace.admit(IMPORT_PARAMETERS)
+                    continue
+                raise
+            return
+
+    def _failed(self, intended: Snapshot, row: Import, error: ByokdError) -> Import:
+        """What an error makes of the intent."""
+        now = self._clock.now()
+        match error.remedy:
+            case Remedy.LOOK_AGAIN:
+                return row
+            case Remedy.REFUSE:
+                return replace(
+                    row,
+                    state=ImportState.REFUSED,
+                    finished_at=now,
+                    outcome=error.code,
+                    detail=f"{error} → {error.step}",
+                )
+            case Remedy.LATER | Remedy.FRESH_TOKEN:
+                the = case(intended, now)
+                # A throttled request was the lane's mistake and not the key's: its count does not grow.
+                attempts = row.attempts - 1 if isinstance(error, Throttled) else row.attempts
+                again = retry_at(
+                    who=row.ref,
+                    failures=max(1, attempts),
+                    now=now,
+                    deadline=row.deadline,
+                    emergency=the.emergency,
+                )
+                return replace(
+                    row,
+                    state=ImportState.FAILED,
+                    attempts=attempts,
+                    not_before=again,
+                    outcome=error.code,
+                    detail=str(error),
+                )
+
+    async def _conclude(self, before: Snapshot, after: Snapshot, closed: tuple[Order, ...], now: datetime) -> Decision:
+        change, decision = conclude(
+            before=before, after=after, closed=closed, now=now, epoch=self._epoch, new_id=self._new_id
+        )
+        await self._store.save(change)
+        for entry in change.history:
+            log.info(entry.event.value, key=after.desired.name, detail=entry.detail, cause=entry.cause)
+        return decision

@@ -1,0 +1,168 @@
+"""The engine as a whole: a worker for each lane, the notifier, and the chores beside them."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import timedelta
+from typing import Final
+
+import structlog
+
+from byokd.decide.notices import Audience
+from byokd.engine.chores import Chores
+from byokd.engine.lane import LaneSettings, LaneWorker
+from byokd.engine.notify import LOOP, Notifier
+from byokd.engine.progress import Progress
+from byokd.engine.standing import Standing
+from byokd.facts.condition import Condition, ConditionKind
+from byokd.facts.key import LaneId
+from byokd.facts.policy import Lane
+from byokd.ports import Channel, Clock, NewId, OpenKms, Source, Store
+
+log = structlog.get_logger("byokd.engine")
+
+STALLED_AFTER_S: Final = 150.0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Setup:
+    """What a config comes to, opened and ready. A reload brings a new one."""
+
+    lanes: tuple[Lane, ...]
+    sources: Mapping[str, Source]
+    channels: Mapping[str, Channel]
+    audiences: Sequence[Audience]
+    safety_wake: timedelta
+    skew_threshold: timedelta
+    history_for: timedelta
+
+
+@dataclass(slots=True)
+class _Running:
+    worker: LaneWorker
+    task: asyncio.Task[None]
+
+
+class Engine:
+    """Runs one setup at a time. Open it with `async with`; leaving waits for what is in flight."""
+
+    def __init__(self, *, store: Store, clock: Clock, new_id: NewId, open_kms: OpenKms, node: str) -> None:
+        self._store = store
+        self._clock = clock
+        self._new_id = new_id
+        self._open_kms = open_kms
+        self._node = node
+        self._lanes: dict[LaneId, _Running] = {}
+        self._notifier: Notifier | None = None
+        self._notifier_task: asyncio.Task[None] | None = None
+        self._chores: Chores | None = None
+        self._standing = Standing("daemon", store=store, clock=clock, new_id=new_id)
+        self.progress = Progress(clock)
+        self._sources: dict[str, Source] = {}
+
+    @property
+    def idle(self) -> bool:
+        """Whether only time, or a wake, can bring something new to do."""
+        return self.progress.idle
+
+    def stalled(self) -> tuple[str, ...]:
+        """Loops that make no progress; the watchdog is fed only while there are none."""
+        return self.progress.stalled(STALLED_AFTER_S)
+
+    def wake(self) -> None:
+        """Something in the store changed from outside: an order, a reload."""
+        for running in self._lanes.values():
+            running.worker.wake()
+        if self._notifier is not None:
+            self._notifier.wake()
+
+    async def state(self, what: Condition | ConditionKind) -> None:
+        """Raise or resolve a condition of the daemon itself."""
+        await self._standing.state(what)
+        self.wake()
+
+    async def apply(self, setup: Setup) -> None:
+        """Run this setup from now on: lanes that are new or changed start anew, lanes that are gone end."""
+        # One mapping for the engine's life: workers see a source that a reload brought without being restarted.
+        self._sources.clear()
+        self._sources.update(setup.sources)
+        wanted = {lane.id: lane for lane in setup.lanes}
+        for lane_id, running in list(self._lanes.items()):
+            if wanted.get(lane_id) != running.worker.lane:
+                await self._end(lane_id)
+        if self._notifier is None or self._chores is None:
+            self._start_loops(setup)
+        else:
+            self._notifier.channels, self._notifier.audiences = setup.channels, setup.audiences
+            self._chores.history_for = setup.history_for
+        for lane in setup.lanes:
+            if lane.id not in self._lanes:
+                self._start(lane, setup)
+        self.wake()
+
+    async def stop(self) -> None:
+        """Begin nothing new and wait until what is in flight has ended; the rest is in the store."""
+        if self._chores is not None:
+            self._chores.stop()
+        for running in self._lanes.values():
+            running.worker.stop()
+        await asyncio.gather(*(running.task for running in self._lanes.values()), return_exceptions=True)
+        if self._notifier is not None and self._notifier_task is not None:
+            self._notifier.stop()
+            await asyncio.gather(self._notifier_task, return_exceptions=True)
+
+    async def failed(self) -> BaseException:
+        """Wait for a loop to end that should not have, and return why; only a defect makes this return."""
+        while True:
+            tasks = [running.task for running in self._lanes.values()]
+            if self._notifier_task is not None:
+                tasks.append(self._notifier_task)
+            if not tasks:
+                await self._clock.sleep(1.0)
+                continue
+            done, _ = await asyncio.wait(tasks, timeout=5.0, return_when=asyncio.FIRST_EXCEPTION)
+            for task in done:
+                if not task.cancelled() and (error := task.exception()) is not None:
+                    return error
+
+    def _start(self, lane: Lane, setup: Setup) -> None:
+        settings = LaneSettings(node=self._node, safety_wake=setup.safety_wake, skew_threshold=setup.skew_threshold)
+
+        worker = LaneWorker(
+            lane=lane,
+            open_kms=self._open_kms,
+            store=self._store,
+            sources=self._sources,
+            clock=self._clock,
+            new_id=self._new_id,
+            progress=self.progress,
+            settings=settings,
+            told=self._told,
+        )
+        self._lanes[lane.id] = _Running(worker=worker, task=asyncio.create_task(worker.run(), name=f"lane {lane.name}"))
+
+    def _start_loops(self, setup: Setup) -> None:
+        self._notifier = Notifier(
+            store=self._store,
+            channels=setup.channels,
+            audiences=setup.audiences,
+            clock=self._clock,
+            new_id=self._new_id,
+            progress=self.progress,
+            safety_wake=setup.safety_wake,
+        )
+        self.progress.expect(LOOP)
+        self._notifier_task = asyncio.create_task(self._notifier.run(), name="notify")
+        self._chores = Chores(store=self._store, clock=self._clock, history_for=setup.history_for)
+        self._chores.start()
+
+    async def _end(self, lane_id: LaneId) -> None:
+        running = self._lanes.pop(lane_id)
+        running.worker.stop()
+        await asyncio.gather(running.task, return_exceptions=True)
+
+    def _told(self) -> None:
+        if self._notifier is not None:
+            self._notifier.wake()

@@ -1,0 +1,120 @@
+"""Looking: at a key in KMS, and at what its source can produce. Whatever comes of it is a fact, failures included."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import replace
+
+from byokd.engine.pace import Pace
+from byokd.errors import AccessDenied, KmsError, MaterialChanged, SourceError, SourceUnreadable
+from byokd.facts.key import ABSENT, SYMMETRIC, Absent, Blind, KeyArn, ObservedKey, View, last_seen
+from byokd.facts.ledger import Proof, Proved, Unproved
+from byokd.facts.policy import DesiredKey
+from byokd.facts.snapshot import Snapshot
+from byokd.ports import Clock, Kms, MaterialProof, Source, Store
+
+
+class Gatherer:
+    """Brings a snapshot up to date. Raises nothing but store trouble: what cannot be seen is itself a fact."""
+
+    def __init__(self, *, kms: Kms, pace: Pace, store: Store, sources: Mapping[str, Source], clock: Clock) -> None:
+        self._kms = kms
+        self._pace = pace
+        self._store = store
+        self._sources = sources
+        self._clock = clock
+
+    async def look(self, snapshot: Snapshot) -> Snapshot:
+        """The snapshot with a new view, and with the alias pinned if this was the first look."""
+        try:
+            seen = await self._describe(snapshot)
+        except KmsError as error:
+            return replace(snapshot, view=self._blind(snapshot, error.code, str(error)))
+        ledger = snapshot.ledger
+        if isinstance(ledger.pinned_arn, Absent):
+            others = [ref for ref in await self._store.find(seen.arn) if ref != snapshot.ref]
+            if others:
+                text = f"{snapshot.desired.name} is the same key as {others[0]}, which the config names too"
+                return replace(snapshot, view=self._blind(snapshot, "duplicate_key", text))
+            ledger = replace(ledger, pinned_arn=seen.arn)
+        return replace(snapshot, view=seen, ledger=ledger)
+
+    async def prove(self, snapshot: Snapshot) -> Snapshot:
+        """The snapshot with what its source proved just now."""
+        try:
+            produced = await self.source(snapshot.desired).prove(snapshot.desired.locator)
+            proof: Proof = self.proved(snapshot, produced)
+        except SourceError as error:
+            proof = self.unproved(snapshot, error)
+        return replace(snapshot, proof=proof)
+
+    def proved(self, snapshot: Snapshot, produced: MaterialProof) -> Proved:
+        """Accept what the source produced. Raises `MaterialChanged` if it is not what was imported before."""
+        known = snapshot.ledger.fingerprint
+        if not isinstance(known, Absent) and known != produced.fingerprint:
+            raise MaterialChanged(
+                f"source {snapshot.desired.source} now gives other material for {snapshot.desired.name} "
+                "than byokd imported before"
+            )
+        return Proved(at=self._clock.now(), fingerprint=produced.fingerprint, length=produced.length)
+
+    def source(self, desired: DesiredKey) -> Source:
+        """The key's source. Raises `SourceUnreadable` if a reload took it away."""
+        try:
+            return self._sources[desired.source]
+        except KeyError:
+            raise SourceUnreadable(f"the config has no source {desired.source!r} any more") from None
+
+    async def _describe(self, snapshot: Snapshot) -> ObservedKey:
+        pinned, alias = snapshot.arn, snapshot.desired.alias
+        seen = await self._call_describe(alias if isinstance(pinned, Absent) or alias is not ABSENT else pinned)
+        target: KeyArn | Absent = ABSENT
+        if not isinstance(pinned, Absent) and seen.arn != pinned:
+            # The alias was moved to another key: say so, and keep to the one that byokd's material belongs to.
+            target = seen.arn
+            seen = await self._call_describe(pinned)
+        elif alias is not ABSENT:
+            target = seen.arn
+        if seen.spec != SYMMETRIC or seen.origin != "EXTERNAL":
+            return replace(seen, alias_target=target)
+        await self._pace.admit("ListKeyRotations")
+        try:
+            materials = await self._kms.list_materials(seen.arn)
+        except AccessDenied:
+            return replace(seen, alias_target=target, materials_known=False)
+        except KmsError as error:
+            self._pace.heard("ListKeyRotations", error)
+            raise
+        return replace(seen, alias_target=target, materials=materials, materials_known=True)
+
+    async def _call_describe(self, key: str | Absent) -> ObservedKey:
+        await self._pace.admit("DescribeKey")
+        try:
+            return await self._kms.describe(str(key))
+        except KmsError as error:
+            self._pace.heard("DescribeKey", error)
+            raise
+
+    def _blind(self, snapshot: Snapshot, code: str, message: str) -> View:
+        now, before = self._clock.now(), snapshot.view
+        still = isinstance(before, Blind)
+        return Blind(
+            since=before.since if isinstance(before, Blind) else now,
+            at=now,
+            code=code,
+            message=message,
+            failures=before.failures + 1 if still and isinstance(before, Blind) else 1,
+            last=last_seen(before),
+        )
+
+    def unproved(self, snapshot: Snapshot, error: SourceError) -> Unproved:
+        """What a source's failure comes to, counted on from the one before."""
+        now, before = self._clock.now(), snapshot.proof
+        same = isinstance(before, Unproved) and before.code == error.code
+        return Unproved(
+            since=before.since if isinstance(before, Unproved) and same else now,
+            at=now,
+            code=error.code,
+            message=str(error),
+            failures=before.failures + 1 if isinstance(before, Unproved) and same else 1,
+        )

@@ -1,0 +1,56 @@
+"""Whether the engine is getting somewhere: the truth behind the watchdog, and the signal that tests wait for."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+from byokd.ports import Clock
+
+
+class Progress:
+    """Counts turns in flight and knows which loops rest, and since when each was last seen alive."""
+
+    def __init__(self, clock: Clock) -> None:
+        self._clock = clock
+        self._alive: dict[str, float] = {}
+        self._resting: set[str] = set()
+        self._turns = 0
+
+    def expect(self, loop: str) -> None:
+        """A loop of this name exists from now on."""
+        self._alive[loop] = self._clock.monotonic()
+
+    def forget(self, loop: str) -> None:
+        """The loop ended on purpose."""
+        self._alive.pop(loop, None)
+        self._resting.discard(loop)
+
+    def begin(self) -> None:
+        """A turn began."""
+        self._turns += 1
+
+    def end(self) -> None:
+        """A turn ended."""
+        self._turns -= 1
+
+    @contextmanager
+    def resting(self, loop: str) -> Iterator[None]:
+        """The loop is alive, has nothing to do, and waits."""
+        self._alive[loop] = self._clock.monotonic()
+        self._resting.add(loop)
+        try:
+            yield
+        finally:
+            self._alive[loop] = self._clock.monotonic()
+            self._resting.discard(loop)
+
+    @property
+    def idle(self) -> bool:
+        """Whether every loop rests and no turn is in flight: only time or a wake brings something new."""
+        return self._turns == 0 and self._resting >= set(self._alive)
+
+    def stalled(self, longer_than_s: float) -> tuple[str, ...]:
+        """Loops that showed no life for so long."""
+        now = self._clock.monotonic()
+        return tuple(sorted(loop for loop, at in self._alive.items() if now - at > longer_than_s))

@@ -1,0 +1,165 @@
+"""What a cycle leaves behind: one change, built from the snapshot before, the snapshot after and the decision."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from datetime import datetime
+
+from byokd.decide.case import Loss, case
+from byokd.decide.decide import decide
+from byokd.decide.intents import explain
+from byokd.decide.orders import after_deciding, before_deciding
+from byokd.decide.transitions import compare, of_import, transitions
+from byokd.facts.change import Change
+from byokd.facts.condition import OpenCondition
+from byokd.facts.key import ABSENT, Absent, ObservedKey, last_seen
+from byokd.facts.ledger import HistoryEntry, HistoryEvent, Import, ImportState, Ledger, Order, Proved, Tier
+from byokd.facts.snapshot import Decision, ImportWanted, Snapshot
+from byokd.ports import NewId
+
+
+def prepare(snapshot: Snapshot, now: datetime) -> tuple[Snapshot, tuple[Order, ...]]:
+    """The snapshot with expired holds and carried-out releases taken away, and those orders closed."""
+    closed = before_deciding(snapshot.ledger.open_orders, now)
+    gone = {order.id for order in closed}
+    orders = tuple(order for order in snapshot.ledger.open_orders if order.id not in gone)
+    return replace(snapshot, ledger=replace(snapshot.ledger, open_orders=orders)), closed
+
+
+def settle(snapshot: Snapshot, now: datetime) -> Snapshot:
+    """The snapshot with its open import explained by the newest reading."""
+    row = explain(snapshot, now)
+    return snapshot if isinstance(row, Absent) else with_import(snapshot, row, now)
+
+
+def with_import(snapshot: Snapshot, row: Import, now: datetime) -> Snapshot:
+    """The snapshot after the open import became `row`; a finished one leaves its mark on the ledger."""
+    ledger = snapshot.ledger
+    match row.state:
+        case ImportState.DONE:
+            view = last_seen(snapshot.view)
+            current = view.current_material if isinstance(view, ObservedKey) else ABSENT
+            ledger = replace(
+                ledger,
+                open_import=row,
+                refused_import=ABSENT,
+                last_success_at=now,
+                material=current if isinstance(ledger.material, Absent) else ledger.material,
+                # Of the material at the first import; from then on everything is held against it.
+                fingerprint=snapshot.proof.fingerprint
+                if isinstance(ledger.fingerprint, Absent) and isinstance(snapshot.proof, Proved)
+                else ledger.fingerprint,
+            )
+        case ImportState.REFUSED:
+            ledger = replace(ledger, open_import=row, refused_import=row)
+        case _:
+            ledger = replace(ledger, open_import=row)
+    return replace(snapshot, ledger=ledger)
+
+
+def conclude(
+    *, before: Snapshot, after: Snapshot, closed: tuple[Order, ...], now: datetime, epoch: int, new_id: NewId
+) -> tuple[Change, Decision]:
+    """Decide on `after` and build the change that takes the record from `before` there."""
+    row = after.ledger.open_import
+    ended: Import | Absent = ABSENT
+    if not isinstance(row, Absent) and not row.state.open:
+        ended = row
+        after = replace(after, ledger=replace(after.ledger, open_import=ABSENT))
+    decision = decide(after, now)
+    the = case(after, now)
+    queued = queue(after, decision, now, new_id)
+    imports = tuple(each for each in (ended, queued) if not isinstance(each, Absent))
+    closed += after_deciding(
+        after.ledger.open_orders, reason=decision.reason, message=decision.message, ended=ended, now=now
+    )
+    conditions = compare(before.conditions, decision.conditions, now)
+    raised = tuple(
+        OpenCondition(id=new_id(), subject=after.ref, condition=each, since=now) for each in conditions.raised
+    )
+    ledger = replace(
+        after.ledger,
+        open_import=queued if not isinstance(queued, Absent) and queued.state.open else ABSENT,
+        last_expiry=the.expiry if the.loss is Loss.NONE else after.ledger.last_expiry,
+        lost_at=_lost_at(after.ledger, the.loss, now),
+    )
+    change = Change(
+        epoch=epoch,
+        snapshot=replace(after, ledger=ledger),
+        tier=decision.tier,
+        reason=decision.reason.value,
+        message=decision.message,
+        due_at=decision.wake_at,
+        imports=tuple(each for each in imports if each != before.ledger.open_import),
+        closed_orders=closed,
+        conditions=raised + conditions.changed + conditions.resolved,
+        history=transitions(before, case(_with_row(after, ended), now))
+        + _import_history(before, imports, now)
+        + tuple(_order_history(order, now) for order in closed),
+    )
+    return change, decision
+
+
+def queue(snapshot: Snapshot, decision: Decision, now: datetime, new_id: NewId) -> Import | Absent:
+    """The open row of the queue after a decision: new, kept, brought forward, cancelled, or none."""
+    row, wanted = snapshot.ledger.open_import, decision.action
+    if not isinstance(wanted, ImportWanted):
+        if isinstance(row, Absent) or not decision.cancel:
+            return row
+        return replace(row, state=ImportState.CANCELLED, finished_at=now, detail=decision.cancel)
+    if isinstance(row, Absent):
+        return Import(
+            id=new_id(),
+            ref=snapshot.ref,
+            lane=snapshot.desired.lane,
+            material=wanted.material,
+            state=ImportState.QUEUED,
+            reason=wanted.reason.value,
+            tier=wanted.tier,
+            expiry=wanted.expiry,
+            deadline=wanted.deadline,
+            not_before=now,
+            attempts=0,
+            created_at=now,
+            order_id=wanted.order_id,
+        )
+    if row.tier is wanted.tier and row.order_id == wanted.order_id:
+        return row
+    hurried = wanted.tier in (Tier.EMERGENCY, Tier.LAPSED) or wanted.order_id is not ABSENT
+    return replace(
+        row,
+        tier=wanted.tier,
+        reason=wanted.reason.value,
+        deadline=min(row.deadline, wanted.deadline),
+        order_id=wanted.order_id,
+        not_before=min(row.not_before, now) if hurried else row.not_before,
+    )
+
+
+def _lost_at(ledger: Ledger, loss: Loss, now: datetime) -> datetime | Absent:
+    if loss in (Loss.NONE, Loss.VIRGIN):
+        return ABSENT
+    return now if isinstance(ledger.lost_at, Absent) else ledger.lost_at
+
+
+def _with_row(snapshot: Snapshot, row: Import | Absent) -> Snapshot:
+    # The import that just ended is the cause of what the reading shows.
+    if isinstance(row, Absent):
+        return snapshot
+    return replace(snapshot, ledger=replace(snapshot.ledger, open_import=row))
+
+
+def _import_history(before: Snapshot, imports: tuple[Import, ...], now: datetime) -> tuple[HistoryEntry, ...]:
+    known = before.ledger.open_import
+    entries = []
+    for row in imports:
+        same = not isinstance(known, Absent) and known.id == row.id
+        entry = of_import(known if same else ABSENT, row, now)
+        if entry is not None:
+            entries.append(entry)
+    return tuple(entries)
+
+
+def _order_history(order: Order, now: datetime) -> HistoryEntry:
+    detail = f"{order.kind.value}: {order.state.value}" + (f" ({order.outcome})" if order.outcome else "")
+    return HistoryEntry(at=now, ref=order.ref, event=HistoryEvent.ORDER_CLOSED, detail=detail, cause=f"by {order.by}")

@@ -1,0 +1,97 @@
+"""Conditions: things true about a key, a lane or the daemon that a person may need to know; and notices of them."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import datetime
+from enum import IntEnum, StrEnum
+
+from byokd.facts.key import ABSENT, Absent
+
+
+class Severity(IntEnum):
+    """How loudly a condition is told."""
+
+    INFO = 10
+    WARNING = 20
+    CRITICAL = 30
+
+
+class ConditionKind(StrEnum):
+    """The closed vocabulary of conditions; each has a runbook entry of the same name in `docs/runbook.md`."""
+
+    EXPIRING = "expiring"
+    OVERDUE = "overdue"
+    LAPSED = "lapsed"
+    MATERIAL_DELETED = "material_deleted"
+    IMPORT_FAILING = "import_failing"
+    IMPORT_REFUSED = "import_refused"
+    SOURCE_UNREADABLE = "source_unreadable"
+    SOURCE_UNSAFE = "source_unsafe"
+    MATERIAL_INVALID = "material_invalid"
+    MATERIAL_CHANGED = "material_changed"
+    MATERIAL_UNMANAGED = "material_unmanaged"
+    EXPIRY_DRIFT = "expiry_drift"
+    COULD_NOT_LOOK = "could_not_look"
+    KEY_NOT_FOUND = "key_not_found"
+    ACCESS_DENIED = "access_denied"
+    DEADLINES_HIDDEN = "deadlines_hidden"
+    WRONG_ORIGIN = "wrong_origin"
+    UNSUPPORTED_SPEC = "unsupported_spec"
+    DISABLED = "disabled"
+    PENDING_DELETION = "pending_deletion"
+    UNAVAILABLE = "unavailable"
+    HELD = "held"
+    ALIAS_MOVED = "alias_moved"
+    DUPLICATE_KEY = "duplicate_key"
+    CLOCK_SKEW = "clock_skew"
+    CONFIG_REJECTED = "config_rejected"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Condition:
+    """One thing that is true now, as `decide` states it."""
+
+    kind: ConditionKind
+    severity: Severity
+    detail: str
+    """One sentence for a person."""
+    stage: str = ""
+    """Distinguishes steps of the same kind, e.g. the threshold crossed; a new stage is told again."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class OpenCondition:
+    """A condition as the store keeps it: open until `resolved_at`."""
+
+    id: str
+    subject: str
+    """A key's ref, `lane:<id>`, or `daemon`."""
+    condition: Condition
+    since: datetime
+    resolved_at: datetime | Absent = ABSENT
+
+
+class NoticeKind(StrEnum):
+    """Why a notice is sent."""
+
+    RAISED = "raised"
+    REMINDER = "reminder"
+    RESOLVED = "resolved"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Notice:
+    """One message for one channel, in the durable outbox until it is delivered."""
+
+    id: str
+    condition_id: str
+    channel: str
+    kind: NoticeKind
+    subject: str
+    condition: Condition
+    since: datetime
+    created_at: datetime
+    not_before: datetime
+    attempts: int = 0
+    sent_at: datetime | Absent = ABSENT

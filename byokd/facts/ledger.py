@@ -1,0 +1,220 @@
+"""What byokd itself did about a key and was told about it: imports, orders, holds, fingerprints, history."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import datetime
+from enum import StrEnum
+from typing import Final, Literal, NewType
+
+from byokd.facts.key import ABSENT, Absent, Expiry, KeyArn, KeyRef, LaneId, MaterialId
+
+Fingerprint = NewType("Fingerprint", str)
+"""Keyed HMAC-SHA-256 of the material, in hex. Recognises material without revealing anything about it."""
+
+
+# -- the source -------------------------------------------------------------------------------------------------------
+
+
+class NotProved(StrEnum):
+    """The source has not been asked yet."""
+
+    NOT_PROVED = "not_proved"
+
+
+NOT_PROVED: Final = NotProved.NOT_PROVED
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Proved:
+    """The source produced the material at `at`."""
+
+    at: datetime
+    fingerprint: Fingerprint
+    length: int
+    """In bytes."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Unproved:
+    """The source could not produce usable material at `at`, and not since `since`."""
+
+    since: datetime
+    at: datetime
+    code: str
+    """`source_unreadable`, `source_unsafe`, `material_invalid` or `material_changed`."""
+    message: str
+    failures: int
+
+
+Proof = Proved | Unproved | Literal[NotProved.NOT_PROVED]
+
+
+# -- the queue --------------------------------------------------------------------------------------------------------
+
+
+class ImportState(StrEnum):
+    """States of a row of the import queue. A row leaves the first three exactly once."""
+
+    QUEUED = "queued"
+    """Waiting for the lane."""
+    RUNNING = "running"
+    """The intent is on disk and calls may have been made: only a look at the key tells what came of it."""
+    FAILED = "failed"
+    """Did not succeed; will be tried again at `not_before`."""
+    DONE = "done"
+    """The new `ValidTo` was seen."""
+    REFUSED = "refused"
+    """Will not be tried again; `outcome` says why. A person was told."""
+    CANCELLED = "cancelled"
+    """No longer needed, or no longer wanted."""
+
+    @property
+    def open(self) -> bool:
+        """Whether the row still asks for something."""
+        return self in (ImportState.QUEUED, ImportState.RUNNING, ImportState.FAILED)
+
+
+class Tier(StrEnum):
+    """How near a material's deadline is. Order matters: later members are nearer."""
+
+    FRESH = "fresh"
+    DUE = "due"
+    URGENT = "urgent"
+    EMERGENCY = "emergency"
+    LAPSED = "lapsed"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Import:
+    """One row of the queue: bring this material of this key to this expiry."""
+
+    id: str
+    """Sorts by creation time; made by the engine, never reused."""
+    ref: KeyRef
+    lane: LaneId
+    material: MaterialId | Absent
+    """ABSENT until KMS has named the material, at the first import."""
+    state: ImportState
+    reason: str
+    """Why it was wanted: a member of `Reason`."""
+    tier: Tier
+    expiry: Expiry
+    """The ValidTo asked for. A running row that KMS shows with this expiry has succeeded, whoever tells."""
+    deadline: datetime
+    """When the material ends without this import. The lane serves the earliest deadline first."""
+    not_before: datetime
+    attempts: int
+    created_at: datetime
+    started_at: datetime | Absent = ABSENT
+    """When the last attempt's intent was written; readings older than this prove nothing about it."""
+    answered: bool = False
+    """Whether KMS confirmed the last attempt, so that only the reading is outstanding (settling)."""
+    finished_at: datetime | Absent = ABSENT
+    outcome: str = ""
+    """An error code, `adopted`, or empty."""
+    detail: str = ""
+    order_id: str | Absent = ABSENT
+
+
+# -- orders -----------------------------------------------------------------------------------------------------------
+
+
+class OrderKind(StrEnum):
+    """What an operator can ask for."""
+
+    IMPORT = "import"
+    HOLD = "hold"
+    RELEASE = "release"
+
+
+class OrderState(StrEnum):
+    """An order is open until byokd has carried it out, refused it, or it was cancelled."""
+
+    OPEN = "open"
+    DONE = "done"
+    REFUSED = "refused"
+    CANCELLED = "cancelled"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Order:
+    """A row, not an event: it stays true until it is closed. A hold is open for as long as it holds."""
+
+    id: str
+    ref: KeyRef
+    kind: OrderKind
+    state: OrderState
+    by: str
+    """Who asked: the Unix user at the socket."""
+    why: str
+    created_at: datetime
+    until: datetime | Absent = ABSENT
+    """End of a hold; ABSENT holds until released."""
+    closed_at: datetime | Absent = ABSENT
+    outcome: str = ""
+
+
+# -- the ledger -------------------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Ledger:
+    """byokd's own memory of one key."""
+
+    pinned_arn: KeyArn | Absent = ABSENT
+    """The ARN that the key's alias meant when it was first resolved; for other keys, the ARN."""
+    fingerprint: Fingerprint | Absent = ABSENT
+    """Of the material at its first import by byokd. Never changes."""
+    material: MaterialId | Absent = ABSENT
+    """The KeyMaterialId of that material, once KMS has told it."""
+    last_expiry: Expiry | Absent = ABSENT
+    """The last expiry seen while the material was there; tells a lapse from a deletion by someone else."""
+    last_success_at: datetime | Absent = ABSENT
+    lost_at: datetime | Absent = ABSENT
+    """When byokd first saw the material gone; ABSENT while it is there."""
+    open_import: Import | Absent = ABSENT
+    refused_import: Import | Absent = ABSENT
+    """The newest refused row, until a later row is done."""
+    open_orders: tuple[Order, ...] = ()
+    """Oldest first."""
+
+    @property
+    def hold(self) -> Order | Absent:
+        """The hold in force, without regard to `until`."""
+        return next((order for order in self.open_orders if order.kind is OrderKind.HOLD), ABSENT)
+
+
+# -- history ----------------------------------------------------------------------------------------------------------
+
+
+class HistoryEvent(StrEnum):
+    """The closed vocabulary of a key's history, each with its sentence in `docs/reference/vocabulary.md`."""
+
+    TRACKED = "tracked"
+    UNTRACKED = "untracked"
+    PINNED = "pinned"
+    STATE_CHANGED = "state_changed"
+    EXPIRY_CHANGED = "expiry_changed"
+    MATERIAL_LAPSED = "material_lapsed"
+    MATERIAL_DELETED = "material_deleted"
+    IMPORT_QUEUED = "import_queued"
+    IMPORT_STARTED = "import_started"
+    IMPORT_DONE = "import_done"
+    IMPORT_ADOPTED = "import_adopted"
+    IMPORT_FAILED = "import_failed"
+    IMPORT_REFUSED = "import_refused"
+    IMPORT_CANCELLED = "import_cancelled"
+    ORDER_GIVEN = "order_given"
+    ORDER_CLOSED = "order_closed"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class HistoryEntry:
+    """One line of a key's life: a state transition in KMS, an import's outcome, an order, a pin."""
+
+    at: datetime
+    ref: KeyRef
+    event: HistoryEvent
+    detail: str
+    cause: str = ""

@@ -1,0 +1,103 @@
+"""What an operator wants for a key: the policy (defaults → fleet → key, resolved), and its place in the fleet."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import timedelta
+from enum import StrEnum
+from typing import Literal
+
+from byokd.facts.key import Absent, KeyArn, KeyRef, LaneId, Never, WrappingAlgorithm, WrappingKeySpec
+
+
+class OnLoss(StrEnum):
+    """What to do about material that is gone."""
+
+    HEAL = "heal"
+    """Import it again at once."""
+    REPORT = "report"
+    """Tell people, and leave the key alone until an order says otherwise."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Policy:
+    """How one key's material is kept alive. Config has checked each bound; see `config/byokd.example.toml`."""
+
+    valid_for: timedelta | Literal[Never.NEVER]
+    """Life of each import; at most 365 days (API model, ImportKeyMaterial.ValidTo)."""
+    renew_before: timedelta
+    """Lead of the normal renewal before `ValidTo`; shorter than `valid_for`."""
+    emergency_share: float
+    """The last share of life, 0 < share < 1, in which backoff, spread and windows no longer count."""
+    spread: timedelta
+    """Renewals start up to this much earlier than `renew_before` says, never later, to flatten peaks."""
+    renewal_floor: timedelta
+    """Least time between two successful imports of the same material, unless an order says so."""
+    on_lapse: OnLoss
+    on_foreign_delete: OnLoss
+    wrapping_algorithm: WrappingAlgorithm
+    wrapping_key_spec: WrappingKeySpec
+    alert_before: tuple[timedelta, ...]
+    """Thresholds of time left without a renewal at which people are told, longest first."""
+    look_every: timedelta
+    """byokd looks at the key at least this often, whatever else happens."""
+    drill_every: timedelta
+    """How often the source is asked to prove that it can still produce the same material."""
+    settle_for: timedelta
+    """How long a change that KMS confirmed may stay invisible (eventual consistency) before it counts as failed."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DesiredKey:
+    """One key of the config."""
+
+    ref: KeyRef
+    lane: LaneId
+    name: str
+    """As the config names it: ARN, key id, or `alias/...`."""
+    arn: KeyArn | Absent
+    """Known from the config, or ABSENT for an alias, which is pinned at the first look."""
+    fleet: str
+    source: str
+    """The name of the source in the config."""
+    locator: str
+    """Where the source finds this key's material: a path for a file, an argument for a command."""
+    policy: Policy
+
+    @property
+    def alias(self) -> str | Absent:
+        """The alias that names this key, with its `alias/` prefix."""
+        return self.name if self.name.startswith("alias/") else Absent.ABSENT
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Quota:
+    """A request quota of KMS, per account and Region and operation (developer guide, "Request quotas")."""
+
+    per_second: float
+    burst: float
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Lane:
+    """One AWS account in one Region: the unit of quota, of credentials and of ownership."""
+
+    id: LaneId
+    name: str
+    """As the config calls it."""
+    account: str
+    region: str
+    endpoint: str | Absent
+    """Replaces AWS's own endpoint for the Region: a VPC endpoint, or a local KMS."""
+    profile: str | Absent
+    role_arn: str | Absent
+    external_id: str | Absent
+    session_name: str
+    connect_timeout: timedelta
+    call_timeout: timedelta
+    """From sending a request to its whole answer."""
+    max_in_flight: int
+    quotas: dict[str, Quota]
+    """By KMS operation name, e.g. `GetParametersForImport`; every operation that byokd calls has one."""
+    reserve: float
+    """Share of the GetParametersForImport quota kept for urgent and later tiers, 0 <= share < 1."""

@@ -1,0 +1,290 @@
+"""The five things the engine needs from outside, as contracts: Clock, Kms, Source, Store, Channel.
+
+The docstrings here are what an adapter promises and all that the engine may rely on. Each port has a fake in
+`tests/kit` that passes the same contract suite as the real adapters. Adapters raise the errors of `byokd.errors` and
+nothing else; what they keep open is closed by the `async with` that opened them.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Iterable, Sequence
+from contextlib import AbstractAsyncContextManager
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+from typing import Protocol
+
+from byokd.facts.change import Change, FleetChange, FleetCounts, KeyFilter, KeyLine
+from byokd.facts.condition import Notice, OpenCondition
+from byokd.facts.key import (
+    Absent,
+    Expiry,
+    KeyArn,
+    KeyRef,
+    LaneId,
+    MaterialId,
+    ObservedKey,
+    ObservedMaterial,
+    WrappingAlgorithm,
+    WrappingKeySpec,
+)
+from byokd.facts.ledger import Fingerprint, HistoryEntry, Import, Order
+from byokd.facts.policy import DesiredKey, Lane
+from byokd.facts.snapshot import Snapshot
+
+NewId = Callable[[], str]
+"""Makes ids that are unique over all nodes and sort by creation time."""
+
+
+class Clock(Protocol):
+    """Time, injected. Wall time for deadlines, monotonic for durations."""
+
+    def now(self) -> datetime:
+        """Wall time: aware UTC, cut to whole seconds. May step in either direction."""
+        ...
+
+    def monotonic(self) -> float:
+        """Seconds since some moment; never steps back."""
+        ...
+
+    async def wait(self, event: asyncio.Event, *, until: datetime, cap_s: float = 60.0) -> None:
+        """Return when `event` is set, when the wall clock reads `until`, or after `cap_s` seconds, whichever is first.
+
+        The cap makes a stepped clock or a suspended machine harmless. Does not clear the event.
+        """
+        ...
+
+    async def sleep(self, seconds: float) -> None:
+        """Return after so many seconds of monotonic time; 0 gives other tasks a turn."""
+        ...
+
+
+# -- KMS --------------------------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ImportParameters:
+    """What GetParametersForImport gave: a pair that belongs to one key and ends after 24 h (`valid_to`)."""
+
+    public_key: bytes
+    """DER SubjectPublicKeyInfo."""
+    token: bytes = field(repr=False)
+    valid_to: datetime
+
+
+class Kms(Protocol):
+    """AWS KMS as one lane sees it. Every method is one API call and makes one attempt: retrying is the lane's.
+
+    Raises any `KmsError`. `AnswerLost` is raised by `import_material` alone: the others change nothing.
+    """
+
+    async def describe(self, key: str) -> ObservedKey:
+        """DescribeKey by ARN or alias; `materials` is empty and `at` is the time the request was sent."""
+        ...
+
+    async def list_materials(self, arn: KeyArn) -> tuple[ObservedMaterial, ...]:
+        """ListKeyRotations with all key material, every page; symmetric keys only."""
+        ...
+
+    async def get_parameters(
+        self, arn: KeyArn, *, algorithm: WrappingAlgorithm, spec: WrappingKeySpec
+    ) -> ImportParameters:
+        """GetParametersForImport. The parameters serve one import of this key."""
+        ...
+
+    async def import_material(
+        self, arn: KeyArn, *, token: bytes, ciphertext: bytes, expiry: Expiry, material: MaterialId | Absent
+    ) -> MaterialId | Absent:
+        """ImportKeyMaterial. `material`, where known, makes KMS check that it is that one (EXISTING_KEY_MATERIAL).
+
+        Returns the KeyMaterialId that KMS computed, ABSENT where the key has none (HMAC, asymmetric).
+        """
+        ...
+
+    def skew(self) -> timedelta | Absent:
+        """KMS's `Date` minus our wall clock at the newest answer; ABSENT before the first answer."""
+        ...
+
+
+OpenKms = Callable[[Lane], AbstractAsyncContextManager[Kms]]
+"""Opens the KMS of one lane. Opening makes no call: trouble with credentials or network shows at the first call."""
+
+
+# -- sources ----------------------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class MaterialProof:
+    """What a source lets others know about material."""
+
+    fingerprint: Fingerprint
+    length: int
+    """In bytes."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Sealed:
+    """Material wrapped under KMS's public key: safe to hold, useless to anybody but KMS."""
+
+    ciphertext: bytes
+    proof: MaterialProof
+
+
+class Source(Protocol):
+    """Where material comes from. Plaintext never crosses this port.
+
+    Raises `SourceUnreadable`, `SourceUnsafe` or `MaterialInvalid`; never with material or a command's output in the
+    text.
+    """
+
+    async def prove(self, locator: str) -> MaterialProof:
+        """Produce the material, fingerprint it, forget it. Costs no call to AWS."""
+        ...
+
+    async def seal(self, locator: str, *, public_key: bytes, algorithm: WrappingAlgorithm) -> Sealed:
+        """Produce the material and wrap it under `public_key` (DER SubjectPublicKeyInfo)."""
+        ...
+
+
+# -- store ------------------------------------------------------------------------------------------------------------
+
+
+class Store(Protocol):
+    """The durable memory. A write that returned is on disk; a write that raised left nothing behind.
+
+    Raises `StoreError`s. Holds no material. Due times are when to look, never permission to act.
+    """
+
+    # The fleet.
+
+    async def sync_fleet(self, desired: Iterable[DesiredKey], *, now: datetime) -> FleetChange:
+        """Make the keys on record those of the config, in one transaction.
+
+        New and changed keys become due at `now`. Keys that left the config keep their history, are not due any more,
+        and their open imports, orders and conditions are closed.
+        """
+        ...
+
+    async def acquire_lane(self, lane: LaneId, *, node: str, now: datetime) -> int:
+        """Own the lane: returns a new, higher epoch. All keys of the lane with an open running import become due."""
+        ...
+
+    # The timer queue and the import queue of one lane.
+
+    async def due(self, lane: LaneId, *, now: datetime, limit: int) -> tuple[KeyRef, ...]:
+        """Keys with `due_at` <= now, earliest first."""
+        ...
+
+    async def next_due_at(self, lane: LaneId) -> datetime | Absent:
+        """The earliest `due_at` of the lane."""
+        ...
+
+    async def ready_imports(self, lane: LaneId, *, now: datetime, limit: int) -> tuple[Import, ...]:
+        """Queued and failed rows with `not_before` <= now: earliest deadline first, then id."""
+        ...
+
+    async def next_ready_at(self, lane: LaneId) -> datetime | Absent:
+        """The earliest `not_before` among the lane's queued and failed rows."""
+        ...
+
+    async def snapshots(self, refs: Sequence[KeyRef]) -> tuple[Snapshot, ...]:
+        """What is known of these keys, in no particular order; keys no longer in the config are left out."""
+        ...
+
+    async def save(self, change: Change) -> None:
+        """Write one change. Raises `LeaseLost` when its epoch is not the newest of the lane."""
+        ...
+
+    async def wake(self, refs: Sequence[KeyRef], *, at: datetime) -> None:
+        """Make keys due at `at` or earlier; never later than they were."""
+        ...
+
+    # Orders.
+
+    async def add_order(self, order: Order, entry: HistoryEntry) -> None:
+        """Record an open order, and make its key due at its `created_at`."""
+        ...
+
+    # Conditions of lanes and the daemon, and the outbox.
+
+    async def open_conditions(self, subject: str = "") -> tuple[OpenCondition, ...]:
+        """Open conditions, worst first, of one subject or of all."""
+        ...
+
+    async def save_conditions(self, conditions: Sequence[OpenCondition]) -> None:
+        """Insert or replace by id; each becomes due for its notices."""
+        ...
+
+    async def conditions_to_tell(
+        self, *, now: datetime, limit: int
+    ) -> tuple[tuple[OpenCondition, tuple[Notice, ...]], ...]:
+        """Conditions, open or resolved, whose notices are to be decided now, with the notices there already are."""
+        ...
+
+    async def save_notices(
+        self, condition_id: str, notices: Sequence[Notice], *, decided_for: OpenCondition, again_at: datetime | Absent
+    ) -> None:
+        """Put new notices into the outbox and decide again at `again_at` (ABSENT: only when the condition changes).
+
+        A condition that changed since `decided_for` was read stays due.
+        """
+        ...
+
+    async def outbox(self, *, now: datetime, limit: int) -> tuple[Notice, ...]:
+        """Undelivered notices with `not_before` <= now, oldest first."""
+        ...
+
+    async def save_notice(self, notice: Notice) -> None:
+        """Replace one notice, by id."""
+        ...
+
+    async def next_notify_at(self) -> datetime | Absent:
+        """The earliest time at which a condition or a notice of the outbox is due."""
+        ...
+
+    # For people.
+
+    async def find(self, name: str) -> tuple[KeyRef, ...]:
+        """Keys that a person may mean by `name`: ref, ARN, key id or alias. At most 10."""
+        ...
+
+    async def list_keys(self, which: KeyFilter, *, limit: int, after: str = "") -> tuple[KeyLine, ...]:
+        """Keys by time left, least first (keys without expiry last), from the cursor `after` on.
+
+        The cursor of a line is `cursor(line)` of `byokd.store.views`; an empty one starts at the beginning.
+        """
+        ...
+
+    async def imports(self, *, ref: KeyRef | None = None, only_open: bool, limit: int) -> tuple[Import, ...]:
+        """Rows of the queue: open ones by deadline, else newest first."""
+        ...
+
+    async def history(self, ref: KeyRef | None, *, limit: int) -> tuple[HistoryEntry, ...]:
+        """Newest first; of all keys where `ref` is None."""
+        ...
+
+    async def counts(self) -> FleetCounts:
+        """Figures over everything on record."""
+        ...
+
+    # Chores.
+
+    async def prune(self, *, before: datetime, limit: int) -> int:
+        """Delete history, closed imports, closed orders, resolved conditions and sent notices older than `before`.
+
+        Returns how many rows went. Deletes at most `limit` of each kind, so that no write waits long.
+        """
+        ...
+
+
+# -- alerts -----------------------------------------------------------------------------------------------------------
+
+
+class Channel(Protocol):
+    """Where people are told."""
+
+    name: str
+
+    async def deliver(self, notice: Notice) -> None:
+        """Hand over one notice, at least once. Raises `ChannelError`; the outbox tries again."""
+        ...

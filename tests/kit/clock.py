@@ -1,0 +1,56 @@
+"""Time that stands still until a test moves it."""
+
+from __future__ import annotations
+
+import asyncio
+from datetime import UTC, datetime, timedelta
+
+START = datetime(2026, 3, 1, 12, 0, 0, tzinfo=UTC)
+
+
+class ManualClock:
+    """A `Clock` that only `advance` and `step` move. Sleepers wake in the order of their times."""
+
+    def __init__(self, start: datetime = START) -> None:
+        self._now = start
+        self._monotonic = 1000.0
+        self._moved = asyncio.Event()
+
+    def now(self) -> datetime:
+        """The wall time, whole seconds."""
+        return self._now.replace(microsecond=0)
+
+    def monotonic(self) -> float:
+        """Seconds since an arbitrary moment."""
+        return self._monotonic
+
+    def advance(self, seconds: float) -> None:
+        """Let so much time pass."""
+        self._monotonic += seconds
+        self.step(seconds)
+
+    def step(self, seconds: float) -> None:
+        """Set the wall clock forward or back, as NTP does; monotonic time stays."""
+        self._now += timedelta(seconds=seconds)
+        self._moved.set()
+        self._moved = asyncio.Event()
+
+    async def wait(self, event: asyncio.Event, *, until: datetime, cap_s: float = 60.0) -> None:
+        """See `ports.Clock`."""
+        end = self._monotonic + cap_s
+        while not event.is_set() and self._now < until and self._monotonic < end:
+            moved = asyncio.ensure_future(self._moved.wait())
+            woken = asyncio.ensure_future(event.wait())
+            try:
+                await asyncio.wait((moved, woken), return_when=asyncio.FIRST_COMPLETED)
+            finally:
+                moved.cancel()
+                woken.cancel()
+
+    async def sleep(self, seconds: float) -> None:
+        """See `ports.Clock`."""
+        end = self._monotonic + seconds
+        if seconds <= 0:
+            await asyncio.sleep(0)
+        while self._monotonic < end:
+            await self._moved.wait()
