@@ -1,0 +1,320 @@
+"""AWS KMS in memory, for one lane: keys, tokens, expiry, reimport, and a switch for everything that can go wrong.
+
+It follows the rules of `docs/kms.md` that byokd relies on. Time comes from the clock that it is given; what a `ValidTo`
+ends, ends when the clock reads it. Keys are changed by the world (`put`, `delete_material`, ...) or through the port
+(`import_material`), and the difference is what byokd has to notice::
+
+    kms.fail("ImportKeyMaterial", AnswerLost("..."), applied=True)   the next call is carried out, and then raises
+    kms.gate("DescribeKey")                                          calls wait until the returned event is set
+    kms.lag(arn, reads=2)                                            the next two readings are of before the last change
+"""
+
+from __future__ import annotations
+
+import asyncio
+import hashlib
+import json
+from collections import defaultdict, deque
+from dataclasses import dataclass, field, replace
+from datetime import datetime, timedelta
+from typing import Any
+
+from byokd.errors import (
+    CiphertextRefused,
+    KeyNotFound,
+    KmsError,
+    MaterialRefused,
+    RequestRefused,
+    TokenRefused,
+    WrongKeyState,
+    WrongOrigin,
+)
+from byokd.facts.key import (
+    ABSENT,
+    MATERIAL_BYTES,
+    SYMMETRIC,
+    Absent,
+    Expiry,
+    KeyArn,
+    KeyState,
+    MaterialId,
+    MaterialState,
+    Never,
+    ObservedKey,
+    ObservedMaterial,
+    WrappingAlgorithm,
+    WrappingKeySpec,
+)
+from byokd.ports import Clock, ImportParameters
+from tests.kit.fake_source import unsealed
+
+VALIDITY_MAX = timedelta(days=365)
+TOKEN_LIFE = timedelta(hours=24)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Material:
+    """One material that a key owns. `expiry` is ABSENT when it was deleted; a past one has lapsed."""
+
+    id: MaterialId
+    fingerprint: str
+    expiry: Expiry | Absent
+    state: MaterialState = MaterialState.CURRENT
+
+    def expiry_at(self, now: datetime) -> Expiry | Absent:
+        """The expiry, or ABSENT where the material is gone at `now`: unusable at `ValidTo`, inclusive."""
+        return ABSENT if isinstance(self.expiry, datetime) and self.expiry <= now else self.expiry
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Key:
+    """One key as KMS holds it."""
+
+    arn: KeyArn
+    spec: str = SYMMETRIC
+    origin: str = "EXTERNAL"
+    enabled: bool = True
+    deletion_at: datetime | Absent = ABSENT
+    materials: tuple[Material, ...] = ()
+
+    def state(self, now: datetime) -> KeyState:
+        """Enabled only when every permanent material is in (developer guide, "Importing key material")."""
+        if not isinstance(self.deletion_at, Absent):
+            return KeyState.PENDING_DELETION
+        permanent = [each.expiry_at(now) for each in self.materials if each.state.permanent]
+        if self.origin == "EXTERNAL" and (not permanent or ABSENT in permanent):
+            return KeyState.PENDING_IMPORT
+        return KeyState.ENABLED if self.enabled else KeyState.DISABLED
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Call:
+    """One call that was made, whatever came of it."""
+
+    at: datetime
+    operation: str
+    key: str
+    members: dict[str, Any] = field(default_factory=dict)
+
+
+class FakeKms:
+    """Implements `ports.Kms`."""
+
+    def __init__(self, clock: Clock) -> None:
+        self._clock = clock
+        self._keys: dict[KeyArn, Key] = {}
+        self._before: dict[KeyArn, Key] = {}
+        self._lag: dict[KeyArn, int] = {}
+        self._faults: dict[str, deque[tuple[KmsError, bool]]] = defaultdict(deque)
+        self._gates: dict[str, asyncio.Event] = {}
+        self._tokens = 0
+        self.aliases: dict[str, KeyArn] = {}
+        self.calls: list[Call] = []
+        """Oldest first."""
+        self.clock_skew: timedelta | Absent = ABSENT
+
+    # -- the world ----------------------------------------------------------------------------------------------------
+
+    def create(self, arn: str, *, spec: str = SYMMETRIC, origin: str = "EXTERNAL", alias: str = "") -> KeyArn:
+        """A virgin key, as CreateKey leaves it."""
+        key = Key(arn=KeyArn(arn), spec=spec, origin=origin)
+        self._keys[key.arn] = key
+        if alias:
+            self.aliases[alias] = key.arn
+        return key.arn
+
+    def key(self, arn: str) -> Key:
+        """The key as it is now, without lag and without a call."""
+        return self._keys[KeyArn(arn)]
+
+    def state(self, arn: str) -> KeyState:
+        """The key's state now, without lag and without a call."""
+        return self.key(arn).state(self._clock.now())
+
+    def put(self, arn: str, **changes: Any) -> None:
+        """Change a key from outside, e.g. `put(arn, enabled=False)`."""
+        key = self.key(arn)
+        self._before[key.arn] = key
+        self._keys[key.arn] = replace(key, **changes)
+
+    def delete_material(self, arn: str) -> None:
+        """Somebody else calls DeleteImportedKeyMaterial for all of it."""
+        self.put(arn, materials=tuple(replace(each, expiry=ABSENT) for each in self.key(arn).materials))
+
+    def remove(self, arn: str) -> None:
+        """The key's waiting period is over: it is gone for good."""
+        del self._keys[KeyArn(arn)]
+
+    def fail(self, operation: str, *errors: KmsError, applied: bool = False) -> None:
+        """Make the next calls of an operation raise these, one each; if `applied`, after having been carried out."""
+        self._faults[operation].extend((error, applied) for error in errors)
+
+    def gate(self, operation: str) -> asyncio.Event:
+        """Make calls of an operation wait, before they do anything, until the event that is returned is set."""
+        return self._gates.setdefault(operation, asyncio.Event())
+
+    def lag(self, arn: str, *, reads: int) -> None:
+        """Let so many readings show the key as it was before its last change (eventual consistency)."""
+        self._lag[KeyArn(arn)] = reads
+
+    def count(self, operation: str) -> int:
+        """How many calls of an operation were made."""
+        return sum(1 for call in self.calls if call.operation == operation)
+
+    # -- the port -----------------------------------------------------------------------------------------------------
+
+    async def describe(self, key: str) -> ObservedKey:
+        """See `ports.Kms`."""
+        at = self._clock.now()
+        await self._called("DescribeKey", key)
+        found = self._read(self._resolved(key))
+        now = self._clock.now()
+        state = found.state(now)
+        answer = ObservedKey(
+            at=at,
+            arn=found.arn,
+            state=state,
+            origin=found.origin,
+            spec=found.spec,
+            expiry=_earliest(found, now),
+            current_material=_current(found) if found.spec == SYMMETRIC else ABSENT,
+            materials_known=False,
+            deletion_at=found.deletion_at,
+            alias_target=found.arn if key.startswith("alias/") else ABSENT,
+        )
+        self._raise_late("DescribeKey")
+        return answer
+
+    async def list_materials(self, arn: KeyArn) -> tuple[ObservedMaterial, ...]:
+        """See `ports.Kms`."""
+        await self._called("ListKeyRotations", arn)
+        found = self._read(self._resolved(arn))
+        if found.spec != SYMMETRIC:
+            raise WrongOrigin("ListKeyRotations: UnsupportedOperationException")
+        now = self._clock.now()
+        self._raise_late("ListKeyRotations")
+        return tuple(
+            ObservedMaterial(
+                material_id=each.id,
+                state=each.state,
+                imported=not isinstance(each.expiry_at(now), Absent),
+                expiry=each.expiry_at(now),
+            )
+            for each in found.materials
+        )
+
+    async def get_parameters(
+        self, arn: KeyArn, *, algorithm: WrappingAlgorithm, spec: WrappingKeySpec
+    ) -> ImportParameters:
+        """See `ports.Kms`."""
+        await self._called("GetParametersForImport", arn, algorithm=algorithm, spec=spec)
+        key = self._importable("GetParametersForImport", arn)
+        self._tokens += 1
+        valid_to = self._clock.now() + TOKEN_LIFE
+        public_key = f"public key {self._tokens}".encode()
+        token = {
+            "arn": key.arn,
+            "public_key": hashlib.sha256(public_key).hexdigest(),
+            "algorithm": algorithm.value,
+            "valid_to": valid_to.isoformat(),
+        }
+        self._raise_late("GetParametersForImport")
+        return ImportParameters(public_key=public_key, token=json.dumps(token).encode(), valid_to=valid_to)
+
+    async def import_material(
+        self, arn: KeyArn, *, token: bytes, ciphertext: bytes, expiry: Expiry, material: MaterialId | Absent
+    ) -> MaterialId | Absent:
+        """See `ports.Kms`."""
+        await self._called("ImportKeyMaterial", arn, token=token, expiry=expiry, material=material)
+        key = self._importable("ImportKeyMaterial", arn)
+        self._check_expiry(expiry)
+        fingerprint = self._unwrapped(key, token, ciphertext)
+        taken = self._owned(key, fingerprint, material)
+        renewed = replace(taken, expiry=expiry)
+        others = tuple(each for each in key.materials if each.id != taken.id)
+        self.put(arn, materials=(*others, renewed), enabled=True)
+        self._raise_late("ImportKeyMaterial")
+        return renewed.id if key.spec == SYMMETRIC else ABSENT
+
+    def skew(self) -> timedelta | Absent:
+        """See `ports.Kms`; what the test has set."""
+        return self.clock_skew
+
+    # -- inside -------------------------------------------------------------------------------------------------------
+
+    async def _called(self, operation: str, key: str, **members: Any) -> None:
+        self.calls.append(Call(at=self._clock.now(), operation=operation, key=key, members=members))
+        if gate := self._gates.get(operation):
+            await gate.wait()
+        faults = self._faults[operation]
+        if faults and not faults[0][1]:
+            raise faults.popleft()[0]
+
+    def _raise_late(self, operation: str) -> None:
+        faults = self._faults[operation]
+        if faults and faults[0][1]:
+            raise faults.popleft()[0]
+
+    def _resolved(self, name: str) -> KeyArn:
+        arn = self.aliases.get(name, KeyArn(name))
+        if arn not in self._keys:
+            raise KeyNotFound(f"NotFoundException: Key '{name}' does not exist")
+        return arn
+
+    def _read(self, arn: KeyArn) -> Key:
+        if self._lag.get(arn, 0):
+            self._lag[arn] -= 1
+            return self._before.get(arn, self._keys[arn])
+        return self._keys[arn]
+
+    def _importable(self, operation: str, arn: KeyArn) -> Key:
+        key = self._keys[self._resolved(arn)]
+        if key.origin != "EXTERNAL":
+            raise WrongOrigin(f"{operation}: {arn} origin is {key.origin} which is not valid for this operation.")
+        if not isinstance(key.deletion_at, Absent):
+            raise WrongKeyState(f"{operation}: {arn} is pending deletion.")
+        return key
+
+    def _check_expiry(self, expiry: Expiry) -> None:
+        now = self._clock.now()
+        if not isinstance(expiry, Never) and not now < expiry <= now + VALIDITY_MAX:
+            raise RequestRefused("ImportKeyMaterial: ValidationException: ValidTo is in the past or too far away")
+
+    def _unwrapped(self, key: Key, token: bytes, ciphertext: bytes) -> str:
+        try:
+            terms = json.loads(token)
+            valid_to = datetime.fromisoformat(terms["valid_to"])
+        except (ValueError, KeyError):
+            raise TokenRefused("ImportKeyMaterial: InvalidImportTokenException") from None
+        if terms["arn"] != key.arn or valid_to <= self._clock.now():
+            raise TokenRefused("ImportKeyMaterial: the token is another key's, or too old")
+        note = unsealed(ciphertext)
+        if note is None or (note.public_key, note.algorithm) != (terms["public_key"], terms["algorithm"]):
+            raise CiphertextRefused("ImportKeyMaterial: InvalidCiphertextException")
+        if note.length != MATERIAL_BYTES.get(key.spec, note.length):
+            raise MaterialRefused("ImportKeyMaterial: IncorrectKeyMaterialException: wrong length")
+        return note.fingerprint
+
+    def _owned(self, key: Key, fingerprint: str, material: MaterialId | Absent) -> Material:
+        """The material of the key that these bytes are; a new one for a virgin key."""
+        known = next((each for each in key.materials if each.fingerprint == fingerprint), None)
+        if not isinstance(material, Absent) and (known is None or known.id != material):
+            raise MaterialRefused("ImportKeyMaterial: IncorrectKeyMaterialException")
+        if known is not None:
+            return known
+        if key.materials:
+            raise MaterialRefused("ImportKeyMaterial: IncorrectKeyMaterialException")
+        name = hashlib.sha256(f"{key.arn} {fingerprint}".encode()).hexdigest()
+        return Material(id=MaterialId(name), fingerprint=fingerprint, expiry=ABSENT)
+
+
+def _earliest(key: Key, now: datetime) -> Expiry | Absent:
+    """DescribeKey's: the earliest over the permanent materials; never only if none ends (API model, KeyMetadata)."""
+    expiries = [each.expiry_at(now) for each in key.materials if each.state.permanent]
+    if not expiries or ABSENT in expiries:
+        return ABSENT
+    return min((each for each in expiries if isinstance(each, datetime)), default=Never.NEVER)
+
+
+def _current(key: Key) -> MaterialId | Absent:
+    return next((each.id for each in key.materials if each.state is MaterialState.CURRENT), ABSENT)

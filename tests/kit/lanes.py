@@ -1,0 +1,36 @@
+"""Lanes for tests: one account, one Region, short timeouts."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+from typing import Any
+
+from byokd.facts.key import ABSENT, LaneId
+from byokd.facts.policy import Lane, Quota
+
+ACCOUNT = "111122223333"
+REGION = "eu-central-1"
+
+
+def a_lane(**changes: Any) -> Lane:
+    """A lane with generous quotas; any member may be given."""
+    members: dict[str, Any] = {
+        "id": LaneId(f"{ACCOUNT}/{REGION}"),
+        "name": "test",
+        "account": ACCOUNT,
+        "region": REGION,
+        "endpoint": ABSENT,
+        "profile": ABSENT,
+        "role_arn": ABSENT,
+        "external_id": ABSENT,
+        "session_name": "byokd-test",
+        "connect_timeout": timedelta(seconds=5),
+        "call_timeout": timedelta(seconds=10),
+        "max_in_flight": 4,
+        "quotas": {
+            operation: Quota(per_second=1000.0, burst=1000.0)
+            for operation in ("DescribeKey", "ListKeyRotations", "GetParametersForImport", "ImportKeyMaterial")
+        },
+        "reserve": 0.2,
+    }
+    return Lane(**(members | changes))

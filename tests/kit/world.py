@@ -1,0 +1,159 @@
+"""The real engine in a world of fakes, on a clock that the test moves."""
+
+from __future__ import annotations
+
+import asyncio
+import itertools
+from collections.abc import AsyncIterator, Sequence
+from contextlib import asynccontextmanager
+from datetime import timedelta
+from typing import Any
+
+from byokd.decide.notices import Audience
+from byokd.engine.engine import Engine, Setup
+from byokd.facts.condition import Notice, Severity
+from byokd.facts.key import KeyRef
+from byokd.facts.ledger import HistoryEntry, Import
+from byokd.facts.policy import DesiredKey, Lane
+from byokd.facts.snapshot import Snapshot
+from byokd.ports import Kms, Store
+from tests.kit.builders import ARN, desired, lane
+from tests.kit.clock import ManualClock
+from tests.kit.fake_kms import FakeKms
+from tests.kit.fake_source import FakeSource
+from tests.kit.memory_store import MemoryStore
+
+MATERIAL_BYTES = bytes(range(32))
+
+
+class Inbox:
+    """A channel that keeps what it is told."""
+
+    name = "inbox"
+
+    def __init__(self) -> None:
+        self.notices: list[Notice] = []
+
+    async def deliver(self, notice: Notice) -> None:
+        """See `ports.Channel`."""
+        self.notices.append(notice)
+
+    @property
+    def said(self) -> list[str]:
+        """What was told, as `kind condition`."""
+        return [f"{each.kind.value} {each.condition.kind.value}" for each in self.notices]
+
+
+class World:
+    """One lane with its keys, its source and its inbox; `engine` may be killed and started again."""
+
+    def __init__(self, *, store: Store | None = None, lane: Lane | None = None) -> None:
+        self.clock = ManualClock()
+        self.kms = FakeKms(self.clock)
+        self.source = FakeSource()
+        self.inbox = Inbox()
+        self.lane = lane or _default_lane()
+        self._ids = itertools.count(1)
+        self.store: Store = store or MemoryStore()
+        self.engine: Engine | None = None
+
+    def new_id(self) -> str:
+        """Ids that sort by their making."""
+        return f"{next(self._ids):012d}"
+
+    async def add(self, key: DesiredKey | None = None, *, material: bytes = MATERIAL_BYTES, create: bool = True) -> KeyRef:
+        """Put a key into the config, its material into the source and, if `create`, the key itself into KMS."""
+        key = key or desired()
+        if create:
+            self.kms.create(str(key.arn))
+        self.source.materials[key.locator] = material
+        await self.store.sync_fleet([key], now=self.clock.now())
+        return key.ref
+
+    async def start(self) -> None:
+        """Start an engine on whatever the store holds."""
+
+        @asynccontextmanager
+        async def open_kms(_: Lane) -> AsyncIterator[Kms]:
+            yield self.kms
+
+        self.engine = Engine(
+            store=self.store, clock=self.clock, new_id=self.new_id, open_kms=open_kms, node="test"
+        )
+        await self.engine.apply(self.setup())
+        await self.settle()
+
+    def setup(self, **changes: Any) -> Setup:
+        """What a config would come to."""
+        values: dict[str, Any] = {
+            "lanes": (self.lane,),
+            "sources": {"files": self.source},
+            "channels": {"inbox": self.inbox},
+            "audiences": (
+                Audience(channel="inbox", min_severity=Severity.WARNING, remind_every=timedelta(days=1)),
+            ),
+            "safety_wake": timedelta(hours=1),
+            "skew_threshold": timedelta(seconds=30),
+            "history_for": timedelta(days=400),
+        }
+        return Setup(**(values | changes))
+
+    async def stop(self) -> None:
+        """Stop as SIGTERM does."""
+        if self.engine is not None:
+            await self.engine.stop()
+            self.engine = None
+
+    async def kill(self) -> None:
+        """Stop as kill -9 does: nothing more is written, nothing finished."""
+        tasks = [task for task in asyncio.all_tasks() if task is not asyncio.current_task()]
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
+        self.engine = None
+
+    async def settle(self, *, turns: int = 20_000) -> None:
+        """Let the engine run until only time or a wake can bring something new."""
+        assert self.engine is not None
+        calm = 0
+        for _ in range(turns):
+            await asyncio.sleep(0)
+            calm = calm + 1 if self.engine.idle else 0
+            if calm > 20:
+                return
+        raise AssertionError(f"the engine did not come to rest in {turns} turns of the loop")
+
+    async def pass_time(self, span: timedelta, *, step: timedelta = timedelta(minutes=30)) -> None:
+        """Let time pass in steps, the engine keeping up with each."""
+        end = self.clock.now() + span
+        while self.clock.now() < end:
+            self.clock.advance(min(step, end - self.clock.now()).total_seconds())
+            await self.settle()
+
+    async def know(self, ref: KeyRef = KeyRef(ARN)) -> Snapshot:
+        """What is on record about a key."""
+        (snapshot,) = await self.store.snapshots([ref])
+        return snapshot
+
+    async def imports(self) -> Sequence[Import]:
+        """Every row of the queue, newest first."""
+        return await self.store.imports(only_open=False, limit=1000)
+
+    async def history(self) -> list[str]:
+        """What happened, oldest first."""
+        entries: Sequence[HistoryEntry] = await self.store.history(None, limit=1000)
+        return [entry.event.value for entry in reversed(entries)]
+
+
+def _default_lane() -> Lane:
+    return lane()
+
+
+@asynccontextmanager
+async def running(world: World) -> AsyncIterator[World]:
+    """A world whose engine runs inside the block."""
+    await world.start()
+    try:
+        yield world
+    finally:
+        await world.stop()
