@@ -1,0 +1,206 @@
+"""`ports.Kms` on AWS KMS: what each call sends, and how its answer becomes facts.
+
+Answers are read strictly where byokd acts on them (a missing member is BadAnswer) and mildly where AWS may add words: a
+key state not known here is UNKNOWN, which is hands-off. Times come back with a fraction of a second; they are cut to
+whole seconds here, at the edge, which only ever makes a deadline earlier.
+"""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Mapping
+from contextlib import asynccontextmanager
+from datetime import UTC, datetime, timedelta
+from typing import Any, Final, TypeVar
+
+from aiobotocore.session import AioSession
+
+from byokd.errors import AnswerLost, BadAnswer
+from byokd.facts.key import (
+    ABSENT,
+    NEVER,
+    Absent,
+    Expiry,
+    KeyArn,
+    KeyState,
+    MaterialId,
+    MaterialState,
+    Never,
+    ObservedKey,
+    ObservedMaterial,
+    WrappingAlgorithm,
+    WrappingKeySpec,
+)
+from byokd.facts.policy import Lane
+from byokd.kms.client import LaneClient
+from byokd.kms.identity import Identity
+from byokd.ports import Clock, ImportParameters, Kms
+
+T = TypeVar("T")
+
+PAGES_MAX: Final = 100
+_PAGE: Final = 1000
+"""The largest page that ListKeyRotations gives (API model, LimitType)."""
+
+
+@asynccontextmanager
+async def open_kms(
+    lane: Lane, *, clock: Clock, session: AioSession, identity: Identity | None = None
+) -> AsyncIterator[Kms]:
+    """KMS as the lane sees it, until the block is left. Opening does no I/O and does not fail.
+
+    `session` is the one of `identity.shared_session()`, the same for all lanes.
+    """
+    client = LaneClient(lane, clock=clock, models_of=session, identity=identity or Identity())
+    try:
+        yield AwsKms(client, clock)
+    finally:
+        await client.close()
+
+
+class AwsKms:
+    """Implements `ports.Kms`; opened by `open_kms`."""
+
+    def __init__(self, client: LaneClient, clock: Clock) -> None:
+        self._client = client
+        self._clock = clock
+
+    async def describe(self, key: str) -> ObservedKey:
+        """See `ports.Kms`. Asked by alias, `alias_target` is the ARN that the alias points to now.
+
+        `materials_known` is False: only `list_materials` knows them.
+        """
+        at = self._clock.now()
+        answer = await self._client.call("DescribeKey", {"KeyId": key})
+        read = _Answer("DescribeKey", answer.get("KeyMetadata"))
+        arn = KeyArn(read.text("Arn"))
+        state = read.text("KeyState")
+        return ObservedKey(
+            at=at,
+            arn=arn,
+            state=KeyState(state) if state in tuple(KeyState) else KeyState.UNKNOWN,
+            origin=read.text("Origin"),
+            spec=read.text("KeySpec"),
+            expiry=read.expiry(),
+            current_material=MaterialId(read.text("CurrentKeyMaterialId"))
+            if read.has("CurrentKeyMaterialId")
+            else ABSENT,
+            materials_known=False,
+            deletion_at=read.time("DeletionDate") if read.has("DeletionDate") else ABSENT,
+            alias_target=arn if _is_alias(key) else ABSENT,
+        )
+
+    async def list_materials(self, arn: KeyArn) -> tuple[ObservedMaterial, ...]:
+        """See `ports.Kms`. At most 100 pages of 1000, far beyond the rotations that a key can have; else BadAnswer."""
+        found: list[ObservedMaterial] = []
+        request: dict[str, Any] = {"KeyId": arn, "IncludeKeyMaterial": "ALL_KEY_MATERIAL", "Limit": _PAGE}
+        for _ in range(PAGES_MAX):
+            answer = await self._client.call("ListKeyRotations", request)
+            page = _Answer("ListKeyRotations", answer)
+            found += [each for entry in page.entries("Rotations") if (each := _material(entry)) is not None]
+            if not answer.get("Truncated"):
+                return tuple(found)
+            request["Marker"] = page.text("NextMarker")
+        raise BadAnswer(f"ListKeyRotations: no end after {PAGES_MAX} pages")
+
+    async def get_parameters(
+        self, arn: KeyArn, *, algorithm: WrappingAlgorithm, spec: WrappingKeySpec
+    ) -> ImportParameters:
+        """See `ports.Kms`."""
+        request = {"KeyId": arn, "WrappingAlgorithm": algorithm.value, "WrappingKeySpec": spec.value}
+        answer = await self._client.call("GetParametersForImport", request)
+        read = _Answer("GetParametersForImport", answer)
+        return ImportParameters(
+            public_key=read.blob("PublicKey"), token=read.blob("ImportToken"), valid_to=read.time("ParametersValidTo")
+        )
+
+    async def import_material(
+        self, arn: KeyArn, *, token: bytes, ciphertext: bytes, expiry: Expiry, material: MaterialId | Absent
+    ) -> MaterialId | Absent:
+        """See `ports.Kms`.
+
+        Without `material`, ImportType is left to KMS, which takes NEW_KEY_MATERIAL for a key that never had any and
+        EXISTING_KEY_MATERIAL afterwards (API model, ImportKeyMaterial.ImportType).
+        """
+        request: dict[str, Any] = {"KeyId": arn, "ImportToken": token, "EncryptedKeyMaterial": ciphertext}
+        if isinstance(expiry, Never):
+            request |= {"ExpirationModel": "KEY_MATERIAL_DOES_NOT_EXPIRE"}
+        else:
+            request |= {"ExpirationModel": "KEY_MATERIAL_EXPIRES", "ValidTo": expiry}
+        if not isinstance(material, Absent):
+            request |= {"ImportType": "EXISTING_KEY_MATERIAL", "KeyMaterialId": material}
+        answer = await self._client.call("ImportKeyMaterial", request, changes=True)
+        if answer.get("KeyId") != arn:
+            # KMS answers the ARN, whatever was sent: this 200 is somebody else's, and says nothing about the key.
+            raise AnswerLost("ImportKeyMaterial: the answer does not name the key; it may have been applied")
+        named = answer.get("KeyMaterialId")
+        return MaterialId(named) if named else ABSENT
+
+    def skew(self) -> timedelta | Absent:
+        """See `ports.Kms`. The `Date` header knows whole seconds, so a second of either sign means nothing."""
+        return self._client.skew
+
+
+class _Answer:
+    """One JSON object of an answer, of which byokd needs certain members."""
+
+    def __init__(self, operation: str, members: Any) -> None:
+        self._operation = operation
+        self._members: Mapping[str, Any] = members if isinstance(members, Mapping) else {}
+
+    def has(self, name: str) -> bool:
+        """Whether the member is there."""
+        return name in self._members
+
+    def text(self, name: str) -> str:
+        """A string that is not empty."""
+        return self._member(name, str)
+
+    def blob(self, name: str) -> bytes:
+        """Bytes, at least one."""
+        return self._member(name, bytes)
+
+    def time(self, name: str) -> datetime:
+        """A moment, cut to whole seconds of UTC."""
+        return self._member(name, datetime).astimezone(UTC).replace(microsecond=0)
+
+    def entries(self, name: str) -> list[_Answer]:
+        """A list of objects; KMS leaves an empty one out."""
+        return [_Answer(self._operation, each) for each in self._members.get(name, ())]
+
+    def expiry(self) -> Expiry | Absent:
+        """Of `ExpirationModel` and `ValidTo`; both are absent where there is no material."""
+        match self._members.get("ExpirationModel"):
+            case "KEY_MATERIAL_DOES_NOT_EXPIRE":
+                return NEVER
+            case None if not self.has("ValidTo"):
+                return ABSENT
+            case _:
+                return self.time("ValidTo")
+
+    def _member(self, name: str, kind: type[T]) -> T:
+        value = self._members.get(name)
+        if isinstance(value, kind) and value:
+            return value
+        raise BadAnswer(f"{self._operation}: the answer has no usable {name}")
+
+
+def _material(entry: _Answer) -> ObservedMaterial | None:
+    state = entry.text("KeyMaterialState")
+    if state not in tuple(MaterialState):
+        # A state that AWS adds later. The other materials must not go unseen for it, and DescribeKey's own ValidTo
+        # still counts this one if the key needs it.
+        return None
+    imported = entry.text("ImportState") == "IMPORTED"
+    expiry = entry.expiry() if imported else ABSENT
+    if imported and isinstance(expiry, Absent):
+        raise BadAnswer("ListKeyRotations: an imported material has no ExpirationModel")
+    return ObservedMaterial(
+        material_id=MaterialId(entry.text("KeyMaterialId")),
+        state=MaterialState(state),
+        imported=imported,
+        expiry=expiry,
+    )
+
+
+def _is_alias(key: str) -> bool:
+    return key.startswith("alias/") or ":alias/" in key

@@ -1,0 +1,150 @@
+"""One lane's aiobotocore client, and one call through it.
+
+The client is opened at the first call, so that a missing profile or an instance role that is late at boot is an error
+of that call and not of the daemon. It is opened anew after CredentialsInvalid: the SDK reads shared files once and
+keeps what it found, while an operator repairs them under a daemon that runs for years. A client that was given up is
+closed when the last call in flight on it has ended.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from contextlib import AsyncExitStack
+from contextvars import ContextVar
+from dataclasses import dataclass
+from datetime import UTC, timedelta
+from email.utils import parsedate_to_datetime
+from typing import Any, Final
+
+from aiobotocore.config import AioConfig
+from aiobotocore.session import AioSession
+from botocore import xform_name
+from botocore.exceptions import ClientError
+
+from byokd import __version__
+from byokd.errors import CredentialsInvalid
+from byokd.facts.key import ABSENT, Absent
+from byokd.facts.policy import Lane
+from byokd.kms.faults import Progress, mapped
+from byokd.kms.identity import Identity, lane_session
+from byokd.ports import Clock
+
+_progress: Final[ContextVar[Progress]] = ContextVar("progress")
+"""The call that the running task is making; the SDK's events do not say which call they belong to."""
+
+
+@dataclass(slots=True)
+class _Opened:
+    client: Any
+    closing: AsyncExitStack
+    calls: int = 0
+    given_up: bool = False
+
+
+class LaneClient:
+    """Makes one lane's calls, each once and each within the lane's timeout."""
+
+    def __init__(self, lane: Lane, *, clock: Clock, models_of: AioSession, identity: Identity) -> None:
+        self._lane = lane
+        self._clock = clock
+        self._models_of = models_of
+        self._identity = identity
+        self._config = _config(lane)
+        self._opening = asyncio.Lock()
+        self._opened: _Opened | None = None
+        self._timeout_s = lane.call_timeout.total_seconds()
+        self.skew: timedelta | Absent = ABSENT
+        """The `Date` of the newest answer minus the wall clock when it came."""
+
+    async def call(self, operation: str, members: dict[str, Any], *, changes: bool = False) -> dict[str, Any]:
+        """Send one request and return its answer, as the SDK parsed it.
+
+        `operation` is AWS's name. `changes` says that the request changes KMS.
+        Raises: KmsError; AnswerLost only where `changes`.
+        """
+        progress = Progress()
+        _progress.set(progress)
+        opened: _Opened | None = None
+        try:
+            with mapped(operation, progress, changes=changes):
+                async with asyncio.timeout(self._timeout_s):
+                    opened = await self._acquire()
+                    return await self._answer(operation, getattr(opened.client, xform_name(operation))(**members))
+        except CredentialsInvalid:
+            self._give_up(opened)
+            raise
+        finally:
+            if opened is not None:
+                await self._release(opened)
+
+    async def close(self) -> None:
+        """Close the connections. Calls still in flight fail."""
+        if self._opened is not None:
+            opened, self._opened = self._opened, None
+            await opened.closing.aclose()
+
+    async def _answer(self, operation: str, pending: Any) -> dict[str, Any]:
+        try:
+            answer: dict[str, Any] = await pending
+        except ClientError as error:
+            if error.operation_name == operation:
+                self._compare_clocks(error.response)
+            raise
+        self._compare_clocks(answer)
+        return answer
+
+    def _compare_clocks(self, answer: dict[str, Any]) -> None:
+        date = answer.get("ResponseMetadata", {}).get("HTTPHeaders", {}).get("date", "")
+        try:
+            sent_at = parsedate_to_datetime(date)
+        except ValueError:
+            return
+        # RFC 5322 has "-0000" for a time in UTC whose place is not known, and gives a naive datetime for it.
+        sent_at = sent_at.replace(tzinfo=UTC) if sent_at.tzinfo is None else sent_at
+        self.skew = sent_at - self._clock.now()
+
+    async def _acquire(self) -> _Opened:
+        async with self._opening:
+            if self._opened is None:
+                self._opened = await self._open()
+            opened = self._opened
+        opened.calls += 1
+        return opened
+
+    async def _release(self, opened: _Opened) -> None:
+        opened.calls -= 1
+        if opened.given_up and not opened.calls:
+            await opened.closing.aclose()
+
+    def _give_up(self, opened: _Opened | None) -> None:
+        """Let the next call open a new client, unless another call has seen to that already."""
+        if opened is not None:
+            opened.given_up = True
+            if self._opened is opened:
+                self._opened = None
+
+    async def _open(self) -> _Opened:
+        session = lane_session(self._lane, models_of=self._models_of, config=self._config, identity=self._identity)
+        endpoint = None if isinstance(self._lane.endpoint, Absent) else self._lane.endpoint
+        async with AsyncExitStack() as stack:
+            client = await stack.enter_async_context(
+                session.create_client("kms", region_name=self._lane.region, endpoint_url=endpoint, config=self._config)
+            )
+            client.meta.events.register("before-send.kms", _mark_sent)
+            return _Opened(client=client, closing=stack.pop_all())
+
+
+def _mark_sent(**_: Any) -> None:
+    _progress.get().sent = True
+
+
+def _config(lane: Lane) -> AioConfig:
+    return AioConfig(
+        # The SDK builds its own user agent anew for each call, at a quarter of the call's CPU.
+        user_agent=f"byokd/{__version__}",
+        # The lane is the only one that retries: it knows quotas and deadlines, the SDK does not.
+        retries={"mode": "standard", "total_max_attempts": 1},
+        connect_timeout=lane.connect_timeout.total_seconds(),
+        read_timeout=lane.call_timeout.total_seconds(),
+        max_pool_connections=lane.max_in_flight,
+    )

@@ -1,0 +1,96 @@
+"""Whose credentials a lane uses, as an aiobotocore session.
+
+Each lane has a session of its own, because profile and role are properties of a session. All of them share one loader
+of AWS's API models, which is what makes a session expensive (50 ms of parsing, against 3 ms).
+
+A lane without a profile uses the SDK's standard chain: environment, shared files, container, instance role. With a
+role, those credentials only serve to assume it; the temporary ones are renewed a quarter of an hour before they end.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from functools import partial
+from typing import Any
+
+from aiobotocore.config import AioConfig
+from aiobotocore.credentials import AioAssumeRoleCredentialFetcher, AioCredentials, AioDeferredRefreshableCredentials
+from aiobotocore.session import AioSession
+from botocore.exceptions import NoCredentialsError
+
+from byokd.facts.key import Absent
+from byokd.facts.policy import Lane
+
+
+Session = AioSession
+"""What `shared_session` gives; nobody outside this room needs to know more of it."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Identity:
+    """What stands in for AWS's own ways to credentials: for an embedded local KMS, for VPC endpoints, for tests."""
+
+    access_key_id: str = ""
+    """With a secret, used in place of the standard chain; empty: the chain."""
+    secret_access_key: str = field(default="", repr=False)
+    sts_endpoint: str = ""
+    """Replaces AWS's own endpoint of STS, where a lane assumes a role; empty: AWS's."""
+
+
+def shared_session() -> AioSession:
+    """The session whose API models all lanes share. It has no lane's credentials and makes no calls."""
+    return AioSession()
+
+
+def lane_session(lane: Lane, *, models_of: AioSession, config: AioConfig, identity: Identity) -> AioSession:
+    """A fresh session, which reads profile and credentials anew. `config` is used for calls to STS.
+
+    Raises: botocore's errors on a profile that is missing or broken.
+    """
+    session = AioSession(profile=None if isinstance(lane.profile, Absent) else lane.profile)
+    session.register_component("data_loader", models_of.get_component("data_loader"))
+    credentials = _LaneCredentials(session, lane, config, identity)
+    session.register_component("credential_provider", credentials)
+    return session
+
+
+class _LaneCredentials:
+    """The session's credential provider: the standard chain or given keys, and the lane's role on top of them."""
+
+    def __init__(self, session: AioSession, lane: Lane, config: AioConfig, identity: Identity) -> None:
+        self._session = session
+        self._lane = lane
+        self._config = config
+        self._identity = identity
+        self._chain = session.get_component("credential_provider")
+
+    async def load_credentials(self) -> Any:
+        """Credentials that renew themselves.
+
+        Raises: NoCredentialsError. The SDK would carry on without any, and never look for them again.
+        """
+        found = await self._own()
+        if found is None:
+            raise NoCredentialsError
+        if isinstance(self._lane.role_arn, Absent):
+            return found
+        terms = {"RoleSessionName": self._lane.session_name}
+        if not isinstance(self._lane.external_id, Absent):
+            terms["ExternalId"] = self._lane.external_id
+        fetcher = AioAssumeRoleCredentialFetcher(
+            client_creator=partial(
+                self._session.create_client,
+                region_name=self._lane.region,
+                endpoint_url=self._identity.sts_endpoint or None,
+                config=self._config,
+            ),
+            source_credentials=found,
+            role_arn=self._lane.role_arn,
+            extra_args=terms,
+        )
+        return AioDeferredRefreshableCredentials(fetcher.fetch_credentials, method="assume-role")
+
+    async def _own(self) -> Any:
+        if self._identity.access_key_id:
+            return AioCredentials(self._identity.access_key_id, self._identity.secret_access_key)
+        return await self._chain.load_credentials()

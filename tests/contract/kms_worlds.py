@@ -1,0 +1,124 @@
+"""The worlds of the KMS contract: a KMS under test, and the people who change its keys behind byokd's back."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from datetime import UTC, datetime, timedelta
+from typing import Any, Protocol
+
+import aiobotocore.session
+
+from byokd.facts.key import KeyArn, WrappingAlgorithm
+from byokd.kms.adapter import open_kms
+from byokd.kms.identity import Identity, shared_session
+from byokd.localkms import Options, serve
+from byokd.localkms.wrapping import WrappingKeys
+from byokd.material.secret import Secret
+from byokd.material.wrap import wrap
+from byokd.ports import ImportParameters, Kms
+from tests.kit.clock import ManualClock
+from tests.kit.fake_kms import FakeKms
+from tests.kit.fake_source import proof_of, sealed
+from tests.kit.lanes import ACCOUNT, REGION, a_lane
+
+WAITING_PERIOD = timedelta(days=7)
+
+
+class World(Protocol):
+    """A KMS, and what people do to its keys behind byokd's back."""
+
+    kms: Kms
+
+    async def create(self, *, origin: str = "EXTERNAL", alias: str = "") -> KeyArn: ...
+    async def disable(self, arn: KeyArn) -> None: ...
+    async def schedule_deletion(self, arn: KeyArn) -> None: ...
+    async def delete_material(self, arn: KeyArn) -> None: ...
+    def seal(self, material: bytes, parameters: ImportParameters, algorithm: WrappingAlgorithm) -> bytes: ...
+
+
+class FakeWorld:
+    """`FakeKms`."""
+
+    def __init__(self, clock: ManualClock) -> None:
+        self.clock = clock
+        self.fake = FakeKms(clock)
+        self.kms: Kms = self.fake
+        self.created = 0
+
+    async def create(self, *, origin: str = "EXTERNAL", alias: str = "") -> KeyArn:
+        self.created += 1
+        arn = f"arn:aws:kms:{REGION}:{ACCOUNT}:key/{self.created:08d}-0000-4000-8000-000000000000"
+        return self.fake.create(arn, origin=origin, alias=alias)
+
+    async def disable(self, arn: KeyArn) -> None:
+        self.fake.put(arn, enabled=False)
+
+    async def schedule_deletion(self, arn: KeyArn) -> None:
+        self.fake.put(arn, deletion_at=self.clock.now() + WAITING_PERIOD)
+
+    async def delete_material(self, arn: KeyArn) -> None:
+        self.fake.delete_material(arn)
+
+    def seal(self, material: bytes, parameters: ImportParameters, algorithm: WrappingAlgorithm) -> bytes:
+        return sealed(proof_of(material), public_key=parameters.public_key, algorithm=algorithm).ciphertext
+
+
+class LocalWorld:
+    """`AwsKms` and a second client, which plays the people, against one local KMS."""
+
+    def __init__(self, kms: Kms, people: Any) -> None:
+        self.kms = kms
+        self.people = people
+
+    async def create(self, *, origin: str = "EXTERNAL", alias: str = "") -> KeyArn:
+        answer = await self.people.create_key(Origin=origin)
+        arn = KeyArn(answer["KeyMetadata"]["Arn"])
+        if alias:
+            await self.people.create_alias(AliasName=alias, TargetKeyId=arn)
+        return arn
+
+    async def disable(self, arn: KeyArn) -> None:
+        await self.people.disable_key(KeyId=arn)
+
+    async def schedule_deletion(self, arn: KeyArn) -> None:
+        await self.people.schedule_key_deletion(KeyId=arn, PendingWindowInDays=7)
+
+    async def delete_material(self, arn: KeyArn) -> None:
+        await self.people.delete_imported_key_material(KeyId=arn)
+
+    def seal(self, material: bytes, parameters: ImportParameters, algorithm: WrappingAlgorithm) -> bytes:
+        with Secret(bytearray(material)) as secret:
+            return wrap(secret, public_key=parameters.public_key, algorithm=algorithm)
+
+
+class ServerClock:
+    """The local KMS's clock, kept by a `ManualClock`."""
+
+    def __init__(self, clock: ManualClock) -> None:
+        self.clock = clock
+
+    def now(self) -> float:
+        return self.clock.now().timestamp()
+
+    async def sleep_until(self, when: float) -> None:
+        await self.clock.wait(asyncio.Event(), until=datetime.fromtimestamp(when, UTC), cap_s=1e9)
+
+
+@asynccontextmanager
+async def local_world(clock: ManualClock, pool: WrappingKeys) -> AsyncIterator[LocalWorld]:
+    options = Options(clock=ServerClock(clock), pool=pool)
+    keys = Identity(access_key_id=ACCOUNT, secret_access_key="any")
+    async with (
+        serve(options) as server,
+        open_kms(a_lane(endpoint=server.url), clock=clock, session=shared_session(), identity=keys) as kms,
+        aiobotocore.session.AioSession().create_client(
+            "kms",
+            endpoint_url=server.url,
+            region_name=REGION,
+            aws_access_key_id=ACCOUNT,
+            aws_secret_access_key="any",
+        ) as people,
+    ):
+        yield LocalWorld(kms, people)

@@ -1,0 +1,115 @@
+"""Whose credentials a lane uses: profile, role, and what happens when they turn out bad."""
+
+from __future__ import annotations
+
+from typing import Any
+from urllib.parse import parse_qs
+
+import pytest
+
+from byokd import errors
+from byokd.facts.key import ABSENT
+from byokd.kms.adapter import open_kms
+from byokd.kms.identity import Identity, shared_session
+from tests.kit.clock import ManualClock
+from tests.kit.lanes import ACCOUNT, a_lane
+from tests.unit.kms.scripted import Endpoint, answer, endpoint, refuse
+
+ROLE = f"arn:aws:iam::{ACCOUNT}:role/byokd"
+DESCRIBED = answer(
+    {"KeyMetadata": {"Arn": "arn", "KeyState": "Enabled", "Origin": "EXTERNAL", "KeySpec": "SYMMETRIC_DEFAULT"}}
+)
+
+
+def assumed(access_key: str):
+    """The answer of AssumeRole, good for years."""
+    return answer(
+        raw=f"""<AssumeRoleResponse xmlns="https://sts.amazonaws.com/doc/2011-06-15/"><AssumeRoleResult>
+        <AssumedRoleUser><Arn>arn:aws:sts::{ACCOUNT}:assumed-role/byokd/lane</Arn>
+        <AssumedRoleId>AROA:lane</AssumedRoleId></AssumedRoleUser>
+        <Credentials><AccessKeyId>{access_key}</AccessKeyId><SecretAccessKey>secret</SecretAccessKey>
+        <SessionToken>session</SessionToken><Expiration>2099-01-01T00:00:00Z</Expiration></Credentials>
+        </AssumeRoleResult></AssumeRoleResponse>""".encode()
+    )
+
+
+def opened(kms: Endpoint, sts: Endpoint | None = None, **lane: Any):
+    """The adapter with keys of its own, and endpoints for both services."""
+    identity = Identity(access_key_id="AKIAOWN", secret_access_key="any", sts_endpoint="" if sts is None else sts.url)
+    return open_kms(a_lane(endpoint=kms.url, **lane), clock=ManualClock(), session=shared_session(), identity=identity)
+
+
+def signers(served: Endpoint) -> list[str]:
+    """The access keys that signed the requests, oldest first."""
+    return [asked.headers["Authorization"].partition("Credential=")[2].partition("/")[0] for asked in served.asked]
+
+
+async def test_own_keys() -> None:
+    """Without a role, the lane signs with what it has."""
+    async with endpoint(DESCRIBED) as kms_endpoint, opened(kms_endpoint) as kms:
+        await kms.describe("arn")
+    assert signers(kms_endpoint) == ["AKIAOWN"]
+
+
+async def test_role() -> None:
+    """With a role, the lane assumes it once, by session name and external id, and signs with what it was given."""
+    async with endpoint(DESCRIBED) as kms_endpoint, endpoint(assumed("ASIAROLE")) as sts:
+        lane = opened(kms_endpoint, sts, role_arn=ROLE, external_id="unguessable", session_name="byokd-eu")
+        async with lane as kms:
+            await kms.describe("arn")
+            await kms.describe("arn")
+    (asked,) = sts.asked
+    form = parse_qs(asked.body["form"])
+    assert (form["RoleArn"], form["RoleSessionName"], form["ExternalId"]) == ([ROLE], ["byokd-eu"], ["unguessable"])
+    assert signers(sts) == ["AKIAOWN"]
+    assert signers(kms_endpoint) == ["ASIAROLE", "ASIAROLE"]
+
+
+async def test_role_without_external_id() -> None:
+    """An external id that is not configured is not sent."""
+    async with (
+        endpoint(DESCRIBED) as kms_endpoint,
+        endpoint(assumed("ASIAROLE")) as sts,
+        opened(kms_endpoint, sts, role_arn=ROLE, external_id=ABSENT) as kms,
+    ):
+        await kms.describe("arn")
+    assert "ExternalId" not in parse_qs(sts.asked[0].body["form"])
+
+
+async def test_role_refused() -> None:
+    """A role that may not be assumed is a matter of credentials; KMS is not asked, and an import not lost."""
+    async with (
+        endpoint(DESCRIBED) as kms_endpoint,
+        endpoint(answer(raw=b"<html>", status=403)) as sts,
+        opened(kms_endpoint, sts, role_arn=ROLE) as kms,
+    ):
+        with pytest.raises(errors.CredentialsInvalid):
+            await kms.describe("arn")
+    assert kms_endpoint.asked == []
+
+
+async def test_looked_for_again() -> None:
+    """Credentials that KMS does not accept are not used again: the next call looks for new ones."""
+    async with (
+        endpoint(refuse("ExpiredTokenException"), DESCRIBED) as kms_endpoint,
+        endpoint(assumed("ASIAOLD"), assumed("ASIANEW")) as sts,
+        opened(kms_endpoint, sts, role_arn=ROLE) as kms,
+    ):
+        with pytest.raises(errors.CredentialsInvalid):
+            await kms.describe("arn")
+        await kms.describe("arn")
+    assert signers(kms_endpoint) == ["ASIAOLD", "ASIANEW"]
+
+
+async def test_profile_that_does_not_exist() -> None:
+    """A profile that is missing fails the calls, each with its name, and not the opening of the lane."""
+    async with endpoint(DESCRIBED) as kms_endpoint, opened(kms_endpoint, profile="no-such-profile") as kms:
+        for _ in range(2):
+            with pytest.raises(errors.CredentialsInvalid, match="no-such-profile"):
+                await kms.describe("arn")
+    assert kms_endpoint.asked == []
+
+
+def test_redacted() -> None:
+    """The secret half of given keys is not shown."""
+    assert "any" not in repr(Identity(access_key_id="AKIAOWN", secret_access_key="any"))
