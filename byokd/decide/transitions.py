@@ -20,7 +20,12 @@ def transitions(before: Snapshot, the: Case) -> tuple[HistoryEntry, ...]:
 
 def _transitions(before: Snapshot, the: Case) -> Iterator[HistoryEntry]:
     ref, now = before.ref, the.now
-    if isinstance(before.ledger.pinned_arn, Absent) and not isinstance(the.snapshot.ledger.pinned_arn, Absent):
+    alias = before.desired.alias is not ABSENT
+    if (
+        alias
+        and isinstance(before.ledger.pinned_arn, Absent)
+        and not isinstance(the.snapshot.ledger.pinned_arn, Absent)
+    ):
         yield _entry(ref, now, HistoryEvent.PINNED, f"{before.desired.name} is {the.snapshot.ledger.pinned_arn}")
     if the.loss in (Loss.LAPSED, Loss.DELETED) and isinstance(before.ledger.lost_at, Absent):
         event = HistoryEvent.MATERIAL_LAPSED if the.loss is Loss.LAPSED else HistoryEvent.MATERIAL_DELETED

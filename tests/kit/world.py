@@ -16,7 +16,7 @@ from byokd.facts.key import KeyRef
 from byokd.facts.ledger import HistoryEntry, Import
 from byokd.facts.policy import DesiredKey, Lane
 from byokd.facts.snapshot import Snapshot
-from byokd.ports import Kms, Store
+from byokd.ports import Kms, OpenKms, Source, Store
 from tests.kit.builders import ARN, desired, lane
 from tests.kit.clock import ManualClock
 from tests.kit.fake_kms import FakeKms
@@ -47,8 +47,17 @@ class Inbox:
 class World:
     """One lane with its keys, its source and its inbox; `engine` may be killed and started again."""
 
-    def __init__(self, *, store: Store | None = None, lane: Lane | None = None) -> None:
-        self.clock = ManualClock()
+    def __init__(
+        self,
+        *,
+        store: Store | None = None,
+        lane: Lane | None = None,
+        clock: ManualClock | None = None,
+        open_kms: OpenKms | None = None,
+        source: Source | None = None,
+    ) -> None:
+        """Fakes, except for the real parts that are given."""
+        self.clock = clock or ManualClock()
         self.kms = FakeKms(self.clock)
         self.source = FakeSource()
         self.inbox = Inbox()
@@ -56,12 +65,16 @@ class World:
         self._ids = itertools.count(1)
         self.store: Store = store or MemoryStore()
         self.engine: Engine | None = None
+        self._open_kms = open_kms or self._open_fake
+        self._source = source or self.source
 
     def new_id(self) -> str:
         """Ids that sort by their making."""
         return f"{next(self._ids):012d}"
 
-    async def add(self, key: DesiredKey | None = None, *, material: bytes = MATERIAL_BYTES, create: bool = True) -> KeyRef:
+    async def add(
+        self, key: DesiredKey | None = None, *, material: bytes = MATERIAL_BYTES, create: bool = True
+    ) -> KeyRef:
         """Put a key into the config, its material into the source and, if `create`, the key itself into KMS."""
         key = key or desired()
         if create:
@@ -70,33 +83,30 @@ class World:
         await self.store.sync_fleet([key], now=self.clock.now())
         return key.ref
 
-    async def start(self) -> None:
+    async def start(self, *, within_s: float = 20.0) -> None:
         """Start an engine on whatever the store holds."""
-
-        @asynccontextmanager
-        async def open_kms(_: Lane) -> AsyncIterator[Kms]:
-            yield self.kms
-
         self.engine = Engine(
-            store=self.store, clock=self.clock, new_id=self.new_id, open_kms=open_kms, node="test"
+            store=self.store, clock=self.clock, new_id=self.new_id, open_kms=self._open_kms, node="test"
         )
         await self.engine.apply(self.setup())
-        await self.settle()
+        await self.settle(within_s=within_s)
 
     def setup(self, **changes: Any) -> Setup:
         """What a config would come to."""
         values: dict[str, Any] = {
             "lanes": (self.lane,),
-            "sources": {"files": self.source},
+            "sources": {"files": self._source},
             "channels": {"inbox": self.inbox},
-            "audiences": (
-                Audience(channel="inbox", min_severity=Severity.WARNING, remind_every=timedelta(days=1)),
-            ),
+            "audiences": (Audience(channel="inbox", min_severity=Severity.WARNING, remind_every=timedelta(days=1)),),
             "safety_wake": timedelta(hours=1),
             "skew_threshold": timedelta(seconds=30),
             "history_for": timedelta(days=400),
         }
         return Setup(**(values | changes))
+
+    @asynccontextmanager
+    async def _open_fake(self, _: Lane) -> AsyncIterator[Kms]:
+        yield self.kms
 
     async def stop(self) -> None:
         """Stop as SIGTERM does."""
@@ -112,27 +122,30 @@ class World:
         await asyncio.gather(*tasks, return_exceptions=True)
         self.engine = None
 
-    async def settle(self, *, turns: int = 20_000) -> None:
+    async def settle(self, *, within_s: float = 20.0) -> None:
         """Let the engine run until only time or a wake can bring something new."""
         assert self.engine is not None
         calm = 0
-        for _ in range(turns):
-            await asyncio.sleep(0)
-            calm = calm + 1 if self.engine.idle else 0
-            if calm > 20:
-                return
-        raise AssertionError(f"the engine did not come to rest in {turns} turns of the loop")
+        try:
+            async with asyncio.timeout(within_s):
+                while calm < 20:
+                    await asyncio.sleep(0)
+                    calm = calm + 1 if self.engine.idle else 0
+        except TimeoutError:
+            raise AssertionError(f"the engine did not come to rest within {within_s} s") from None
 
-    async def pass_time(self, span: timedelta, *, step: timedelta = timedelta(minutes=30)) -> None:
+    async def pass_time(
+        self, span: timedelta, *, step: timedelta = timedelta(minutes=30), within_s: float = 20.0
+    ) -> None:
         """Let time pass in steps, the engine keeping up with each."""
         end = self.clock.now() + span
         while self.clock.now() < end:
             self.clock.advance(min(step, end - self.clock.now()).total_seconds())
-            await self.settle()
+            await self.settle(within_s=within_s)
 
-    async def know(self, ref: KeyRef = KeyRef(ARN)) -> Snapshot:
+    async def know(self, ref: KeyRef | None = None) -> Snapshot:
         """What is on record about a key."""
-        (snapshot,) = await self.store.snapshots([ref])
+        (snapshot,) = await self.store.snapshots([ref or KeyRef(ARN)])
         return snapshot
 
     async def imports(self) -> Sequence[Import]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
 
@@ -12,12 +12,13 @@ from byokd.decide.decide import decide
 from byokd.facts.condition import ConditionKind as Kind
 from byokd.facts.condition import Severity
 from byokd.facts.key import ABSENT, NEVER, NEVER_LOOKED, Absent, Blind, KeyState, MaterialState, ObservedMaterial
-from byokd.facts.ledger import NOT_PROVED, ImportState, OrderKind, Tier, Unproved
+from byokd.facts.ledger import NOT_PROVED, ImportState, OrderKind, Proved, Tier, Unproved
 from byokd.facts.policy import OnLoss
 from byokd.facts.snapshot import Action, ImportWanted, ProofWanted, Reason
 from tests.kit.builders import (
     ARN,
     DAY,
+    FINGERPRINT,
     desired,
     ledger,
     observed,
@@ -381,8 +382,8 @@ def test_a_running_import_is_never_cancelled() -> None:
 
 def test_wrong_length_is_refused_with_both_numbers() -> None:
     """Material of the wrong length is caught before KMS sees it."""
-    short = snapshot()
-    decision = decide(replace(short, proof=replace(short.proof, length=16)), START)  # type: ignore[arg-type]  # Proved
+    short = Proved(at=START, fingerprint=FINGERPRINT, length=16)
+    decision = decide(snapshot(proof=short), START)
 
     assert decision.reason is Reason.MATERIAL_INVALID
     assert "16" in decision.message

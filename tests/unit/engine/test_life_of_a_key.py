@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
+from dataclasses import replace
 from datetime import timedelta
+from itertools import pairwise
 
 import pytest
 
@@ -231,8 +234,6 @@ async def test_a_key_named_twice_is_found_out() -> None:
     world.kms.create(ARN, alias="alias/payments")
     world.source.materials["payments.key"] = bytes(range(32))
     alias = desired(ref=KeyRef("111122223333/eu-central-1/alias/payments"), name="alias/payments")
-    from dataclasses import replace
-
     alias = replace(alias, arn=ABSENT)
     await world.store.sync_fleet([desired(), alias], now=world.clock.now())
     async with running(world):
@@ -265,13 +266,13 @@ async def test_the_earliest_deadline_is_served_first_at_the_lanes_pace() -> None
         arn = ARN[:-1] + str(number)
         world.kms.create(arn)
         world.source.materials[f"{number}.key"] = bytes([number] * 32)
-        keys.append(desired(arn=arn, ref=KeyRef(arn), name=arn, locator=f"{number}.key"))  # type: ignore[arg-type]  # ARNs
+        keys.append(desired(arn=arn, ref=KeyRef(arn), name=arn, locator=f"{number}.key"))  # type: ignore[arg-type]  # plain text
     await world.store.sync_fleet(keys, now=world.clock.now())
     async with running(world):
         await world.pass_time(timedelta(seconds=30), step=timedelta(seconds=1))
         at = [call.at for call in world.kms.calls if call.operation == "GetParametersForImport"]
         assert len(at) == 6
-        gaps = [(later - earlier).total_seconds() for earlier, later in zip(at, at[1:], strict=False)]
+        gaps = [(later - earlier).total_seconds() for earlier, later in pairwise(at)]
         assert all(4 <= gap <= 5 for gap in gaps)
 
 
@@ -297,17 +298,13 @@ async def test_killed_at_any_step_the_next_start_ends_in_one_correct_state(step:
 
 
 async def _start_without_rest(world: World) -> None:
-    import contextlib
-
     with contextlib.suppress(AssertionError):
-        await world.start()
+        await world.start(within_s=0.5)
 
 
 async def _advance_while_busy(world: World, span: timedelta) -> None:
-    import contextlib
-
     with contextlib.suppress(AssertionError):
-        await world.pass_time(span, step=span)
+        await world.pass_time(span, step=span, within_s=0.5)
 
 
 async def _order(world: World, kind: OrderKind) -> None:

@@ -1,0 +1,172 @@
+"""Lanes: one AWS account in one Region each, with its credentials, its limits and its quotas.
+
+Quotas are what byokd allows itself, not what AWS allows the account: they are shared with every other caller there.
+The defaults are AWS's own where that is the bottleneck, and a conservative share of them elsewhere
+(https://docs.aws.amazon.com/kms/latest/developerguide/requests-per-second.html).
+"""
+
+from __future__ import annotations
+
+import re
+from datetime import timedelta
+from fractions import Fraction
+from typing import Annotated, Final
+from urllib.parse import urlsplit
+
+from pydantic import AfterValidator, Field
+
+from byokd.config.names import ACCOUNT, REGION
+from byokd.config.problems import Unfit, quoted
+from byokd.config.quantities import Portion, Span
+from byokd.config.settings import Count, Line, Rate, Settings
+from byokd.facts.key import ABSENT, LaneId
+from byokd.facts.policy import Lane, Quota
+
+LOCAL: Final = "local"
+"""The endpoint that means: the local KMS embedded in the daemon."""
+
+_ROLE: Final = re.compile(r"arn:[a-z-]+:iam::[0-9]{12}:role/[\w+=,.@/-]{1,576}", re.ASCII)
+_SESSION: Final = re.compile(r"[\w+=,.@-]{2,64}", re.ASCII)
+_EXTERNAL_ID: Final = re.compile(r"[\w+=,.@:/-]{2,1224}", re.ASCII)
+
+
+def _account(value: str) -> str:
+    if not ACCOUNT.fullmatch(value):
+        raise Unfit(f"{quoted(value)} is not an AWS account", 'twelve digits, in quotes: "111122223333"')
+    return value
+
+
+def _region(value: str) -> str:
+    if not REGION.fullmatch(value):
+        raise Unfit(f"{quoted(value)} is not an AWS Region", 'its code, such as "eu-central-1"')
+    return value
+
+
+def _endpoint(value: str) -> str:
+    if value == LOCAL:
+        return value
+    # The URL is not repeated: people write credentials into URLs.
+    try:
+        url = urlsplit(value)
+        sound = url.scheme in {"http", "https"} and bool(url.hostname) and (url.port is None or url.port > 0)
+    except ValueError:
+        sound = False
+    else:
+        sound = sound and not (url.username or url.password or url.query or url.fragment) and value.isprintable()
+    if not sound:
+        raise Unfit("is not an endpoint", "https://HOST[:PORT], http:// for a KMS of your own, or local")
+    return value
+
+
+def _role(value: str) -> str:
+    if not _ROLE.fullmatch(value):
+        raise Unfit(f"{quoted(value)} is not the ARN of a role", "arn:aws:iam::ACCOUNT:role/NAME")
+    return value
+
+
+def _session(value: str) -> str:
+    if not _SESSION.fullmatch(value):
+        raise Unfit(f"{quoted(value)} cannot name a session", "2 to 64 letters, digits or + = , . @ _ -")
+    return value
+
+
+def _external_id(value: str) -> str:
+    if not _EXTERNAL_ID.fullmatch(value):
+        raise Unfit("cannot be an external id", "2 to 1224 letters, digits or + = , . @ : / _ -")
+    return value
+
+
+class QuotaSettings(Settings):
+    """The pace of one KMS operation in one lane."""
+
+    per_second: Annotated[Rate, Field(ge=0.001, le=10_000)]
+    """Requests a second that byokd allows itself: from 0.001 to 10000."""
+
+    burst: Annotated[Rate, Field(ge=1, le=10_000)] | None = None
+    """Requests at once after a pause: from 1 to 10000. Default: one second's worth, at least 1."""
+
+    def quota(self) -> Quota:
+        """The fact that these settings come to."""
+        return Quota(per_second=self.per_second, burst=max(1.0, self.per_second) if self.burst is None else self.burst)
+
+
+class QuotasSettings(Settings):
+    """The pace of each KMS operation that byokd calls, by AWS's name for it."""
+
+    GetParametersForImport: QuotaSettings = QuotaSettings(per_second=0.25, burst=1)
+    """One for each import, and the bottleneck: AWS's documents name 0.25 and 1 a second. Default 0.25, burst 1."""
+
+    ImportKeyMaterial: QuotaSettings = QuotaSettings(per_second=5, burst=5)
+    """One for each import; AWS's documents name 5 and 15 a second. Default 5, burst 5."""
+
+    DescribeKey: QuotaSettings = QuotaSettings(per_second=100, burst=100)
+    """One for each look at a key; AWS's quota is 2000 a second. Default 100, burst 100."""
+
+    ListKeyRotations: QuotaSettings = QuotaSettings(per_second=25, burst=25)
+    """One or more for each look at a symmetric key; AWS's quota is 100 a second. Default 25, burst 25."""
+
+    def quotas(self) -> dict[str, Quota]:
+        """The facts that these settings come to, by operation."""
+        settings = {name: getattr(self, name) for name in type(self).model_fields}
+        return {name: each.quota() for name, each in settings.items() if isinstance(each, QuotaSettings)}
+
+
+class LaneSettings(Settings):
+    """One AWS account in one Region."""
+
+    account: Annotated[str, AfterValidator(_account)]
+    """The account's twelve digits, in quotes. byokd refuses to work with credentials of any other account."""
+
+    region: Annotated[str, AfterValidator(_region)]
+    """The Region's code, e.g. eu-central-1."""
+
+    endpoint: Annotated[str, AfterValidator(_endpoint)] | None = None
+    """URL used in place of AWS's own for the Region, e.g. of a VPC endpoint; `local` is the KMS of `[local_kms]`.
+    Default: AWS's own."""
+
+    profile: Line | None = None
+    """Profile of the AWS configuration files to take credentials from. Default: AWS's usual chain."""
+
+    role_arn: Annotated[str, AfterValidator(_role)] | None = None
+    """Role to assume for this lane, with those credentials. Default: none."""
+
+    external_id: Annotated[str, AfterValidator(_external_id)] | None = None
+    """External id that the role's trust policy asks for; only with `role_arn`. Default: none."""
+
+    session_name: Annotated[str, AfterValidator(_session)] = "byokd"
+    """Name of the role's session, as CloudTrail shows it: 2 to 64 letters, digits or + = , . @ _ -. Default byokd."""
+
+    connect_timeout: Annotated[timedelta, Span("1s", "1m")] = timedelta(seconds=5)
+    """How long connecting may take: from 1s to 1m. Default 5s."""
+
+    call_timeout: Annotated[timedelta, Span("1s", "5m")] = timedelta(seconds=20)
+    """How long a request may take, from sending it to its whole answer: from 1s to 5m. Default 20s."""
+
+    max_in_flight: Annotated[Count, Field(ge=1, le=1000)] = 16
+    """Keys worked on at the same time: from 1 to 1000. Default 16."""
+
+    reserve: Annotated[Fraction, Portion("0%", "100%")] = Fraction(20, 100)
+    """Share of the GetParametersForImport quota kept for keys near their deadline: from 0% to below 100%.
+    Default 20%."""
+
+    quotas: QuotasSettings = QuotasSettings()
+    """Pace by KMS operation; operations left out keep their default."""
+
+    def lane(self, name: str) -> Lane:
+        """The fact that these settings come to."""
+        return Lane(
+            id=LaneId(f"{self.account}/{self.region}"),
+            name=name,
+            account=self.account,
+            region=self.region,
+            endpoint=self.endpoint or ABSENT,
+            profile=self.profile or ABSENT,
+            role_arn=self.role_arn or ABSENT,
+            external_id=self.external_id or ABSENT,
+            session_name=self.session_name,
+            connect_timeout=self.connect_timeout,
+            call_timeout=self.call_timeout,
+            max_in_flight=self.max_in_flight,
+            quotas=self.quotas.quotas(),
+            reserve=float(self.reserve),
+        )

@@ -1,0 +1,114 @@
+"""`load`: from a path to a checked `Config`, or to every problem at once."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from byokd.config.check import OUTLINE, check
+from byokd.config.documents import Document, dotted, read_documents
+from byokd.config.lanes import LOCAL
+from byokd.config.problems import Place, Problem, Problems
+from byokd.config.roster import Roster
+from byokd.config.schema import ChannelSettings, ConfigFile, DaemonSettings, LocalKmsSettings, SourceSettings
+from byokd.errors import ConfigError
+from byokd.facts.key import KeyRef, LaneId
+from byokd.facts.policy import DesiredKey, Lane
+
+__all__ = ["Config", "Problem", "json_schema", "load"]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Config:
+    """A configuration in which every bound holds. Paths are absolute."""
+
+    daemon: DaemonSettings
+    lanes: Mapping[str, Lane]
+    """By the name that the config gives them."""
+    sources: Mapping[str, SourceSettings]
+    channels: Mapping[str, ChannelSettings]
+    local_kms: LocalKmsSettings | None
+    files: tuple[Path, ...]
+    """Every file that was read, the main one first."""
+    roster: Iterable[DesiredKey] = ()
+    """The keys; may be walked more than once."""
+
+    def keys(self) -> Iterator[DesiredKey]:
+        """Every key, made as it is asked for: fleets may have 100,000. Each `ref` comes once."""
+        return iter(self.roster)
+
+
+def load(path: Path) -> Config:
+    """Read and check the config at `path`, `conf.d/*.toml` beside it, and the key lists they name.
+
+    Raises:
+        ConfigError: the configuration has problems; all of them are in it, sorted by file and line.
+    """
+    problems = Problems()
+    document = read_documents(path, problems)
+    if problems:
+        # What is wrong in half a configuration says little: half of it would be about what is in the other half.
+        raise ConfigError(problems.by_place())
+    file, entries = check(document, problems)
+    lanes = _lanes(document, file, problems)
+    roster = Roster(document=document, file=file, entries=entries, lanes=lanes)
+    roster.read_lists(problems)
+    _tell_duplicates(roster, problems)
+    if problems:
+        raise ConfigError(problems.by_place())
+    lists = tuple(listed.file for listed in roster.lists.values())
+    return Config(
+        daemon=file.daemon,
+        lanes=lanes,
+        sources=file.sources,
+        channels=file.channels,
+        local_kms=file.local_kms,
+        files=(*document.files, *lists),
+        roster=roster,
+    )
+
+
+def json_schema() -> dict[str, Any]:
+    """The config file's JSON Schema (Draft 2020-12), for editors."""
+    return OUTLINE.schema
+
+
+def _lanes(document: Document, file: ConfigFile, problems: Problems) -> dict[str, Lane]:
+    """The lanes as facts, with what only shows across their settings noted."""
+
+    def tell(name: str, setting: str, what: str, hint: str) -> None:
+        path = ("lanes", name, setting)
+        problems.add(document.place(path), dotted(path), what, hint)
+
+    lanes = {name: settings.lane(name) for name, settings in file.lanes.items()}
+    first: dict[LaneId, str] = {}
+    for name, settings in file.lanes.items():
+        lane = lanes[name]
+        if first.setdefault(lane.id, name) != name:
+            where = document.place(("lanes", first[lane.id]))
+            tell(
+                name,
+                "account",
+                f"is the same account and Region as lane {first[lane.id]} in {where}",
+                "keep one of them",
+            )
+        if settings.endpoint == LOCAL and "local_kms" not in document.data:
+            tell(name, "endpoint", "there is no local KMS", "add [local_kms], or write the endpoint's URL")
+        if settings.external_id is not None and "role_arn" not in document.data["lanes"][name]:
+            tell(name, "external_id", "is only used with a role", "add role_arn, or remove external_id")
+        if settings.role_arn is not None and settings.role_arn.split(":")[4] != settings.account:
+            tell(
+                name, "role_arn", f"is a role of another account than {settings.account}", "a lane works in one account"
+            )
+    return lanes
+
+
+def _tell_duplicates(roster: Roster, problems: Problems) -> None:
+    """Walk the roster, noting its problems and each key that is named twice."""
+    first: dict[KeyRef, tuple[Place, str]] = {}
+    for place, where, key in roster.walk(problems):
+        there, name = first.setdefault(key.ref, (place, where))
+        if there != place or name != where:
+            problems.add(place, where, f"{key.name} is the same key as in {there}", "keep one of the two")

@@ -1,0 +1,277 @@
+"""The roster: every key of every fleet, as facts. What only shows across settings is judged on the way.
+
+    for each fleet:   key entries ─┐
+                                   ├─▶ terms (lane, source, policy), once for equal overrides ─▶ DesiredKey
+                      key list ────┘
+
+A roster holds the settings and the text of key lists, not the keys: it makes them anew each time it is walked, so that
+a fleet of 100,000 costs its text and no more. Loading walks it once with the problems open; after that there are none.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Hashable, Iterator, Mapping
+from dataclasses import dataclass, field
+from typing import Final, NamedTuple, ParamSpec, TypeVar
+
+from byokd.config.check import KeyEntries, sound_policy
+from byokd.config.documents import Document, dotted, read_text
+from byokd.config.inherit import Complaint, chosen, whole_policy
+from byokd.config.key_list import MAX_BYTES, KeyList, Row, policy_settings, read_header
+from byokd.config.locate import Path as SettingPath
+from byokd.config.names import ParsedName, parse_name
+from byokd.config.problems import Place, Problems, Unfit, did_you_mean, quoted
+from byokd.config.schema import ConfigFile, FleetSettings, PolicySettings, SourceSettings
+from byokd.facts.key import Absent
+from byokd.facts.policy import DesiredKey, Lane, Policy
+
+MAX_PROBLEMS: Final = 100
+"""Of one key list. A list with more is wrong as a whole."""
+
+_NOTHING: Final = PolicySettings()
+_DEFAULTS, _KEY = 0, 2
+"""The outermost and innermost layer of inheritance; the fleet stands between."""
+_P = ParamSpec("_P")
+_R = TypeVar("_R")
+
+
+class Found(NamedTuple):
+    """A key and where it is written."""
+
+    place: Place
+    where: str
+    key: DesiredKey
+
+
+@dataclass(slots=True)
+class Roster:
+    """The keys of a config; walk it as often as you like."""
+
+    document: Document
+    file: ConfigFile
+    entries: KeyEntries
+    lanes: Mapping[str, Lane]
+    lists: dict[str, KeyList] = field(default_factory=dict)
+    """By fleet."""
+    policies: dict[Policy, Policy] = field(default_factory=dict)
+    """Equal policies are one object: few differ, however many keys there are."""
+
+    def __iter__(self) -> Iterator[DesiredKey]:
+        return (found.key for found in self.walk(Problems()))
+
+    def read_lists(self, problems: Problems) -> None:
+        """Read the key lists that the fleets name."""
+        for name, fleet in self.file.fleets.items():
+            if fleet.keys_csv is None:
+                continue
+            path = ("fleets", name, "keys_csv")
+            text = read_text(fleet.keys_csv, self.document.place(path), dotted(path), problems, max_bytes=MAX_BYTES)
+            if text is not None and (listed := read_header(fleet.keys_csv, text, dotted(path), problems)):
+                self.lists[name] = listed
+
+    def written(self, table: str) -> list[str]:
+        """The names in `[lanes]` or `[sources]` as they are written, sound or not."""
+        names = self.document.data.get(table)
+        return list(names) if isinstance(names, dict) else []
+
+    def walk(self, problems: Problems) -> Iterator[Found]:
+        """Every sound key; what is not sound is noted and left out."""
+        for complaint in whole_policy((self.file.defaults,))[1]:
+            path = ("defaults", complaint.setting)
+            problems.add(self.document.place(path), dotted(path), complaint.what, complaint.hint)
+        for name, fleet in self.file.fleets.items():
+            yield from _Fleet(self, name, fleet, problems).keys()
+
+
+@dataclass(frozen=True, slots=True)
+class _Entry:
+    """A key as written."""
+
+    key: str
+    material: str | None
+    place: Place
+    where: str
+    path: SettingPath = ()
+    """Empty for a row of a key list, whose settings all stand in one line."""
+
+    def at(self, setting: str, document: Document) -> tuple[Place, str]:
+        """Where one of its settings stands."""
+        place = document.place((*self.path, setting)) if self.path else self.place
+        return place, f"{self.where}.{setting}"
+
+
+_Wrong = tuple[tuple[str, str, str], ...]
+"""What is wrong with a row, as (setting, what, hint)."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Terms:
+    """What equal overrides in one fleet come to. Complaints say why they cannot be used."""
+
+    policy: Policy
+    lane: str | None
+    source: str | None
+    complaints: tuple[Complaint, ...]
+
+
+class _Fleet:
+    """One walk over one fleet."""
+
+    def __init__(self, roster: Roster, name: str, settings: FleetSettings, problems: Problems) -> None:
+        self._roster = roster
+        self._name = name
+        self._settings = settings
+        self._problems = problems
+        self._by_id = {lane.id: lane for lane in roster.lanes.values()}
+        self._terms: dict[Hashable, _Terms] = {}
+        self._row_terms: dict[tuple[str, ...], _Terms | _Wrong] = {}
+
+    def keys(self) -> Iterator[Found]:
+        """Its sound keys: those of the TOML files first, then those of the list."""
+        # A fleet without keys, or all of whose keys say otherwise, is judged all the same.
+        for complaint in self._terms_of(_NOTHING).complaints:
+            self._complain(complaint, None)
+        for path, settings in self._roster.entries.get(self._name, ()):
+            entry = _Entry(settings.key, settings.material, self._roster.document.place(path), dotted(path), path)
+            if found := self._found(entry, self._terms_of(settings)):
+                yield found
+        if listed := self._roster.lists.get(self._name):
+            yield from self._listed(listed)
+
+    def _listed(self, listed: KeyList) -> Iterator[Found]:
+        where = f"fleets.{self._name}.keys_csv"
+        before = len(self._problems)
+        file = str(listed.file)
+        columns = listed.policy_columns
+        for row in listed.rows(where, self._problems):
+            if len(self._problems) - before >= MAX_PROBLEMS:
+                hint = "correct those above first"
+                self._problems.add(Place(file, row.line), where, "the rest of the list was not judged", hint)
+                return
+            entry = _Entry(row.key, row.material, Place(file, row.line), where)
+            terms = self._terms_of_row(row, columns)
+            if isinstance(terms, _Terms):
+                if found := self._found(entry, terms):
+                    yield found
+                continue
+            for setting, what, hint in terms:
+                self._problems.add(*entry.at(setting, self._roster.document), what, hint)
+
+    def _terms_of_row(self, row: Row, columns: tuple[str, ...]) -> _Terms | _Wrong:
+        """The terms of a row, or its problems."""
+        known = self._row_terms.get(row.policy)
+        if known is None:
+            settings, wrong = sound_policy(policy_settings(columns, row.policy))
+            known = tuple(wrong) if settings is None else self._terms_of(settings)
+            self._row_terms[row.policy] = known
+        return known
+
+    def _terms_of(self, settings: PolicySettings) -> _Terms:
+        overrides = tuple(getattr(settings, name) for name in PolicySettings.model_fields)
+        known = self._terms.get(overrides)
+        if known is None:
+            known = self._judge((self._roster.file.defaults, self._settings, settings))
+            self._terms[overrides] = known
+        return known
+
+    def _judge(self, layers: tuple[PolicySettings, PolicySettings, PolicySettings]) -> _Terms:
+        policy, complaints = whole_policy(layers)
+        found = list(complaints)
+        named: dict[str, str | None] = {}
+        for setting, table in (("lane", "lanes"), ("source", "sources")):
+            name, layer = chosen(layers, setting)
+            written = self._roster.written(table)
+            # One that is written but not sound has been told already: it counts as known.
+            if name is not None and name not in written:
+                hint = did_you_mean(name, written, nothing=f"add [{table}.{name}]")
+                what = f"there is no {setting} {quoted(name)}"
+                found.append(Complaint(layer=layer, setting=setting, what=what, hint=hint))
+            named[setting] = name
+        shared = self._roster.policies.setdefault(policy, policy)
+        source = named["source"] or _only(self._roster.written("sources"))
+        return _Terms(shared, named["lane"], source, tuple(found))
+
+    def _complain(self, complaint: Complaint, entry: _Entry | None) -> None:
+        """Note a complaint where its layer is written."""
+        if complaint.layer == _KEY and entry is not None:
+            place, where = entry.at(complaint.setting, self._roster.document)
+        else:
+            path = ("defaults",) if complaint.layer == _DEFAULTS else ("fleets", self._name)
+            place = self._roster.document.place((*path, complaint.setting))
+            where = dotted((*path, complaint.setting))
+        self._problems.add(place, where, complaint.what, complaint.hint)
+
+    def _found(self, entry: _Entry, terms: _Terms) -> Found | None:
+        """The key, or None with its problems noted."""
+        for complaint in terms.complaints:
+            self._complain(complaint, entry)
+        name = self._tried(entry, "key", parse_name, entry.key)
+        lane = None if name is None else self._tried(entry, "key", self._lane, name, terms)
+        source = self._tried(entry, "source", self._source, terms)
+        locator = None
+        if source is not None and (name is not None or entry.material is not None):
+            short = "" if name is None else name.short
+            locator = self._tried(entry, "material", source.locator, entry.material, short)
+        if terms.complaints or name is None or lane is None or terms.source is None or locator is None:
+            return None
+        ref, arn = name.in_lane(lane)
+        key = DesiredKey(
+            ref=ref,
+            lane=lane.id,
+            name=name.name,
+            arn=arn,
+            fleet=self._name,
+            source=terms.source,
+            locator=locator,
+            policy=terms.policy,
+        )
+        return Found(entry.place, entry.where, key)
+
+    def _tried(
+        self, entry: _Entry, setting: str, what: Callable[_P, _R], *args: _P.args, **kwargs: _P.kwargs
+    ) -> _R | None:
+        """The answer of `what`, or None with the problem noted at one of the entry's settings."""
+        try:
+            return what(*args, **kwargs)
+        except Unfit as unfit:
+            self._problems.add(*entry.at(setting, self._roster.document), unfit.what, unfit.hint)
+            return None
+
+    def _source(self, terms: _Terms) -> SourceSettings | None:
+        """The source that a key's material comes from; None where it is not sound, which has been told.
+
+        Raises:
+            Unfit: none is named, and there is not just one.
+        """
+        if terms.source is None:
+            raise Unfit("is missing, and there is not just one to take", "name one of [sources]")
+        return self._roster.file.sources.get(terms.source)
+
+    def _lane(self, name: ParsedName, terms: _Terms) -> Lane | None:
+        """The lane that a key belongs to; None where that lane is not sound, which has been told.
+
+        Raises:
+            Unfit: there is no such lane, or the key's ARN is of another account or Region.
+        """
+        lanes = self._roster.lanes
+        if terms.lane is not None:
+            lane = lanes.get(terms.lane)
+            if lane is None or isinstance(name.lane, Absent) or name.lane == lane.id:
+                return lane
+            right = self._by_id.get(name.lane)
+            hint = f'did you mean lane = "{right.name}"?' if right else "correct the ARN, or add a lane for it"
+            raise Unfit(f"is in {name.lane}, but its lane {lane.name} is {lane.id}", hint)
+        written = self._roster.written("lanes")
+        if isinstance(name.lane, Absent):
+            if only := _only(written):
+                return lanes.get(only)
+            raise Unfit(
+                "needs a lane: only an ARN tells its own", 'add lane = "..." here, to the fleet or to [defaults]'
+            )
+        if name.lane not in self._by_id and len(written) == len(lanes):
+            raise Unfit(f"is in {name.lane}, and no lane is", "add a lane with this account and region")
+        return self._by_id.get(name.lane)
+
+
+def _only(names: list[str]) -> str | None:
+    return names[0] if len(names) == 1 else None

@@ -1,0 +1,242 @@
+"""The daemon's life, from the first setting to the last signal."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import ctypes
+import os
+import resource
+import signal
+import socket
+import sys
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import AsyncExitStack, asynccontextmanager
+from pathlib import Path
+from typing import Any, Final
+
+import structlog
+
+from byokd import __version__, logs
+from byokd.clock import SortableIds, SystemClock
+from byokd.config.diff import needs_restart
+from byokd.config.load import Config, load
+from byokd.daemon.build import build, fingerprint_key
+from byokd.daemon.playground import furnish, identity_of, open_local_kms, resolved
+from byokd.daemon.systemd import ServiceManager
+from byokd.engine.engine import Engine
+from byokd.errors import ByokdError, ConfigError
+from byokd.facts.condition import Condition, ConditionKind, Severity
+from byokd.facts.policy import Lane
+from byokd.kms.adapter import open_kms
+from byokd.kms.identity import shared_session
+from byokd.ports import Clock, Kms, Store
+from byokd.store import open_store
+from byokd.store.views import cursor
+from byokd.web.app import build_app
+from byokd.web.socket import serving
+
+log = structlog.get_logger("byokd.daemon")
+
+Beside = Callable[[Store, Clock, asyncio.Event], Awaitable[None]]
+"""Something that runs next to the engine until the event is set: the terminal view."""
+
+DATABASE: Final = "byokd.db"
+WATCH_S: Final = 5.0
+PR_SET_DUMPABLE: Final = 4
+
+
+async def run(config_path: Path, beside: Beside | None = None) -> int:
+    """Run until SIGTERM or SIGINT; returns the exit code.
+
+    Raises: ConfigError, StoreError, SourceError, OperatorError when it cannot start; nothing was changed then.
+    """
+    config = load(config_path)
+    forbid_core_dumps()
+    # The terminal view has the screen to itself; what it shows is on record.
+    logs.configure(
+        format=config.daemon.log_format, level=config.daemon.log_level, stream=None if beside else sys.stderr
+    )
+    async with AsyncExitStack() as stack:
+        return await Daemon(config_path, config, stack).run(beside)
+
+
+class Daemon:
+    """What lives as long as the process."""
+
+    def __init__(self, config_path: Path, config: Config, stack: AsyncExitStack) -> None:
+        self._path = config_path
+        self._config = config
+        self._stack = stack
+        self._clock = SystemClock()
+        self._new_id = SortableIds()
+        self._session = shared_session()
+        self._manager = ServiceManager(os.environ)
+        self._stop = asyncio.Event()
+        self._reload = asyncio.Event()
+        self._adapters = AsyncExitStack()
+        self._started_at = self._clock.now()
+        self._url = ""
+        self._ready = False
+
+    async def run(self, beside: Beside | None) -> int:
+        """Start, work, and leave in order."""
+        self._listen_to_signals()
+        config = self._config
+        config.daemon.state_dir.mkdir(mode=0o700, parents=True, exist_ok=True)
+        database = config.daemon.state_dir / DATABASE
+        self._key = fingerprint_key(config, database)
+        self._store = await self._stack.enter_async_context(open_store(database))
+        self._url = await open_local_kms(config, self._stack)
+        await furnish(config, self._url, clock=self._clock, session=self._session)
+        self._engine = Engine(
+            store=self._store,
+            clock=self._clock,
+            new_id=self._new_id,
+            open_kms=self._open_kms,
+            node=socket.gethostname(),
+        )
+        await self._take_over(config)
+        app = build_app(
+            self._store,
+            self._clock,
+            self._new_id,
+            wake=self._engine.wake,
+            status=self._status,
+            cursor=cursor,
+        )
+        await self._stack.enter_async_context(serving(app, config.daemon.socket))
+        self._ready = True
+        self._manager.ready(f"keeping {len(config.lanes)} lanes")
+        log.info("ready", version=__version__, config=str(self._path), lanes=len(config.lanes))
+        try:
+            return await self._work(beside)
+        finally:
+            await self._adapters.aclose()
+
+    async def _work(self, beside: Beside | None) -> int:
+        tasks: dict[str, asyncio.Task[Any]] = {
+            "stop": asyncio.create_task(self._stop.wait()),
+            "reload": asyncio.create_task(self._reloads()),
+            "watch": asyncio.create_task(self._watchdog()),
+            "failed": asyncio.create_task(self._engine.failed()),
+        }
+        if beside is not None:
+            tasks["beside"] = asyncio.create_task(self._accompany(beside))
+        await asyncio.wait(tasks.values(), return_when=asyncio.FIRST_COMPLETED)
+        broken = [task for name, task in tasks.items() if name != "stop" and task.done() and not self._stop.is_set()]
+        self._stop.set()
+        self._manager.stopping()
+        log.info("stopping")
+        for name, task in tasks.items():
+            if name != "beside":
+                task.cancel()
+        await asyncio.gather(*tasks.values(), return_exceptions=True)
+        try:
+            async with asyncio.timeout(self._config.daemon.stop_timeout.total_seconds()):
+                await self._engine.stop()
+        except TimeoutError:
+            # Whatever was in flight has its intent on disk; the next start looks and explains it.
+            log.warning("stopped_with_work_in_flight")
+        for task in broken:
+            error = task.result() if not task.cancelled() and task.exception() is None else task.exception()
+            log.error("daemon_defect", error=repr(error))
+        log.info("stopped")
+        return 70 if broken else 0
+
+    async def _accompany(self, beside: Beside) -> None:
+        try:
+            await beside(self._store, self._clock, self._stop)
+        finally:
+            self._stop.set()
+
+    async def _take_over(self, config: Config) -> None:
+        """Make a config the running one: the fleet on record, then the adapters, then the engine's lanes."""
+        change = await self._store.sync_fleet(config.keys(), now=self._clock.now())
+        log.info(
+            "fleet",
+            added=change.added,
+            changed=change.changed,
+            removed=change.removed,
+            unchanged=change.unchanged,
+        )
+        adapters = AsyncExitStack()
+        lanes = resolved(config.lanes, self._url)
+        setup = await build(config, lanes=lanes, stack=adapters, key=self._key)
+        await self._engine.apply(setup)
+        old, self._adapters, self._config = self._adapters, adapters, config
+        await old.aclose()
+
+    # -- signals ------------------------------------------------------------------------------------------------------
+
+    def _listen_to_signals(self) -> None:
+        loop = asyncio.get_running_loop()
+        for number in (signal.SIGTERM, signal.SIGINT):
+            loop.add_signal_handler(number, self._stop.set)
+        loop.add_signal_handler(signal.SIGHUP, self._reload.set)
+
+    async def _reloads(self) -> None:
+        while True:
+            await self._reload.wait()
+            self._reload.clear()
+            self._manager.reloading(self._clock.monotonic())
+            await self._reload_config()
+            self._manager.ready(f"keeping {len(self._config.lanes)} lanes")
+
+    async def _reload_config(self) -> None:
+        """All or nothing: a config with problems leaves the running one in force, and people are told."""
+        try:
+            config = load(self._path)
+            if fixed := needs_restart(self._config, config):
+                log.warning("reload_needs_restart", settings=list(fixed))
+            await furnish(config, self._url, clock=self._clock, session=self._session)
+            await self._take_over(config)
+        except ConfigError as error:
+            log.error("config_rejected", problems=str(error))
+            first = str(error).splitlines()[0]
+            text = f"the new config has {len(error.problems)} problems and is not in force: {first}"
+            await self._engine.state(
+                Condition(kind=ConditionKind.CONFIG_REJECTED, severity=Severity.WARNING, detail=text)
+            )
+        except ByokdError as error:
+            log.error("reload_failed", error=error.code, why=str(error), step=error.step)
+        else:
+            await self._engine.state(ConditionKind.CONFIG_REJECTED)
+            log.info("reloaded")
+
+    # -- signs of life ------------------------------------------------------------------------------------------------
+
+    async def _watchdog(self) -> None:
+        """Feed the service manager's watchdog for as long as every loop of the engine gets somewhere."""
+        every = min(self._manager.watchdog_s / 3, WATCH_S) if self._manager.watchdog_s else WATCH_S
+        while True:
+            stalled = self._engine.stalled()
+            if stalled:
+                log.error("stalled", loops=list(stalled))
+            else:
+                self._manager.alive()
+            await self._clock.sleep(every)
+
+    def _status(self) -> dict[str, Any]:
+        return {
+            "version": __version__,
+            "pid": os.getpid(),
+            "started_at": self._started_at,
+            "ready": self._ready and not self._stop.is_set(),
+            "config": str(self._path),
+            "lanes": sorted(self._config.lanes),
+            "stalled": list(self._engine.stalled()),
+        }
+
+    @asynccontextmanager
+    async def _open_kms(self, lane: Lane) -> AsyncIterator[Kms]:
+        identity = identity_of(lane, self._url)
+        async with open_kms(lane, clock=self._clock, session=self._session, identity=identity) as kms:
+            yield kms
+
+
+def forbid_core_dumps() -> None:
+    """Keep memory, and with it material, out of core files and away from other processes of the same user."""
+    resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
+    with contextlib.suppress(OSError, AttributeError):
+        ctypes.CDLL(None).prctl(PR_SET_DUMPABLE, 0, 0, 0, 0)

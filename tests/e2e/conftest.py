@@ -1,0 +1,55 @@
+"""A local KMS beside the test, in the test's own process, with keys for the daemon to keep alive."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Callable, Coroutine
+from typing import Any
+
+import aiohttp
+import pytest
+
+from byokd import localkms
+
+Call = Callable[..., Coroutine[Any, Any, dict[str, Any]]]
+
+
+@pytest.fixture
+async def kms() -> AsyncIterator[localkms.Server]:
+    """A local KMS on loopback, in memory, on real time."""
+    async with localkms.serve(localkms.Options(account="111122223333")) as server:
+        yield server
+
+
+@pytest.fixture
+async def call(kms: localkms.Server) -> AsyncIterator[Call]:
+    """Calls one operation of the local KMS, as bare HTTP; raises on refusals."""
+    scope = "Credential=111122223333/20260101/eu-central-1/kms/aws4_request, SignedHeaders=host, Signature=0"
+
+    async with aiohttp.ClientSession() as session:
+
+        async def post(operation: str, **members: Any) -> dict[str, Any]:
+            headers = {
+                "X-Amz-Target": f"TrentService.{operation}",
+                "Content-Type": "application/x-amz-json-1.1",
+                "Authorization": f"AWS4-HMAC-SHA256 {scope}",
+            }
+            async with session.post(kms.url, json=members, headers=headers) as answer:
+                document: dict[str, Any] = await answer.json(content_type=None)
+                assert answer.status == 200, document
+                return document
+
+        yield post
+
+
+@pytest.fixture
+async def key(call: Call) -> str:
+    """The ARN of a fresh key with Origin EXTERNAL, named alias/payments."""
+    return await make_key(call, "alias/payments")
+
+
+async def make_key(call: Call, alias: str) -> str:
+    """Create a key with Origin EXTERNAL and an alias; returns its ARN."""
+    metadata = (await call("CreateKey", Origin="EXTERNAL"))["KeyMetadata"]
+    await call("CreateAlias", AliasName=alias, TargetKeyId=metadata["KeyId"])
+    arn: str = metadata["Arn"]
+    return arn

@@ -1,0 +1,265 @@
+"""Every kind of bad input, and the sentence a person gets for it: file, line, place, what is wrong, the way out."""
+
+from __future__ import annotations
+
+import os
+
+import pytest
+
+from byokd.config.load import Problem
+
+from .conftest import LANE, PARTS, SOURCE
+
+ID = "1234abcd-12ab-34cd-56ef-1234567890ab"
+ARN = f"arn:aws:kms:eu-central-1:111122223333:key/{ID}"
+FLEET = "[fleets.a]\n"
+
+
+def key(name: str, **settings: str) -> str:
+    written = "".join(f'{setting} = "{value}"\n' for setting, value in settings.items())
+    return f'[[fleets.a.keys]]\nkey = "{name}"\n{written}'
+
+
+ONE_PROBLEM = {
+    "broken TOML": ("a = 1\nb = \n", "byokd.toml:2: is not TOML: Invalid value (see https://toml.io)"),
+    "TOML that ends too soon": (
+        "[daemon]\nx = [\n",
+        "byokd.toml:3: is not TOML: Invalid value (see https://toml.io)",
+    ),
+    "an unknown table": ("[deamon]\n", "byokd.toml:1: deamon: unknown setting (did you mean daemon?)"),
+    "an unknown setting": (
+        '[daemon]\nskew_treshold = "30s"\n',
+        "byokd.toml:2: daemon.skew_treshold: unknown setting (did you mean skew_threshold?)",
+    ),
+    "a setting that is nothing like any other": (
+        "[local_kms]\nfrobnicate = 1\n",
+        "byokd.toml:2: local_kms.frobnicate: unknown setting "
+        "(known here: create_missing_keys, create_missing_material, listen, state)",
+    ),
+    "a duration without unit": (
+        '[daemon]\nsafety_wake = "90"\n',
+        'byokd.toml:2: daemon.safety_wake: "90": durations need a unit: s, m, h, d, w (write for example "90d")',
+    ),
+    "a life of more than a year": (
+        '[defaults]\nvalid_for = "366d"\n',
+        "byokd.toml:2: defaults.valid_for: 366d is out of bounds (from 10s to 365d, or never)",
+    ),
+    "a renewal before the import": (
+        '[defaults]\nvalid_for = "10d"\nrenew_before = "20d"\n',
+        "byokd.toml:3: defaults.renew_before: renew_before (20d) must be shorter than valid_for (10d) "
+        "(a share such as 1/3 always is)",
+    ),
+    "a floor that leaves no room": (
+        '[defaults]\nvalid_for = "90m"\n',
+        "byokd.toml:2: defaults.valid_for: renew_before (30m), spread (3m) and renewal_floor (1h) do not fit into "
+        "valid_for (1h30m) (a renewal_floor below 57m would fit)",
+    ),
+    "an emergency before the renewal": (
+        '[defaults]\nemergency_share = "50%"\n',
+        "byokd.toml:2: defaults.emergency_share: emergency_share (50%, 45d) must begin after renew_before (30d) "
+        "(lower emergency_share, or renew earlier)",
+    ),
+    "a choice that does not exist": (
+        '[defaults]\non_lapse = "heel"\n',
+        'byokd.toml:2: defaults.on_lapse: "heel" is not known here (did you mean heal?)',
+    ),
+    "an account without quotes": (
+        '[lanes.eu]\nregion = "eu-central-1"\naccount = 111122223333\n',
+        "byokd.toml:3: lanes.eu.account: must be text (write it in quotes)",
+    ),
+    "a required setting left out": (
+        '[lanes.eu]\nregion = "eu-central-1"\n',
+        "byokd.toml:1: lanes.eu.account: is missing (The account's twelve digits, in quotes. "
+        "byokd refuses to work with credentials of any other account)",
+    ),
+    "a lane twice": (
+        f'{LANE}[lanes.again]\naccount = "111122223333"\nregion = "eu-central-1"\n',
+        "byokd.toml:5: lanes.again.account: is the same account and Region as lane eu in byokd.toml:1 "
+        "(keep one of them)",
+    ),
+    "a local endpoint without local KMS": (
+        f'{LANE}endpoint = "local"\n',
+        "byokd.toml:4: lanes.eu.endpoint: there is no local KMS (add [local_kms], or write the endpoint's URL)",
+    ),
+    "a role of another account": (
+        f'{LANE}role_arn = "arn:aws:iam::999999999999:role/byokd"\n',
+        "byokd.toml:4: lanes.eu.role_arn: is a role of another account than 111122223333 (a lane works in one account)",
+    ),
+    "an external id for nobody": (
+        f'{LANE}external_id = "x1"\n',
+        "byokd.toml:4: lanes.eu.external_id: is only used with a role (add role_arn, or remove external_id)",
+    ),
+    "a source without type": ("[sources.s]\n", "byokd.toml:1: sources.s.type: is missing (known here: command, file)"),
+    "a source of unknown type": (
+        '[sources.s]\ntype = "flie"\n',
+        'byokd.toml:2: sources.s.type: "flie" is not known here (did you mean file?)',
+    ),
+    "a command that ignores the locator": (
+        '[sources.s]\ntype = "command"\nargv = ["/bin/cat"]\n',
+        "byokd.toml:3: sources.s.argv: gives every key the same material "
+        "(put {locator} where the key's locator belongs)",
+    ),
+    "a local KMS for everybody": (
+        '[local_kms]\nlisten = "0.0.0.0:80"\n',
+        'byokd.toml:2: local_kms.listen: "0.0.0.0:80" is not an address of this machine alone '
+        "(127.0.0.1:PORT, port 0 for a free one)",
+    ),
+    "an unknown lane": (
+        f'{PARTS}[fleets.a]\nlane = "eeu"\n',
+        'byokd.toml:8: fleets.a.lane: there is no lane "eeu" (did you mean eu?)',
+    ),
+    "an unknown source": (
+        f"{PARTS}{FLEET}{key('alias/x', source='file')}",
+        'byokd.toml:10: fleets.a.keys[0].source: there is no source "file" (did you mean files?)',
+    ),
+    "an ARN of another Region than its lane": (
+        f"{PARTS}{FLEET}{key(ARN.replace('eu-central', 'us-east'), lane='eu')}",
+        "byokd.toml:9: fleets.a.keys[0].key: is in 111122223333/us-east-1, but its lane eu is "
+        "111122223333/eu-central-1 (correct the ARN, or add a lane for it)",
+    ),
+    "an ARN of another account than any lane": (
+        f"{PARTS}{FLEET}{key(ARN.replace('1111', '9999'))}",
+        "byokd.toml:9: fleets.a.keys[0].key: is in 999922223333/eu-central-1, and no lane is "
+        "(add a lane with this account and region)",
+    ),
+    "an ARN in the wrong one of two lanes": (
+        f'{PARTS}[lanes.us]\naccount = "111122223333"\nregion = "us-east-1"\n{FLEET}{key(ARN, lane="us")}',
+        "byokd.toml:12: fleets.a.keys[0].key: is in 111122223333/eu-central-1, but its lane us is "
+        '111122223333/us-east-1 (did you mean lane = "eu"?)',
+    ),
+    "an alias without lane": (
+        f'{PARTS}[lanes.us]\naccount = "111122223333"\nregion = "us-east-1"\n{FLEET}{key("alias/x")}',
+        "byokd.toml:12: fleets.a.keys[0].key: needs a lane: only an ARN tells its own "
+        '(add lane = "..." here, to the fleet or to [defaults])',
+    ),
+    "an alias that AWS owns": (
+        f"{PARTS}{FLEET}{key('alias/aws/s3')}",
+        'byokd.toml:9: fleets.a.keys[0].key: "alias/aws/s3" names a key that AWS manages '
+        "(only keys of your own can hold imported material)",
+    ),
+    "a key without source": (
+        f"{LANE}{FLEET}{key('alias/x')}",
+        "byokd.toml:5: fleets.a.keys[0].source: is missing, and there is not just one to take (name one of [sources])",
+    ),
+    "one key by ARN and by id": (
+        f"{PARTS}{FLEET}{key(ARN)}{key(ID)}",
+        f"byokd.toml:10: fleets.a.keys[1]: {ID} is the same key as in byokd.toml:8 (keep one of the two)",
+    ),
+    "material outside its directory": (
+        f"{PARTS}{FLEET}{key('alias/x', material='../x')}",
+        'byokd.toml:10: fleets.a.keys[0].material: "../x" is not inside the source\'s directory '
+        "(a path relative to material)",
+    ),
+    "a key list that does not exist": (
+        f'{FLEET}keys_csv = "nope.csv"\n',
+        "byokd.toml:2: fleets.a.keys_csv: nope.csv cannot be read: No such file or directory "
+        "(check path and permissions)",
+    ),
+    "a table that is none": ("daemon = 3\n", "byokd.toml:1: daemon: must be a table ([daemon])"),
+    "keys that are no list": (
+        "[fleets.a]\nkeys = 3\n",
+        "byokd.toml:2: fleets.a.keys: must be a list (Keys written here, as `[[fleets.NAME.keys]]`)",
+    ),
+    "a name that cannot be one": (
+        '["fleets"."a b"]\n',
+        'byokd.toml:1: fleets.a b: "a b" cannot be a name here (1 to 64 letters, digits, - or _)',
+    ),
+    "nesting without end": (
+        "a." * 5000 + "a = 1\n",
+        "byokd.toml: is nested too deeply (no setting needs more than six levels)",
+    ),
+}
+
+
+@pytest.mark.parametrize(("text", "told"), ONE_PROBLEM.values(), ids=ONE_PROBLEM)
+def test_bad_input_is_told_in_one_sentence(folder, text, told):
+    """One mistake makes one problem, with its line and the way out."""
+    assert folder.told(text) == [told]
+
+
+def test_all_problems_are_told_at_once(folder):
+    """A mistake hides no other: neither in its own table, nor across tables, nor in a file beside it."""
+    told = folder.told(
+        f'[daemon]\nlog_level = "loud"\nstop_timeout = "1h"\n'
+        f'{PARTS}{FLEET}lane = "ue"\n{key("payments", valid_for="1y")}',
+        conf_d__b_toml='[fleets.b]\nkeys_csv = "b.csv"\nvalid_fro = "1d"\n',
+        b_csv="key,valid_for\nalias/x,400d\nalias/x,\n",
+    )
+    assert [each.partition(" ")[0] for each in told] == [
+        "b.csv:2:",
+        "byokd.toml:2:",
+        "byokd.toml:3:",
+        "byokd.toml:11:",
+        "byokd.toml:13:",
+        "byokd.toml:14:",
+        "conf.d/b.toml:3:",
+    ]
+
+
+def test_what_a_bad_lane_would_have_been_is_not_told_too(folder):
+    """Keys of a lane that is wrong itself are not called wrong for it."""
+    told = folder.told(f'{LANE}call_timeout = "5"\nregoin = "x"\n{SOURCE}{FLEET}lane = "eu"\n{key(ARN)}')
+    assert [each.split(": ")[1] for each in told] == ["lanes.eu.call_timeout", "lanes.eu.regoin"]
+    told = folder.told(f'[lanes.eu]\naccount = "1"\nregion = "eu-central-1"\n{SOURCE}{FLEET}{key(ARN)}{key(ID)}')
+    assert [each.split(": ")[1] for each in told] == ["lanes.eu.account"]
+
+
+def test_a_policy_is_judged_where_the_odd_value_is_written(folder):
+    """A conflict is laid at the innermost of the settings that make it, and the fleet's own is told without any key."""
+    told = folder.told(
+        f'{PARTS}{FLEET}renew_before = "60d"\n{key("alias/x", valid_for="50d")}[fleets.b]\nspread = "99%"\n'
+        '[fleets.c]\nvalid_for = "1h"\n'
+    )
+    assert [each.split(": ")[1] for each in told] == ["fleets.a.keys[0].valid_for", "fleets.c.valid_for"]
+
+
+def test_secrets_are_not_repeated(folder):
+    """A URL that is refused is not quoted: who reads the log must not learn it."""
+    told = folder.told(
+        '[channels.x]\ntype = "webhook"\nurl = "ftp://hooks.example/s3cr3t"\n'
+        '[lanes.eu]\naccount = "111122223333"\nregion = "eu-central-1"\nendpoint = "https://u:s3cr3t@kms"\n'
+    )
+    assert len(told) == 2
+    assert "s3cr3t" not in "".join(told)
+
+
+def test_control_characters_do_not_reach_the_terminal(folder):
+    """What was written is shown escaped, so that a config cannot draw on the screen of who checks it."""
+    (told,) = folder.told('[defaults]\non_lapse = "\\u001b[2J"\n')
+    assert "\x1b" not in told
+    assert "\\u001b[2J" in told
+
+
+def test_a_problem_knows_its_parts(folder):
+    """Commands with --json show a problem's parts one by one."""
+    (problem,) = folder.problems('[daemon]\nlog_level = "inf"\n')
+    assert problem == Problem(
+        file=str(folder.path / "byokd.toml"),
+        line=2,
+        where="daemon.log_level",
+        what='"inf" is not known here',
+        hint="did you mean info?",
+    )
+
+
+UNREADABLE = {
+    "missing": (lambda file: None, "cannot be read: No such file or directory"),
+    "a directory": (lambda file: file.mkdir(), "cannot be read: Is a directory"),
+    "not UTF-8": (lambda file: file.write_bytes(b"\n\xff"), "is not UTF-8"),
+    "too large": (lambda file: file.write_bytes(b"#" * (16 * 1024 * 1024 + 1)), "is larger than 16777216 bytes"),
+}
+
+
+@pytest.mark.parametrize(("make", "what"), UNREADABLE.values(), ids=UNREADABLE)
+def test_a_file_that_cannot_be_read_is_a_problem(folder, make, what):
+    """A main file that is not there, or not text, is told like any other mistake."""
+    make(folder.path / "byokd.toml")
+    (told,) = folder.told()
+    assert what in told
+
+
+def test_a_pipe_is_not_waited_for(folder):
+    """A FIFO in the place of a file is refused, not read until somebody writes."""
+    os.mkfifo(folder.path / "byokd.toml")
+    (told,) = folder.told()
+    assert "is not a file" in told

@@ -1,0 +1,116 @@
+"""Log lines, and what never gets into them."""
+
+from __future__ import annotations
+
+import io
+import json
+import logging
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+import structlog
+
+from byokd import logs
+
+MATERIAL = b"\x01\x02 material \xff"
+
+
+class Secret:
+    """Stands in for `byokd.material.secret.Secret`, which logs must recognise without importing it."""
+
+    def __str__(self) -> str:
+        return "plaintext"
+
+
+@pytest.fixture(autouse=True)
+def _as_before() -> Iterator[None]:
+    root = logging.getLogger()
+    handlers, level = root.handlers[:], root.level
+    yield
+    root.handlers[:] = handlers
+    root.setLevel(level)
+    logging.getLogger("byokd").setLevel(logging.NOTSET)
+    structlog.reset_defaults()
+
+
+def _lines(stream: io.StringIO) -> list[dict[str, Any]]:
+    return [json.loads(line) for line in stream.getvalue().splitlines()]
+
+
+def test_json():
+    """A line has its event, level, logger, UTC time and fields."""
+    stream = io.StringIO()
+    logs.configure(stream=stream)
+    structlog.get_logger("byokd.test").info("order_given", key="alias/a")
+    (line,) = _lines(stream)
+    assert (line["event"], line["level"], line["logger"], line["key"]) == (
+        "order_given",
+        "info",
+        "byokd.test",
+        "alias/a",
+    )
+    assert line["timestamp"].endswith("Z")
+
+
+def test_level():
+    """Lines below the level are not written, nor are others' below WARNING."""
+    stream = io.StringIO()
+    logs.configure(level="warning", stream=stream)
+    structlog.get_logger("byokd.test").info("quiet")
+    logging.getLogger("aiobotocore").info("chatter")
+    logging.getLogger("aiobotocore").warning("trouble")
+    assert [line["event"] for line in _lines(stream)] == ["trouble"]
+
+
+@pytest.mark.parametrize(
+    "value",
+    [
+        MATERIAL,
+        bytearray(MATERIAL),
+        memoryview(MATERIAL),
+        Secret(),
+        [MATERIAL],
+        (Secret(),),
+        {"deep": {"er": MATERIAL}},
+        {MATERIAL: 1},
+        [[[[[[[[MATERIAL]]]]]]]],
+    ],
+    ids=lambda value: type(value).__name__,
+)
+@pytest.mark.parametrize("format_", ["json", "console"])
+def test_redaction(value: object, format_: str):
+    """Bytes and secrets are replaced wherever they stand, in both forms."""
+    stream = io.StringIO()
+    logs.configure(format=format_, stream=stream)
+    structlog.get_logger("byokd.test").warning("event", value=value)
+    logging.getLogger("other").warning("value %s and %r", value, value)
+    assert stream.getvalue().count(logs.REDACTED) >= 3
+    assert "material" not in stream.getvalue()
+    assert "plaintext" not in stream.getvalue()
+
+
+def _fail(held: str) -> None:
+    raise LookupError(len(held))
+
+
+@pytest.mark.parametrize("format_", ["json", "console"])
+def test_exceptions_without_local_variables(format_: str):
+    """A traceback shows the code and not the values of its variables."""
+    stream = io.StringIO()
+    logs.configure(format=format_, stream=stream)
+    try:
+        _fail("value-of-" + "a-local")
+    except LookupError:
+        structlog.get_logger("byokd.test").exception("failed")
+        logging.getLogger("other").exception("failed")
+    assert stream.getvalue().count("LookupError: 16") == 2
+    assert "value-of-a-local" not in stream.getvalue()
+
+
+def test_hidden(capsys: pytest.CaptureFixture[str]):
+    """Without a stream nothing is written anywhere."""
+    logs.configure(stream=None)
+    structlog.get_logger("byokd.test").error("event")
+    logging.getLogger("other").error("event")
+    assert capsys.readouterr() == ("", "")
