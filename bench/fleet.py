@@ -17,6 +17,7 @@ from byokd.facts.key import KeyArn, KeyState, MaterialId, MaterialState, Observe
 from byokd.facts.ledger import Fingerprint, Ledger, Proved, Tier
 from byokd.facts.policy import DesiredKey
 from byokd.facts.snapshot import Snapshot
+from byokd.material.fingerprint import FingerprintKey
 from byokd.store import open_store
 from tests.kit.process import byokd
 
@@ -84,6 +85,7 @@ async def _prepare(directory: Path, count: int) -> None:
     """A config of so many keys, and a record in which each was looked at just now and is fresh."""
     (directory / "state").mkdir(parents=True, mode=0o700)
     (directory / "byokd.toml").write_text(CONFIG)
+    FingerprintKey.load_or_create(directory / "state" / "fingerprint.key")
     rows = [
         f"arn:aws:kms:eu-central-1:111122223333:key/{n:08x}-0000-4000-8000-000000000000,{n}.key" for n in range(count)
     ]

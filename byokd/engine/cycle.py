@@ -9,6 +9,7 @@ Before the intent nothing was asked of KMS. After it, whatever happened is found
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import replace
 from datetime import datetime, timedelta
 from typing import Final
@@ -20,10 +21,11 @@ from byokd.decide.case import case
 from byokd.decide.decide import decide
 from byokd.engine.gather import Gatherer
 from byokd.engine.pace import IMPORT_PARAMETERS, Pace
-from byokd.engine.record import conclude, prepare, settle, with_import
+from byokd.engine.record import conclude, on_record, prepare, settle, with_import
 from byokd.errors import ByokdError, KmsError, Remedy, Throttled
+from byokd.facts.change import Change
 from byokd.facts.key import Absent, ObservedKey
-from byokd.facts.ledger import Import, ImportState, Order
+from byokd.facts.ledger import HistoryEvent, Import, ImportState, Order
 from byokd.facts.snapshot import Decision, ImportWanted, ProofWanted, Snapshot
 from byokd.ports import Clock, Kms, NewId, Store
 
@@ -35,12 +37,26 @@ TOKEN_TRIES: Final = 3
 """Fresh tokens that one import may ask for in a row before it counts as failing for good reason and backs off."""
 
 
+_EVERYDAY: Final = (HistoryEvent.IMPORT_QUEUED, HistoryEvent.IMPORT_STARTED, HistoryEvent.EXPIRY_CHANGED)
+"""Steps on the way to an outcome; the history has them, and the log only at debug."""
+
+
 class Cycle:
     """Turns of the keys of one lane. Raises only `StoreError`s; everything else becomes a fact on record."""
 
     def __init__(
-        self, *, kms: Kms, pace: Pace, store: Store, gather: Gatherer, clock: Clock, new_id: NewId, epoch: int
+        self,
+        *,
+        kms: Kms,
+        pace: Pace,
+        store: Store,
+        gather: Gatherer,
+        clock: Clock,
+        new_id: NewId,
+        epoch: int,
+        told: Callable[[], None],
     ) -> None:
+        """`told` is called when a condition was raised, changed or resolved."""
         self._kms = kms
         self._pace = pace
         self._store = store
@@ -48,6 +64,7 @@ class Cycle:
         self._clock = clock
         self._new_id = new_id
         self._epoch = epoch
+        self._told = told
 
     async def look(self, before: Snapshot) -> Decision:
         """Look at a key, decide, and record what came of it."""
@@ -59,8 +76,8 @@ class Cycle:
             now = self._clock.now()
         return await self._conclude(before, after, closed, now)
 
-    async def perform(self, before: Snapshot, row: Import) -> None:
-        """Carry out one queued import, if it is still wanted; leave an explanation in any case."""
+    async def perform(self, before: Snapshot) -> Decision:
+        """Carry out a key's queued import, if it is still wanted; leave an explanation in any case."""
         fresh = isinstance(before.view, ObservedKey) and before.view.at + FRESH_ENOUGH > self._clock.now()
         seen = before if fresh else await self._gather.look(before)
         now = self._clock.now()
@@ -71,10 +88,8 @@ class Cycle:
             now = self._clock.now()
             wanted = decide(after, now).action
         if not isinstance(wanted, ImportWanted) or isinstance(after.ledger.open_import, Absent):
-            await self._conclude(before, after, closed, now)
-            return
-        intended = await self._intend(before, after, closed, wanted, now)
-        await self._carry_out(intended)
+            return await self._conclude(before, after, closed, now)
+        return await self._carry_out(await self._intend(before, after, closed, wanted, now))
 
     async def _intend(
         self, before: Snapshot, after: Snapshot, closed: tuple[Order, ...], wanted: ImportWanted, now: datetime
@@ -96,12 +111,10 @@ class Cycle:
             outcome="",
             detail="",
         )
-        await self._conclude(before, with_import(after, running, now), closed, now)
-        # As it is on record now; the conditions were compared and written, and must not be raised twice.
-        (stored,) = await self._store.snapshots([before.ref])
-        return stored
+        change, _ = await self._save(before, with_import(after, running, now), closed, now)
+        return on_record(change)
 
-    async def _carry_out(self, intended: Snapshot) -> None:
+    async def _carry_out(self, intended: Snapshot) -> Decision:
         row = intended.ledger.open_import
         assert not isinstance(row, Absent)  # just written by `_intend`
         try:
@@ -117,7 +130,7 @@ class Cycle:
         if sent.state is ImportState.RUNNING:
             after = settle(await self._gather.look(after), self._clock.now())
             now = self._clock.now()
-        await self._conclude(intended, after, (), now)
+        return await self._conclude(intended, after, (), now)
 
     async def _import(self, intended: Snapshot, row: Import) -> None:
         """GetParametersForImport, wrap, ImportKeyMaterial. The lane has admitted the first call already."""
@@ -188,10 +201,19 @@ class Cycle:
                 )
 
     async def _conclude(self, before: Snapshot, after: Snapshot, closed: tuple[Order, ...], now: datetime) -> Decision:
+        _, decision = await self._save(before, after, closed, now)
+        return decision
+
+    async def _save(
+        self, before: Snapshot, after: Snapshot, closed: tuple[Order, ...], now: datetime
+    ) -> tuple[Change, Decision]:
         change, decision = conclude(
             before=before, after=after, closed=closed, now=now, epoch=self._epoch, new_id=self._new_id
         )
         await self._store.save(change)
+        if change.conditions:
+            self._told()
         for entry in change.history:
-            log.info(entry.event.value, key=after.desired.name, detail=entry.detail, cause=entry.cause)
-        return decision
+            level = log.debug if entry.event in _EVERYDAY else log.info
+            level(entry.event.value, key=after.desired.name, detail=entry.detail, cause=entry.cause)
+        return change, decision

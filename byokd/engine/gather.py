@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import replace
 
 from byokd.engine.pace import Pace
-from byokd.errors import AccessDenied, KmsError, MaterialChanged, SourceError, SourceUnreadable
+from byokd.errors import AccessDenied, CredentialsInvalid, KmsError, MaterialChanged, SourceError, SourceUnreadable
 from byokd.facts.key import ABSENT, SYMMETRIC, Absent, Blind, KeyArn, ObservedKey, View, last_seen
 from byokd.facts.ledger import Proof, Proved, Unproved
 from byokd.facts.policy import DesiredKey
@@ -30,6 +30,11 @@ class Gatherer:
             seen = await self._describe(snapshot)
         except KmsError as error:
             return replace(snapshot, view=self._blind(snapshot, error.code, str(error)))
+        _, _, _, region, account, *_ = seen.arn.split(":")
+        if f"{account}/{region}" != snapshot.desired.lane:
+            # Nothing is ever imported with the wrong account's credentials, even where they would be let in.
+            text = f"the lane is {snapshot.desired.lane}, but its credentials and endpoint lead to {account}/{region}"
+            return replace(snapshot, view=self._blind(snapshot, CredentialsInvalid.code, text))
         ledger = snapshot.ledger
         if isinstance(ledger.pinned_arn, Absent):
             others = [ref for ref in await self._store.find(seen.arn) if ref != snapshot.ref]

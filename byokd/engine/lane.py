@@ -8,6 +8,7 @@ at once, so memory does not grow with the fleet. A broken turn stays with its ke
 from __future__ import annotations
 
 import asyncio
+from collections import deque
 from collections.abc import Callable, Coroutine, Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
@@ -25,7 +26,7 @@ from byokd.facts.condition import Condition, ConditionKind, Severity
 from byokd.facts.key import Absent, KeyRef
 from byokd.facts.ledger import Import, Tier
 from byokd.facts.policy import Lane
-from byokd.facts.snapshot import Snapshot
+from byokd.facts.snapshot import Decision, ImportWanted, Reason, Snapshot
 from byokd.ports import Clock, Kms, NewId, OpenKms, Source, Store
 
 log = structlog.get_logger("byokd.engine")
@@ -75,6 +76,11 @@ class LaneWorker:
         self._standing = Standing(f"lane:{lane.id}", store=store, clock=clock, new_id=new_id)
         self._looks = asyncio.Event()
         self._imports = asyncio.Event()
+        self._ahead: deque[Import] = deque()
+        self._stale = True
+        self._worthwhile = max(1, lane.max_in_flight // 8)
+        """Free slots for which it pays to read from the store."""
+        self._looks_until: datetime | None = None
         self._busy: set[KeyRef] = set()
         self._left_alone: dict[KeyRef, datetime] = {}
         self._stopping = False
@@ -82,7 +88,7 @@ class LaneWorker:
     def wake(self) -> None:
         """Look at the store again now."""
         self._looks.set()
-        self._imports.set()
+        self._queue_changed()
 
     def stop(self) -> None:
         """Begin nothing new; `run` returns when what is in flight has ended."""
@@ -112,6 +118,7 @@ class LaneWorker:
             clock=self._clock,
             new_id=self._new_id,
             epoch=await self._acquire(),
+            told=self._told,
         )
         try:
             async with asyncio.TaskGroup() as group:
@@ -143,7 +150,9 @@ class LaneWorker:
             except ByokdError as error:
                 await self._trouble(error)
                 continue
-            await self._rest("looks", self._looks, again)
+            # A batch may not have been all; each turn moved its key's due time, so this comes to an end.
+            if not turns:
+                await self._rest("looks", self._looks, again)
 
     async def _due(self) -> tuple[Snapshot, ...]:
         now = self._clock.now()
@@ -165,7 +174,6 @@ class LaneWorker:
         async with asyncio.TaskGroup() as group:
             for each in mine:
                 group.create_task(turn(each))
-        self._imports.set()
 
     # -- importing ----------------------------------------------------------------------------------------------------
 
@@ -173,68 +181,102 @@ class LaneWorker:
         token = False
         async with asyncio.TaskGroup() as group:
             while not self._stopping:
-                self._imports.clear()
                 try:
-                    rows = await self._ready()
-                    again = await self._store.next_ready_at(self.lane.id)
+                    again = await self._read_ahead()
                 except ByokdError as error:
                     await self._trouble(error)
                     continue
-                if not rows:
-                    await self._rest("imports", self._imports, again if not self._busy else None)
+                if not self._ahead or self._slots < self._worthwhile:
+                    # A turn that ends wakes this loop; until then there is no room.
+                    await self._rest("imports", self._imports, again if not self._ahead else None)
                     continue
                 if not token:
                     token = True
-                    if wait := self._pace.reserve(IMPORT_PARAMETERS, self._cost(rows[0])):
+                    if wait := self._pace.reserve(IMPORT_PARAMETERS, self._cost(self._ahead[0])):
                         await self._pause(wait)
                         continue  # somebody with an earlier deadline may have come meanwhile
-                for row in rows:
-                    if not token and not self._pace.ready(IMPORT_PARAMETERS):
-                        break
+                refs = []
+                while self._ahead and self._slots and (token or self._pace.ready(IMPORT_PARAMETERS)):
+                    row = self._ahead.popleft()
                     if not token:
                         self._pace.reserve(IMPORT_PARAMETERS, self._cost(row))
                     token = False
                     self._busy.add(row.ref)
-                    group.create_task(self._guarded(row.ref, self._perform(cycle, row)))
+                    refs.append(row.ref)
+                await self._begin(cycle, group, refs)
 
-    async def _ready(self) -> tuple[Import, ...]:
-        slots = self.lane.max_in_flight - len(self._busy)
-        if slots <= 0:
-            return ()
-        rows = await self._store.ready_imports(
-            self.lane.id, now=self._clock.now(), limit=slots + len(self._busy) + len(self._left_alone)
-        )
-        return tuple(row for row in rows if row.ref not in self._busy and row.ref not in self._left_alone)[:slots]
+    @property
+    def _slots(self) -> int:
+        return max(0, self.lane.max_in_flight - len(self._busy))
 
     def _cost(self, row: Import) -> float:
         # The reserve: routine work leaves a share of the pace to what is urgent.
         routine = row.tier in (Tier.FRESH, Tier.DUE)
         return 1 / (1 - self.lane.reserve) if routine else 1.0
 
-    async def _perform(self, cycle: Cycle, row: Import) -> None:
-        for snapshot in await self._store.snapshots([row.ref]):
-            await cycle.perform(snapshot, row)
+    async def _read_ahead(self) -> datetime | Absent | None:
+        """Fill `_ahead` with the earliest deadlines; returns when there is more, None if that was not asked.
+
+        Whatever is new in the queue makes what was read before stale. Rows are read for several turns at once: a turn
+        asks again whether its import is wanted, so a row read early does no harm.
+        """
+        self._imports.clear()
+        if self._ahead and not self._stale:
+            return None
+        self._stale = False
+        rows = await self._store.ready_imports(
+            self.lane.id, now=self._clock.now(), limit=self.lane.max_in_flight + len(self._busy) + len(self._left_alone)
+        )
+        self._ahead = deque(row for row in rows if row.ref not in self._busy and row.ref not in self._left_alone)
+        return None if self._ahead else await self._store.next_ready_at(self.lane.id)
+
+    async def _begin(self, cycle: Cycle, group: asyncio.TaskGroup, refs: list[KeyRef]) -> None:
+        try:
+            snapshots = await self._store.snapshots(refs)
+        except ByokdError as error:
+            self._busy.difference_update(refs)
+            await self._trouble(error)
+            return
+        for snapshot in snapshots:
+            group.create_task(self._guarded(snapshot.ref, cycle.perform(snapshot)))
+        # A key that left the config meanwhile has no snapshot any more.
+        self._busy.difference_update(set(refs) - {snapshot.ref for snapshot in snapshots})
 
     # -- both ---------------------------------------------------------------------------------------------------------
 
-    async def _guarded(self, ref: KeyRef, turn: Coroutine[object, object, object]) -> None:
+    async def _guarded(self, ref: KeyRef, turn: Coroutine[object, object, Decision]) -> None:
         """Run one key's turn so that whatever befalls it stays with this key."""
         self._progress.begin()
         try:
-            await turn
+            self._learn(await turn)
         except LeaseLost:
             raise
         except ByokdError as error:
             log.error("turn_failed", key=ref, error=error.code, why=str(error), step=error.step)
-            self._left_alone[ref] = self._clock.now() + AFTER_TROUBLE
+            self._leave_alone(ref, AFTER_TROUBLE)
         except Exception:
             log.exception("turn_defect", key=ref)
-            self._left_alone[ref] = self._clock.now() + AFTER_DEFECT
+            self._leave_alone(ref, AFTER_DEFECT)
         finally:
             self._busy.discard(ref)
             self._progress.end()
-            self.wake()
-            self._told()
+            if self._slots >= self._worthwhile or not self._busy:
+                self._imports.set()
+
+    def _learn(self, decision: Decision) -> None:
+        """Wake the loops for what a turn brought; a loop that sleeps past it would be late."""
+        if self._looks_until is None or decision.wake_at < self._looks_until:
+            self._looks.set()
+        if isinstance(decision.action, ImportWanted) or decision.reason is Reason.BACKING_OFF:
+            self._queue_changed()
+
+    def _queue_changed(self) -> None:
+        self._stale = True
+        self._imports.set()
+
+    def _leave_alone(self, ref: KeyRef, span: timedelta) -> None:
+        self._left_alone[ref] = self._clock.now() + span
+        self.wake()
 
     async def _check_clock(self, kms: Kms) -> None:
         skew = kms.skew()
@@ -253,16 +295,19 @@ class LaneWorker:
             else ConditionKind.CLOCK_SKEW
         )
 
-    async def _rest(self, loop: str, event: asyncio.Event, until: datetime | Absent | None) -> None:
+    async def _rest(self, loop: str, event: asyncio.Event, soonest: datetime | Absent | None) -> None:
         cap = self._settings.safety_wake
         latest = self._clock.now() + cap
         left_alone = min(self._left_alone.values(), default=latest)
-        target = until if isinstance(until, datetime) else latest
+        target = soonest if isinstance(soonest, datetime) else latest
         if target <= self._clock.now():
             # What is due now is being worked on, or is left alone for a while: its end wakes this loop.
             target = left_alone if self._left_alone else latest
+        until = min(target, latest)
+        if event is self._looks:
+            self._looks_until = until
         with self._progress.resting(f"{self.lane.name}/{loop}"):
-            await self._clock.wait(event, until=min(target, latest), cap_s=cap.total_seconds())
+            await self._clock.wait(event, until=until, cap_s=cap.total_seconds())
 
     async def _pause(self, seconds: float) -> None:
         with self._progress.resting(f"{self.lane.name}/imports"):

@@ -100,12 +100,26 @@ def conclude(
     return change, decision
 
 
+def on_record(change: Change) -> Snapshot:
+    """What the store gives back for the key after this change was saved."""
+    changed = {each.id: each for each in change.conditions}
+    known = {each.id: each for each in change.snapshot.conditions} | changed
+    still_open = tuple(each for each in known.values() if isinstance(each.resolved_at, Absent))
+    closed = {order.id for order in change.closed_orders}
+    orders = tuple(order for order in change.snapshot.ledger.open_orders if order.id not in closed)
+    ledger = replace(change.snapshot.ledger, open_orders=orders)
+    return replace(change.snapshot, conditions=still_open, ledger=ledger)
+
+
 def queue(snapshot: Snapshot, decision: Decision, now: datetime, new_id: NewId) -> Import | Absent:
     """The open row of the queue after a decision: new, kept, brought forward, cancelled, or none."""
     row, wanted = snapshot.ledger.open_import, decision.action
     if not isinstance(wanted, ImportWanted):
-        if isinstance(row, Absent) or not decision.cancel:
+        if isinstance(row, Absent) or row.state is ImportState.RUNNING:
             return row
+        if not decision.cancel:
+            # It cannot be carried out before the key is looked at again; ready until then, it would only burn the pace.
+            return replace(row, not_before=max(row.not_before, decision.wake_at))
         return replace(row, state=ImportState.CANCELLED, finished_at=now, detail=decision.cancel)
     if isinstance(row, Absent):
         return Import(

@@ -21,7 +21,6 @@ from botocore.exceptions import NoCredentialsError
 from byokd.facts.key import Absent
 from byokd.facts.policy import Lane
 
-
 Session = AioSession
 """What `shared_session` gives; nobody outside this room needs to know more of it."""
 

@@ -101,11 +101,11 @@ async def test_a_reload_takes_over_or_leaves_alone(tmp_path: Path, kms: localkms
         await daemon.line("import_done")
         good = fleet.config.read_text()
         fleet.config.write_text(good.replace('valid_for = "1h"', 'valid_for = "1000d"'))
-        daemon.signal(signal.SIGHUP)
+        daemon.send(signal.SIGHUP)
         await daemon.line("config_rejected")
 
         write_fleet(tmp_path, endpoint=kms.url, aliases=("alias/payments", "alias/second"))
-        daemon.signal(signal.SIGHUP)
+        daemon.send(signal.SIGHUP)
         await daemon.line("import_done", times=2)
         assert await daemon.end() == 0
 
@@ -147,7 +147,7 @@ async def test_the_service_manager_is_told(tmp_path: Path, kms: localkms.Server,
         environment = {"NOTIFY_SOCKET": str(address), "WATCHDOG_USEC": "3000000"}
         async with byokd("--config", str(fleet.config), "run", environment=environment) as daemon:
             await daemon.line('"ready"')
-            daemon.signal(signal.SIGHUP)
+            daemon.send(signal.SIGHUP)
             await daemon.line('"reloaded"')
             assert await daemon.end() == 0
         said: list[str] = []

@@ -1,4 +1,4 @@
-"""The engine on real parts and moved time: SQLite on disk, aiobotocore over HTTP, the local KMS, files, real wrapping."""
+"""The engine on real parts and moved time: SQLite on disk, aiobotocore over HTTP, local KMS, files, real wrapping."""
 
 from __future__ import annotations
 

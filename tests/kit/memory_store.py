@@ -10,12 +10,10 @@ import heapq
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field, replace
-from datetime import UTC, datetime
-from typing import Any
+from datetime import datetime
 
 from byokd.errors import LeaseLost, OrderRefused, StoreError
 from byokd.facts.change import Change, FleetChange, FleetCounts, KeyFilter, KeyLine
-from byokd.facts.condition import Notice, OpenCondition
 from byokd.facts.key import ABSENT, NEVER_LOOKED, Absent, KeyRef, LaneId
 from byokd.facts.ledger import (
     NOT_PROVED,
@@ -41,8 +39,9 @@ from byokd.store.views import (
     shown_expiry,
     shown_state,
 )
+from tests.kit.memory_outbox import MemoryOutbox
+from tests.kit.memory_pruning import prune_rows
 
-AT_ONCE = datetime(1970, 1, 1, tzinfo=UTC)
 WAITING = (ImportState.QUEUED, ImportState.FAILED)
 
 
@@ -58,22 +57,57 @@ class _Key:
     message: str = FIRST_MESSAGE
     renewals: int = 0
     imports: dict[str, Import] = field(default_factory=dict)
+    opened: dict[str, Import] = field(default_factory=dict)
+    """The open ones among them."""
+    refused: Import | Absent = ABSENT
+    """The newest refused one."""
+    newest_done: str = ""
     orders: dict[str, Order] = field(default_factory=dict)
 
+    @property
+    def open_import(self) -> Import | Absent:
+        """That of the managed material where there are several, else the newest."""
+        managed = self.known.ledger.material
+        return max(self.opened.values(), key=lambda row: (row.material == managed, row.id), default=ABSENT)
 
-class MemoryStore:
+    @property
+    def in_force(self) -> Import | Absent:
+        """The newest refused row, until a later row is done."""
+        return ABSENT if isinstance(self.refused, Absent) or self.refused.id < self.newest_done else self.refused
+
+    def put(self, row: Import) -> None:
+        """Insert a row, or replace an open one."""
+        self.imports[row.id] = row
+        self.opened.pop(row.id, None)
+        if row.state.open:
+            self.opened[row.id] = row
+        elif row.state is ImportState.DONE:
+            self.renewals += 1
+            self.newest_done = max(self.newest_done, row.id)
+        elif row.state is ImportState.REFUSED and (isinstance(self.refused, Absent) or self.refused.id < row.id):
+            self.refused = row
+
+    def check_unique(self, rows: Sequence[Import]) -> None:
+        """Raises: StoreError where there would be two open rows of one material."""
+        after = dict(self.opened)
+        for row in rows:
+            after.pop(row.id, None)
+            if row.state.open and (row.id in self.opened or row.id not in self.imports):
+                after[row.id] = row
+        if len({row.material for row in after.values()}) < len(after):
+            raise StoreError("There would be two open imports of one material.")
+
+
+class MemoryStore(MemoryOutbox):
     """See `ports.Store`."""
 
     def __init__(self) -> None:
+        super().__init__()
         self._keys: dict[KeyRef, _Key] = {}
         self._epochs: dict[LaneId, int] = {}
         # Per lane, a heap of (due_at, ref); an entry counts only while it is what the key says.
         self._agenda: defaultdict[LaneId, list[tuple[datetime, KeyRef]]] = defaultdict(list)
         self._waiting: defaultdict[LaneId, dict[str, Import]] = defaultdict(dict)
-        self._conditions: dict[str, OpenCondition] = {}
-        self._open: defaultdict[str, dict[str, OpenCondition]] = defaultdict(dict)
-        self._notify_at: dict[str, datetime] = {}
-        self._notices: dict[str, Notice] = {}
         self._history: list[HistoryEntry] = []
 
     # The fleet.
@@ -105,7 +139,7 @@ class MemoryStore:
     async def acquire_lane(self, lane: LaneId, *, node: str, now: datetime) -> int:
         self._epochs[lane] = self._epochs.get(lane, 0) + 1
         for key in self._keys.values():
-            if any(row.lane == lane and row.state is ImportState.RUNNING for row in key.imports.values()):
+            if any(row.lane == lane and row.state is ImportState.RUNNING for row in key.opened.values()):
                 self._wake(key, now)
         return self._epochs[lane]
 
@@ -146,7 +180,7 @@ class MemoryStore:
         key = self._keys.get(ref)
         if key is None:
             raise StoreError("A row that was to be changed is not on record.")
-        self._check_unique(key, change.imports)
+        key.check_unique(change.imports)
         key.known = replace(snapshot, desired=key.known.desired)
         key.tier, key.reason, key.message = change.tier, change.reason, change.message
         if key.managed:
@@ -154,10 +188,11 @@ class MemoryStore:
         for row in change.imports:
             self._put_import(key, row)
         for order in change.closed_orders:
-            if order.id in key.orders:
+            stored = key.orders.get(order.id)
+            if stored is not None and stored.state is OrderState.OPEN:
                 key.orders[order.id] = order
         for condition in change.conditions:
-            self._put_condition(condition)
+            self.put_condition(condition)
         self._history += change.history
         if not key.managed:
             self._close(ref, key)
@@ -176,47 +211,6 @@ class MemoryStore:
         key.orders[order.id] = order
         self._history.append(entry)
         self._wake(key, order.created_at)
-
-    # Conditions of lanes and the daemon, and the outbox.
-
-    async def open_conditions(self, subject: str = "") -> tuple[OpenCondition, ...]:
-        subjects = (subject,) if subject else tuple(self._open)
-        return tuple(sorted((each for of in subjects for each in self._open[of].values()), key=_worst_first))
-
-    async def save_conditions(self, conditions: Sequence[OpenCondition]) -> None:
-        for each in conditions:
-            self._put_condition(each)
-
-    async def conditions_to_tell(
-        self, *, now: datetime, limit: int
-    ) -> tuple[tuple[OpenCondition, tuple[Notice, ...]], ...]:
-        due = sorted((at, ref) for ref, at in self._notify_at.items() if at <= now)[:limit]
-        return tuple((self._conditions[ref], self._notices_of(ref)) for _, ref in due)
-
-    async def save_notices(
-        self, condition_id: str, notices: Sequence[Notice], *, decided_for: OpenCondition, again_at: datetime | Absent
-    ) -> None:
-        if any(notice.condition_id not in self._conditions for notice in notices):
-            raise StoreError("A notice of a condition that is not on record.")
-        for notice in notices:
-            self._notices.setdefault(notice.id, notice)
-        if self._conditions.get(condition_id) == decided_for:
-            self._notify_at.pop(condition_id, None)
-            if not isinstance(again_at, Absent):
-                self._notify_at[condition_id] = again_at
-
-    async def outbox(self, *, now: datetime, limit: int) -> tuple[Notice, ...]:
-        ready = (notice for notice in self._unsent() if notice.not_before <= now)
-        return tuple(heapq.nsmallest(limit, ready, key=lambda notice: (notice.created_at, notice.id)))
-
-    async def save_notice(self, notice: Notice) -> None:
-        if notice.id not in self._notices:
-            raise StoreError("A row that was to be changed is not on record.")
-        self._notices[notice.id] = notice
-
-    async def next_notify_at(self) -> datetime | Absent:
-        times = [*self._notify_at.values(), *(notice.not_before for notice in self._unsent())]
-        return min(times, default=ABSENT)
 
     # For people.
 
@@ -241,7 +235,7 @@ class MemoryStore:
 
     async def imports(self, *, ref: KeyRef | None = None, only_open: bool, limit: int) -> tuple[Import, ...]:
         keys = self._keys.values() if ref is None else filter(None, (self._keys.get(ref),))
-        rows = [row for key in keys for row in key.imports.values() if row.state.open or not only_open]
+        rows = [row for key in keys for row in (key.opened if only_open else key.imports).values()]
         rows.sort(key=lambda row: row.id, reverse=not only_open)
         if only_open:
             rows.sort(key=lambda row: row.deadline)
@@ -252,15 +246,15 @@ class MemoryStore:
 
     async def counts(self) -> FleetCounts:
         managed = [key for key in self._keys.values() if key.managed]
-        rows = [row for key in self._keys.values() for row in key.imports.values()]
-        opened = [each for of in self._open.values() for each in of.values()]
+        rows = [row for key in self._keys.values() for row in key.opened.values()]
+        conditions, unsent = self.figures()
         return FleetCounts(
             keys=len(managed),
             by_tier=dict(Counter(key.tier.value for key in managed)),
             by_state=dict(Counter(shown_state(key.known.view) for key in managed)),
-            queue=dict(Counter(row.state.value for row in rows if row.state.open)),
-            conditions=dict(Counter(each.condition.severity.name.lower() for each in opened)),
-            notices_waiting=len(self._unsent()),
+            queue=dict(Counter(row.state.value for row in rows)),
+            conditions=conditions,
+            notices_waiting=unsent,
         )
 
     # Chores.
@@ -271,15 +265,12 @@ class MemoryStore:
         indexes = {i for _, i in lines}
         self._history = [entry for i, entry in enumerate(self._history) if i not in indexes]
         gone += len(lines)
-        for kind in ("imports", "orders"):
-            tables: list[dict[str, Any]] = [getattr(key, kind) for key in self._keys.values()]
-            kept = {refused.id for key in self._keys.values() if not isinstance(refused := _in_force(key), Absent)}
-            gone += _prune(tables, lambda row: row.finished_at if isinstance(row, Import) else row.closed_at, kept,
-                           before=before, limit=limit)  # fmt: skip
-        opened = {notice.id for notice in self._notices.values() if self._is_open(notice.condition_id)}
-        gone += _prune([self._notices], lambda notice: notice.sent_at, opened, before=before, limit=limit)
-        kept = {notice.condition_id for notice in self._notices.values()} | set(self._notify_at)
-        return gone + _prune([self._conditions], lambda each: each.resolved_at, kept, before=before, limit=limit)
+        kept = {refused.id for key in self._keys.values() if not isinstance(refused := key.in_force, Absent)}
+        imports = [key.imports for key in self._keys.values()]
+        gone += prune_rows(imports, lambda row: row.finished_at, kept, before=before, limit=limit)
+        orders = [key.orders for key in self._keys.values()]
+        gone += prune_rows(orders, lambda order: order.closed_at, (), before=before, limit=limit)
+        return gone + self.prune_told(before=before, limit=limit)
 
     # Inside.
 
@@ -313,60 +304,33 @@ class MemoryStore:
 
     def _close(self, ref: KeyRef, key: _Key, now: datetime | Absent = ABSENT) -> None:
         """Close the open imports and conditions of a key that left the config, as of `now` or of when they began."""
-        for row in tuple(key.imports.values()):
-            if row.state.open:
-                began = row.created_at if isinstance(row.started_at, Absent) else row.started_at
-                ended = began if isinstance(now, Absent) else now
-                self._put_import(key, replace(row, state=ImportState.CANCELLED, finished_at=ended, detail=LEFT_CONFIG))
-        for condition in tuple(self._open[ref].values()):
-            self._put_condition(replace(condition, resolved_at=condition.since if isinstance(now, Absent) else now))
-
-    def _check_unique(self, key: _Key, rows: Sequence[Import]) -> None:
-        after = {**key.imports, **{row.id: row for row in rows}}
-        opened = Counter(row.material for row in after.values() if row.state.open)
-        if any(count > 1 for count in opened.values()):
-            raise StoreError("There would be two open imports of one material.")
+        for row in tuple(key.opened.values()):
+            began = row.created_at if isinstance(row.started_at, Absent) else row.started_at
+            ended = began if isinstance(now, Absent) else now
+            self._put_import(key, replace(row, state=ImportState.CANCELLED, finished_at=ended, detail=LEFT_CONFIG))
+        self.resolve_all(ref, now)
 
     def _put_import(self, key: _Key, row: Import) -> None:
         stored = key.imports.get(row.id)
         if stored is not None and not stored.state.open:
             return
-        key.imports[row.id] = row
-        key.renewals += row.state is ImportState.DONE
+        key.put(row)
         self._waiting[row.lane].pop(row.id, None)
         if row.state in WAITING:
             self._waiting[row.lane][row.id] = row
-
-    def _put_condition(self, condition: OpenCondition) -> None:
-        self._conditions[condition.id] = condition
-        self._notify_at[condition.id] = AT_ONCE
-        self._open[condition.subject].pop(condition.id, None)
-        if isinstance(condition.resolved_at, Absent):
-            self._open[condition.subject][condition.id] = condition
-
-    def _is_open(self, condition_id: str) -> bool:
-        return isinstance(self._conditions[condition_id].resolved_at, Absent)
-
-    def _notices_of(self, condition_id: str) -> tuple[Notice, ...]:
-        notices = (notice for notice in self._notices.values() if notice.condition_id == condition_id)
-        return tuple(sorted(notices, key=lambda notice: (notice.created_at, notice.id)))
-
-    def _unsent(self) -> list[Notice]:
-        return [notice for notice in self._notices.values() if isinstance(notice.sent_at, Absent)]
 
     def _snapshot(self, ref: KeyRef, key: _Key) -> Snapshot:
         orders = (order for order in key.orders.values() if order.state is OrderState.OPEN)
         ledger = replace(
             key.known.ledger,
-            open_import=_open_import(key),
-            refused_import=_in_force(key),
+            open_import=key.open_import,
+            refused_import=key.in_force,
             open_orders=tuple(sorted(orders, key=lambda order: (order.created_at, order.id))),
         )
-        conditions = tuple(sorted(self._open[ref].values(), key=_worst_first)) if self._open[ref] else ()
-        return replace(key.known, ledger=ledger, conditions=conditions)
+        return replace(key.known, ledger=ledger, conditions=self.open_of(ref))
 
     def _line(self, ref: KeyRef, key: _Key) -> KeyLine:
-        desired, opened = key.known.desired, _open_import(key)
+        desired, opened = key.known.desired, key.open_import
         assert not isinstance(key.due_at, Absent), "a managed key is always due some time"
         return KeyLine(
             ref=ref,
@@ -380,28 +344,11 @@ class MemoryStore:
             tier=key.tier,
             reason=key.reason,
             message=key.message,
-            severity=max((each.condition.severity for each in self._open[ref].values()), default=ABSENT),
+            severity=max((each.condition.severity for each in self.open_of(ref)), default=ABSENT),
             due_at=key.due_at,
             import_state=ABSENT if isinstance(opened, Absent) else opened.state,
             renewals=key.renewals,
         )
-
-
-def _worst_first(condition: OpenCondition) -> tuple[int, datetime, str]:
-    return -condition.condition.severity, condition.since, condition.id
-
-
-def _open_import(key: _Key) -> Import | Absent:
-    managed = key.known.ledger.material
-    opened = (row for row in key.imports.values() if row.state.open)
-    return max(opened, key=lambda row: (row.material == managed, row.id), default=ABSENT)
-
-
-def _in_force(key: _Key) -> Import | Absent:
-    """The newest refused row, unless a done one came after it."""
-    ended = (row for row in key.imports.values() if row.state in (ImportState.REFUSED, ImportState.DONE))
-    newest = max(ended, key=lambda row: row.id, default=ABSENT)
-    return newest if isinstance(newest, Absent) or newest.state is ImportState.REFUSED else ABSENT
 
 
 def _matches(line: KeyLine, which: KeyFilter) -> bool:
@@ -412,16 +359,3 @@ def _matches(line: KeyLine, which: KeyFilter) -> bool:
         and which.tier in ("", line.tier.value)
         and (which.text.lower() in line.name.lower() or which.text.lower() in arn.lower())
     )
-
-
-def _prune(tables: Sequence[dict[str, Any]], ended_at: Any, kept: set[str], *, before: datetime, limit: int) -> int:
-    """Delete at most `limit` rows that ended before `before`, oldest first; returns how many there were."""
-    old = sorted(
-        (ended, row.id, i)
-        for i, table in enumerate(tables)
-        for row in table.values()
-        if not isinstance(ended := ended_at(row), Absent) and ended < before and row.id not in kept
-    )[:limit]
-    for _, row_id, i in old:
-        del tables[i][row_id]
-    return len(old)

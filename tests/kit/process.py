@@ -55,7 +55,7 @@ class Running:
         except TimeoutError:
             raise AssertionError(f"no {text!r} within {within_s} s: {self.lines[-8:]}") from None
 
-    def signal(self, number: int) -> None:
+    def send(self, number: int) -> None:
         """Send a signal, if there is still somebody to get it."""
         # Not through asyncio: its send_signal may reap the child behind the back of whoever waits for it.
         if self.process.returncode is None:
@@ -64,7 +64,7 @@ class Running:
 
     async def end(self, number: int = signal.SIGTERM, *, within_s: float = 20.0) -> int:
         """Send a signal and wait for the exit code."""
-        self.signal(number)
+        self.send(number)
         async with asyncio.timeout(within_s):
             return await self.process.wait()
 
@@ -85,7 +85,7 @@ async def byokd(*arguments: str, environment: Mapping[str, str] | None = None) -
     try:
         yield running
     finally:
-        running.signal(signal.SIGKILL)
+        running.send(signal.SIGKILL)
         await process.wait()
         await pump
 

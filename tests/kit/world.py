@@ -128,7 +128,7 @@ class World:
         calm = 0
         try:
             async with asyncio.timeout(within_s):
-                while calm < 20:
+                while calm < 200:
                     await asyncio.sleep(0)
                     calm = calm + 1 if self.engine.idle else 0
         except TimeoutError:

@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterator
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
 from byokd.cli.failures import Exit
-from byokd.facts.ledger import OrderKind
+from byokd.facts.ledger import OrderKind, Tier
+from tests.kit.clock import START
 from tests.unit.cli.terminal import byokd, transcript
 from tests.unit.web.api import Api, an_api
-from tests.unit.web.fleet import FRESH, LEDGER
+from tests.unit.web.fleet import CLOCK_SKEW, FRESH, HAS_LAPSED, LEDGER, decide
 
 
 @pytest.fixture
@@ -68,8 +70,8 @@ async def test_orders(api: Api):
     assert held.out == f"hold until 2026-03-01T14:00:00Z ordered for {FRESH}\n"
     released = await byokd("release", FRESH, "--json", socket=api.socket)
     assert released.document["order"]["kind"] == "release"
-    kinds = [order.kind for order in api.store.orders.values()]
-    assert kinds == [OrderKind.IMPORT, OrderKind.HOLD, OrderKind.RELEASE]
+    assert [order.kind for order in await api.orders(LEDGER)] == [OrderKind.IMPORT]
+    assert [order.kind for order in await api.orders(FRESH)] == [OrderKind.HOLD, OrderKind.RELEASE]
 
 
 @pytest.mark.parametrize(
@@ -101,7 +103,7 @@ async def test_failure_names_the_next_step(api: Api):
 async def test_check(api: Api):
     """`status --check` ends with 6 while a warning or worse is open, and with 0 when none is."""
     assert (await byokd("status", "--check", socket=api.socket)).code == Exit.ATTENTION
-    api.store.conditions.clear()
+    await api.store.save_conditions([replace(each, resolved_at=START) for each in (CLOCK_SKEW, HAS_LAPSED)])
     assert (await byokd("status", "--check", socket=api.socket)).code == Exit.OK
     api.status["stalled"] = ["lane"]
     assert (await byokd("status", "--check", socket=api.socket)).code == Exit.ATTENTION
@@ -109,7 +111,7 @@ async def test_check(api: Api):
 
 async def test_control_characters(api: Api):
     """What others wrote cannot drive the terminal."""
-    api.store.rows[LEDGER].message = "\x1b[2Jgone"
+    await decide(api.store, FRESH, Tier.FRESH, "fresh", "\x1b[2Jgone")
     printed = await byokd("keys", socket=api.socket)
     assert "\x1b" not in printed.out
     assert "\N{REPLACEMENT CHARACTER}[2Jgone" in printed.out

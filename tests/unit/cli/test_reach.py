@@ -20,9 +20,10 @@ from byokd.config.load import load
 from byokd.errors import DaemonUnreachable
 from byokd.ports import Store
 from byokd.store import open_store
+from byokd.store.views import cursor
 from byokd.web.answers import Cursor
 from tests.kit.clock import START
-from tests.kit.memory_store import MemoryStore, _position
+from tests.kit.memory_store import MemoryStore
 from tests.kit.process import write_fleet
 from tests.unit.cli.terminal import byokd
 from tests.unit.web.api import an_api
@@ -46,7 +47,7 @@ class Kept:
         yield self.store
 
     def cursor(self) -> Cursor:
-        return _position
+        return cursor
 
 
 @pytest.fixture

@@ -245,6 +245,44 @@ async def test_a_key_named_twice_is_found_out() -> None:
         assert world.kms.count("ImportKeyMaterial") == 1
 
 
+async def test_credentials_of_another_account_are_not_used() -> None:
+    """An alias that leads into another account than the lane's is not imported into."""
+    world = World()
+    elsewhere = ARN.replace("111122223333", "999999999999")
+    world.kms.create(elsewhere, alias="alias/payments")
+    ref = KeyRef("111122223333/eu-central-1/alias/payments")
+    await world.add(replace(desired(ref=ref, name="alias/payments"), arn=ABSENT), create=False)
+    async with running(world):
+        view = (await world.know(ref)).view
+        assert isinstance(view, Blind)
+        assert view.code == "credentials_invalid"
+        assert world.kms.count("GetParametersForImport") == 0
+
+
+async def test_an_order_does_not_wait_for_the_end_of_a_backoff() -> None:
+    """An operator who has mended the cause orders an import, and it happens now."""
+    world = World()
+    await world.add()
+    world.kms.fail("ImportKeyMaterial", *[KmsInternal("500")] * 6)
+    async with running(world):
+        await world.pass_time(timedelta(minutes=6), step=timedelta(seconds=10))
+        before = world.kms.count("ImportKeyMaterial")
+        await _order(world, OrderKind.IMPORT)
+        assert world.kms.count("ImportKeyMaterial") == before + 1
+
+
+async def test_a_queued_import_of_a_key_that_cannot_be_seen_burns_no_quota() -> None:
+    """KMS stops answering between the look and the import: the row waits for the next look, and does not spin."""
+    world = World()
+    await world.add()
+    async with running(world):
+        await world.pass_time(59 * DAY + 23 * HOUR, step=6 * HOUR)
+        world.kms.fail("ListKeyRotations", *[KmsUnreachable("no route")] * 50)
+        before = len(world.kms.calls)
+        await world.pass_time(timedelta(minutes=10), step=timedelta(seconds=10))
+        assert len(world.kms.calls) - before < 30
+
+
 async def test_a_clock_that_is_off_is_told() -> None:
     """The Date of KMS's answers and the host's clock disagree by an hour."""
     world = World()
@@ -274,6 +312,21 @@ async def test_the_earliest_deadline_is_served_first_at_the_lanes_pace() -> None
         assert len(at) == 6
         gaps = [(later - earlier).total_seconds() for earlier, later in pairwise(at)]
         assert all(4 <= gap <= 5 for gap in gaps)
+
+
+async def test_a_fleet_larger_than_a_batch_comes_to_life_at_once() -> None:
+    """Two hundred keys are due at once: batch after batch, none waits for the next safety wake."""
+    world = World()
+    keys = []
+    for number in range(200):
+        arn = f"{ARN[:-4]}{number:04d}"
+        world.kms.create(arn)
+        world.source.materials[f"{number}.key"] = number.to_bytes(32, "big")
+        keys.append(desired(arn=arn, ref=KeyRef(arn), name=arn, locator=f"{number}.key"))  # type: ignore[arg-type]  # plain text
+    await world.store.sync_fleet(keys, now=world.clock.now())
+    async with running(world):
+        assert world.kms.count("ImportKeyMaterial") == 200
+        assert world.kms.count("DescribeKey") == 400
 
 
 STEPS = ("DescribeKey", "GetParametersForImport", "ImportKeyMaterial")

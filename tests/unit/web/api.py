@@ -12,11 +12,14 @@ from typing import Any
 import aiohttp
 from structlog.testing import capture_logs
 
+from byokd.facts.key import KeyRef
+from byokd.facts.ledger import HistoryEntry, Order
 from byokd.ports import Store
+from byokd.store.views import cursor
 from byokd.web.app import build_app
 from byokd.web.socket import serving
 from tests.kit.clock import ManualClock
-from tests.kit.memory_store import MemoryStore, _position
+from tests.kit.memory_store import MemoryStore
 from tests.unit.web.fleet import furnished
 
 
@@ -36,6 +39,15 @@ class Api:
         """Status and document."""
         async with self.client.get(f"http://byokd{path}", params=query) as response:
             return response.status, await response.json()
+
+    async def orders(self, ref: str) -> tuple[Order, ...]:
+        """The open orders on record for a key."""
+        (snapshot,) = await self.store.snapshots([KeyRef(ref)])
+        return snapshot.ledger.open_orders
+
+    async def told(self) -> HistoryEntry:
+        """The last line of history."""
+        return (await self.store.history(None, limit=1))[0]
 
     async def post(self, body: Any, *, data: bytes | None = None) -> tuple[int, Any]:
         """Give an order: status and document."""
@@ -58,7 +70,7 @@ async def an_api(directory: Path, store: Store | None = None) -> AsyncIterator[A
             lambda: f"{next(numbers):012}",
             wake=lambda: api.wakes.append("woken"),
             status=lambda: api.status,
-            cursor=_position,
+            cursor=cursor,
         )
         with capture_logs() as api.logged:
             async with serving(app, path):

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 from dataclasses import replace
 from datetime import timedelta
+from typing import Any
 
 from byokd.facts.change import Change
 from byokd.facts.condition import Condition, ConditionKind, OpenCondition, Severity
 from byokd.facts.key import ABSENT, NEVER, Expiry, KeyArn, KeyRef
 from byokd.facts.ledger import HistoryEntry, HistoryEvent, ImportState, Tier
 from byokd.facts.snapshot import Snapshot
+from byokd.ports import Store
 from tests.kit import builders
 from tests.kit.builders import DAY, LANE_ID
 from tests.kit.clock import START
@@ -24,41 +26,21 @@ LEDGER = KeyRef(f"{LANE_ID}/alias/ledger")
 async def furnished() -> MemoryStore:
     """A store with four keys, one open import, two conditions and some history."""
     store = MemoryStore()
-    keys = {
-        FRESH: _key(FRESH, START + 60 * DAY),
-        LEDGER: _key(KeyArn(FRESH[:-1] + "4"), START + timedelta(hours=30), alias="alias/ledger"),
-        LAPSED: _key(LAPSED, START - timedelta(hours=2)),
-        LASTING: _key(LASTING, NEVER),
-    }
-    await store.sync_fleet([key.desired for key in keys.values()], now=START - 40 * DAY)
-    epoch = await store.acquire_lane(LANE_ID, node="test", now=START)
-    told = {
-        FRESH: (Tier.FRESH, "fresh", "renews at 2026-04-01T12:00:00Z"),
-        LEDGER: (Tier.URGENT, "backing_off", "tries again at 2026-03-01T12:05:00Z"),
-        LAPSED: (Tier.LAPSED, "held", "a hold of operator is in force"),
-        LASTING: (Tier.FRESH, "never_expires", "the material never expires"),
-    }
-    for ref, key in keys.items():
-        tier, reason, message = told[KeyRef(ref)]
-        await store.save(
-            Change(epoch=epoch, snapshot=key, tier=tier, reason=reason, message=message, due_at=START + DAY)
-        )
-    failed = builders.queued(
-        ref=LEDGER,
-        state=ImportState.FAILED,
-        attempts=2,
-        deadline=START + timedelta(hours=30),
-        not_before=START + timedelta(minutes=5),
-        outcome="throttled",
-        detail="too many requests",
-    )
-    store.queue[failed.id] = failed
-    await store.save_conditions([_condition("c1", LAPSED, ConditionKind.LAPSED, Severity.CRITICAL)])
-    await store.save_conditions([_condition("c2", "daemon", ConditionKind.CLOCK_SKEW, Severity.WARNING)])
-    store.entries.append(
-        HistoryEntry(at=START, ref=KeyRef(LAPSED), event=HistoryEvent.MATERIAL_LAPSED, detail="ValidTo has passed")
-    )
+    await store.sync_fleet([key.desired for key in _KEYS.values()], now=START - 40 * DAY)
+    await decide(store, FRESH, Tier.FRESH, "fresh", "renews at 2026-04-01T12:00:00Z")
+    await decide(store, LEDGER, Tier.URGENT, "backing_off", "tries again at 2026-03-01T12:05:00Z", imports=(_FAILED,))
+    await decide(store, LAPSED, Tier.LAPSED, "held", "a hold of operator is in force", history=(_PASSED,))
+    await decide(store, LASTING, Tier.FRESH, "never_expires", "the material never expires")
+    await store.save_conditions([CLOCK_SKEW, HAS_LAPSED])
     return store
+
+
+async def decide(store: Store, ref: str, tier: Tier, reason: str, message: str, **more: Any) -> None:
+    """Put on record what was decided about a key."""
+    epoch = await store.acquire_lane(LANE_ID, node="test", now=START)
+    key = _KEYS[KeyRef(ref)]
+    change = Change(epoch=epoch, snapshot=key, tier=tier, reason=reason, message=message, due_at=START + DAY, **more)
+    await store.save(change)
 
 
 def _key(arn: KeyArn, expiry: Expiry, *, alias: str = "") -> Snapshot:
@@ -72,3 +54,29 @@ def _key(arn: KeyArn, expiry: Expiry, *, alias: str = "") -> Snapshot:
 def _condition(name: str, subject: str, kind: ConditionKind, severity: Severity) -> OpenCondition:
     condition = Condition(kind=kind, severity=severity, detail=f"{kind.value} since two hours")
     return OpenCondition(id=name, subject=subject, condition=condition, since=START - timedelta(hours=2))
+
+
+CLOCK_SKEW = _condition("c2", "daemon", ConditionKind.CLOCK_SKEW, Severity.WARNING)
+HAS_LAPSED = _condition("c1", LAPSED, ConditionKind.LAPSED, Severity.CRITICAL)
+_KEYS = {
+    KeyRef(FRESH): _key(FRESH, START + 60 * DAY),
+    LEDGER: _key(KeyArn(FRESH[:-1] + "4"), START + timedelta(hours=30), alias="alias/ledger"),
+    KeyRef(LAPSED): _key(LAPSED, START - timedelta(hours=2)),
+    KeyRef(LASTING): _key(LASTING, NEVER),
+}
+_FAILED = builders.queued(
+    ref=LEDGER,
+    state=ImportState.FAILED,
+    attempts=2,
+    deadline=START + timedelta(hours=30),
+    not_before=START + timedelta(minutes=5),
+    outcome="throttled",
+    detail="too many requests",
+)
+_PASSED = HistoryEntry(
+    at=START,
+    ref=KeyRef(LAPSED),
+    event=HistoryEvent.MATERIAL_LAPSED,
+    detail="ValidTo has passed",
+    cause="seen at a look",
+)

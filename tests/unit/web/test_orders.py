@@ -12,7 +12,6 @@ from typing import Any
 import pytest
 
 from byokd.facts.ledger import HistoryEvent, OrderKind
-from tests.kit import builders
 from tests.kit.clock import START
 from tests.unit.web.api import Api, an_api
 from tests.unit.web.fleet import FRESH, LEDGER
@@ -29,10 +28,10 @@ async def test_import(api: Api):
     status, document = await api.post({"kind": "import", "key": "alias/ledger", "why": "audit"})
     me = pwd.getpwuid(os.getuid()).pw_name
     assert status == 201
-    (order,) = api.store.orders.values()
+    (order,) = await api.orders(LEDGER)
     assert (order.ref, order.kind, order.by, order.why) == (LEDGER, OrderKind.IMPORT, me, "audit")
     assert document["order"]["id"] == order.id
-    entry = api.store.entries[-1]
+    entry = await api.told()
     assert (entry.event, entry.detail, entry.cause) == (HistoryEvent.ORDER_GIVEN, "import: audit", f"order of {me}")
     assert api.wakes == ["woken"]
     assert [line["event"] for line in api.logged] == ["order_given"]
@@ -50,7 +49,7 @@ async def test_hold_until(api: Api, until: str, end: Any):
     """A hold ends after a duration from now, or at a time with a zone."""
     status, _ = await api.post({"kind": "hold", "key": FRESH, "until": until})
     assert status == 201
-    assert next(iter(api.store.orders.values())).until == end
+    assert (await api.orders(FRESH))[0].until == end
 
 
 async def test_release(api: Api):
@@ -74,13 +73,13 @@ async def test_refused(api: Api, body: dict[str, str], says: str):
     status, document = await api.post(body)
     assert (status, document["code"]) == (409, "order_refused")
     assert says in document["error"]
-    assert (api.store.orders, api.wakes) == ({}, [])
+    assert (await api.orders(FRESH), api.wakes) == ((), [])
 
 
 async def test_release_of_a_hold_that_is_over(api: Api):
     """A hold whose end has come is no longer in force, even where nobody has closed it yet."""
-    order = builders.order(OrderKind.HOLD, until=START)
-    api.store.orders[order.id] = order
+    await api.post({"kind": "hold", "key": FRESH, "until": "1h"})
+    api.clock.advance(3600)
     status, _ = await api.post({"kind": "release", "key": FRESH})
     assert status == 409
 

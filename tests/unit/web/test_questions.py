@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterator
+from dataclasses import replace
 from pathlib import Path
 from urllib.parse import quote
 
@@ -10,6 +11,7 @@ import pytest
 
 from byokd.errors import StoreBusy
 from byokd.facts.condition import OpenCondition
+from byokd.facts.key import KeyRef, LaneId
 from tests.kit.memory_store import MemoryStore
 from tests.unit.web.api import Api, an_api
 from tests.unit.web.fleet import FRESH, LAPSED, LASTING, LEDGER
@@ -65,8 +67,8 @@ async def test_filters(api: Api, query: dict[str, str], found: list[str]):
 @pytest.mark.parametrize("name", [LEDGER, "alias/ledger"])
 async def test_a_key_by_any_name(api: Api, name: str):
     """A key is found by its ref and by its alias, slashes quoted, with what was decided and what is open."""
-    async with api.client.get(f"http://byokd/v1/keys/{quote(name, safe='')}") as response:
-        key = (await response.json())["key"]
+    _, document = await api.get(f"/v1/keys/{quote(name, safe='')}")
+    key = document["key"]
     assert key["ref"] == LEDGER
     assert key["decision"]["reason"] == "backing_off"
     assert key["open_import"]["outcome"] == "throttled"
@@ -84,11 +86,14 @@ async def test_unknown_key(api: Api):
 
 async def test_ambiguous_key(api: Api):
     """A name that several keys have is 409 and lists them."""
-    other = api.store.rows[LEDGER]
-    api.store.rows[type(LEDGER)("999/alias/ledger")] = other
+    (ledger,) = await api.store.snapshots([LEDGER])
+    west = LaneId("999988887777/eu-west-1")
+    twin = replace(ledger.desired, ref=KeyRef(f"{west}/alias/ledger"), lane=west)
+    await api.store.sync_fleet([ledger.desired, twin], now=api.clock.now())
     status, document = await api.get("/v1/keys/alias%2Fledger")
     assert status == 409
-    assert document["candidates"] == [LEDGER, "999/alias/ledger"]
+    assert sorted(document["candidates"]) == [LEDGER, twin.ref]
+    assert (await api.get(f"/v1/keys/{quote(twin.ref, safe='')}"))[0] == 200
 
 
 async def test_history(api: Api):

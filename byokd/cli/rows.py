@@ -1,0 +1,143 @@
+"""Documents as cells: time left, tiers, bars and ages, in one place for the tables and for the view."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import datetime
+from typing import Any, Final
+
+from rich.text import Text
+
+from byokd.cli.durations import ago, humane
+from byokd.cli.listing import Listing, text
+
+Document = dict[str, Any]
+
+TIER_STYLES: Final = {
+    "fresh": "green",
+    "due": "cyan",
+    "urgent": "yellow",
+    "emergency": "red",
+    "lapsed": "bold white on red",
+}
+"""By how near the deadline is."""
+SEVERITY_STYLES: Final = {"info": "blue", "warning": "yellow", "critical": "bold red"}
+IMPORT_STYLES: Final = {"queued": "cyan", "running": "bold cyan", "failed": "yellow", "done": "green", "refused": "red"}
+
+_EIGHTHS: Final = " ▏▎▍▌▋▊▉"
+
+
+def seconds_until(stamp: str | None, at: str) -> int | None:
+    """Seconds from `at` to a time of a document, negative once it has passed; None for `never` and for null."""
+    if stamp is None or stamp == "never":
+        return None
+    return int((datetime.fromisoformat(stamp) - datetime.fromisoformat(at)).total_seconds())
+
+
+def time_left(key: Document, at: str) -> str:
+    """How long the material still lives."""
+    left = seconds_until(key["expires_at"], at)
+    if left is None:
+        return "never ends" if key["expires_at"] == "never" else "-"
+    return humane(left) if left > 0 else f"ended {ago(-left)}"
+
+
+def share_left(key: Document, at: str) -> float:
+    """The share of the material's life that is left, from 0 to 1; 1 where it never ends, 0 where nothing is known."""
+    if key["expires_at"] == "never":
+        return 1.0
+    left, life = seconds_until(key["expires_at"], at), seconds_until(key["expires_at"], key["imported_at"] or at)
+    if left is None or not life or life <= 0:
+        return 0.0
+    return min(1.0, max(0.0, left / life))
+
+
+def bar(share: float, width: int, style: str) -> Text:
+    """A bar, an eighth of a cell fine."""
+    eighths = round(share * width * 8)
+    full, rest = divmod(eighths, 8)
+    filled = "█" * full + (_EIGHTHS[rest] if rest else "")
+    return Text.assemble((filled, style), ("·" * (width - len(filled)), "bright_black"))
+
+
+def tier_style(key: Document) -> str:
+    """The colour of a key."""
+    return TIER_STYLES.get(key["tier"], "")
+
+
+def keys(lines: Sequence[Document], at: str, *, bar_width: int = 0) -> Listing:
+    """Keys, with a bar in front of the time left where `bar_width` is not 0."""
+    headers = ("KEY", "FLEET", "STATE", "TIME LEFT", "TIER", "QUEUE", "WORST", "NEXT")
+    return Listing(headers, [_key(line, at, bar_width) for line in lines], wide=("NEXT",), names=("KEY",))
+
+
+def _key(line: Document, at: str, bar_width: int) -> list[Text]:
+    style = tier_style(line)
+    left = text(time_left(line, at), style)
+    if bar_width:
+        left = Text.assemble(bar(share_left(line, at), bar_width, style), " ", left)
+    return [
+        text(line["name"]),
+        text(line["fleet"]),
+        text(line["state"]),
+        left,
+        text(line["tier"], style),
+        text(line["import_state"], IMPORT_STYLES.get(line["import_state"], "")),
+        text(line["severity"], SEVERITY_STYLES.get(line["severity"], "")),
+        text(f"{line['reason']}: {line['message']}"),
+    ]
+
+
+def imports(rows: Sequence[Document], at: str) -> Listing:
+    """Rows of the import queue."""
+    headers = ("KEY", "STATE", "REASON", "TIER", "DEADLINE", "TRY", "ATTEMPTS", "OUTCOME")
+    return Listing(headers, [_import(row, at) for row in rows], wide=("OUTCOME",), names=("KEY",))
+
+
+def _import(row: Document, at: str) -> list[Text]:
+    deadline = seconds_until(row["deadline"], at) or 0
+    wait = seconds_until(row["not_before"], at) or 0
+    closed = row["finished_at"] is not None
+    return [
+        text(row["key"]),
+        text(row["state"], IMPORT_STYLES.get(row["state"], "")),
+        text(row["reason"]),
+        text(row["tier"], TIER_STYLES.get(row["tier"], "")),
+        text(row["deadline"] if closed else ago(-deadline)),
+        text("-" if closed else ("now" if wait <= 0 else ago(-wait))),
+        text(row["attempts"]),
+        text(": ".join(part for part in (row["outcome"], row["detail"]) if part)),
+    ]
+
+
+def history(entries: Sequence[Document]) -> Listing:
+    """Lines of life."""
+    return Listing(
+        ("AT", "KEY", "EVENT", "DETAIL", "CAUSE"),
+        [[text(each["at"]), text(each["key"]), *map(text, _told(each))] for each in entries],
+        wide=("DETAIL", "CAUSE"),
+        names=("KEY",),
+    )
+
+
+def _told(entry: Document) -> tuple[str, str, str]:
+    return entry["event"], entry["detail"], entry["cause"]
+
+
+def conditions(open_: Sequence[Document], at: str) -> Listing:
+    """What a person may need to know."""
+    return Listing(
+        ("SEVERITY", "CONDITION", "SUBJECT", "SINCE", "DETAIL"),
+        [
+            [
+                text(each["severity"], SEVERITY_STYLES.get(each["severity"], "")),
+                text(each["kind"]),
+                text(each["subject"]),
+                text(ago(-(seconds_until(each["since"], at) or 0))),
+                text(each["detail"]),
+            ]
+            for each in open_
+        ],
+        wide=("DETAIL",),
+        names=("SUBJECT",),
+    )

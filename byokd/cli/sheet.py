@@ -1,0 +1,114 @@
+"""`byokd show`: one key on one page, from what matters now to what was agreed."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+from rich.text import Text
+
+from byokd.cli.durations import ago, humane
+from byokd.cli.listing import stdout, text
+from byokd.cli.rows import SEVERITY_STYLES, TIER_STYLES, seconds_until, time_left
+
+Document = dict[str, Any]
+Line = tuple[str, Text]
+
+
+def print_sheet(key: Document, at: str) -> None:
+    """Print the page on stdout."""
+    console = stdout()
+    for name, value in lines(key, at):
+        console.print(Text.assemble((f"{name:<14}", "bold"), value), soft_wrap=True)
+
+
+def lines(key: Document, at: str) -> Iterator[Line]:
+    """The page, line by line; a name is left out where the line goes on with the one above."""
+    yield "key", text(key["name"], "bold")
+    if key["arn"] not in (None, key["name"]):
+        yield "arn", text(key["arn"])
+    yield "fleet", text(f"{key['fleet']}, lane {key['lane']}")
+    yield from _decision(key["decision"], at)
+    for each in key["conditions"]:
+        style = SEVERITY_STYLES.get(each["severity"], "")
+        yield each["severity"], text(f"{each['kind']}, since {_since(each['since'], at)}: {each['detail']}", style)
+    for each in key["orders"]:
+        yield "order", text(_order(each))
+    for name in ("open_import", "refused_import"):
+        if key[name] is not None:
+            yield name.replace("_", " "), text(_import(key[name], at))
+    yield from _view(key["view"], at)
+    yield from _ours(key, at)
+    yield "source", text(_source(key["source"], at))
+    yield "policy", text(_policy(key["policy"]))
+
+
+def _decision(decision: Document | None, at: str) -> Iterator[Line]:
+    if decision is None:
+        yield "next", text("byokd has not decided anything about it yet")
+        return
+    style = TIER_STYLES.get(decision["tier"], "")
+    end = f" ({decision['expires_at']})" if seconds_until(decision["expires_at"], at) is not None else ""
+    yield "state", text(decision["state"])
+    yield "time left", text(f"{time_left(decision, at)}{end}, tier {decision['tier']}", style)
+    yield "next", text(f"{decision['reason']}: {decision['message']}")
+    yield "looks again", text(ago(-(seconds_until(decision["due_at"], at) or 0)))
+
+
+def _view(view: Document, at: str) -> Iterator[Line]:
+    seen, blind = view["seen"], view["blind"]
+    if blind is not None:
+        told = f"{blind['code']}, {blind['failures']} times since {blind['since']}: {blind['error']}"
+        yield "cannot look", text(told, "bold red")
+    if seen is None:
+        yield "seen", text("never")
+        return
+    told = f"{_since(seen['at'], at)}: {seen['state']}, {seen['origin']}, {seen['spec']}"
+    yield "seen", text(told + (f", deleted at {seen['deletion_at']}" if seen["deletion_at"] else ""))
+    for each in seen["materials"]:
+        imported = f"until {each['expires_at']}" if each["imported"] else "not imported"
+        yield "material", text(f"{each['id']}  {each['state']}, {imported}")
+
+
+def _ours(key: Document, at: str) -> Iterator[Line]:
+    renewals = f", {key['decision']['renewals']} in all" if key["decision"] else ""
+    done = "never" if key["last_success_at"] is None else _since(key["last_success_at"], at)
+    yield "last import", text(done + renewals)
+    if key["lost_at"] is not None:
+        yield "lost", text(f"material seen gone {_since(key['lost_at'], at)}", "bold red")
+
+
+def _since(stamp: str, at: str) -> str:
+    return f"{ago(-(seconds_until(stamp, at) or 0))} ({stamp})"
+
+
+def _order(order: Document) -> str:
+    until = f" until {order['until']}" if order["until"] else ""
+    why = f": {order['why']}" if order["why"] else ""
+    return f"{order['kind']}{until} by {order['by']} at {order['created_at']}{why}"
+
+
+def _import(row: Document, at: str) -> str:
+    told = f"{row['state']}, {row['reason']}, attempt {row['attempts']}, made {_since(row['created_at'], at)}"
+    outcome = ": ".join(part for part in (row["outcome"], row["detail"]) if part)
+    return f"{told}: {outcome}" if outcome else told
+
+
+def _source(source: Document, at: str) -> str:
+    told = f"{source['name']}: {source['locator']}"
+    match source["proof"]:
+        case "proved":
+            return f"{told}, proved {_since(source['proved_at'], at)}, {source['length']} bytes"
+        case "unproved":
+            return f"{told}, {source['code']} since {source['since']}: {source['error']}"
+        case _:
+            return f"{told}, not asked yet"
+
+
+def _policy(policy: Document) -> str:
+    valid_for = policy["valid_for_s"]
+    life = "never ends" if valid_for == "never" else f"valid for {humane(valid_for)}"
+    return (
+        f"{life}, renewed {humane(policy['renew_before_s'])} before, on lapse {policy['on_lapse']}, "
+        f"on foreign delete {policy['on_foreign_delete']}, {policy['wrapping_algorithm']} {policy['wrapping_key_spec']}"
+    )

@@ -1,0 +1,113 @@
+"""What is due, and when something will be: the timer queue, the import queue, the conditions to tell, the outbox.
+
+Each question is answered from an index in its order, so its cost does not grow with the fleet; a test reads the plans.
+"""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from datetime import datetime
+from typing import Any, Final
+
+from sqlalchemy import BindParameter, Connection, Select, bindparam, func, select
+
+from byokd.facts.condition import Notice, OpenCondition
+from byokd.facts.key import ABSENT, Absent, KeyRef, LaneId
+from byokd.facts.ledger import Import
+from byokd.store.tables import conditions as told
+from byokd.store.tables import imports as queue
+from byokd.store.tables.conditions import conditions, notices, read_condition, read_notice
+from byokd.store.tables.imports import imports, read_import
+from byokd.store.tables.keys import MANAGED, keys
+from byokd.store.times import instant_or_absent, seconds
+
+_LANE: Final[BindParameter[Any]] = bindparam("lane")
+_NOW: Final[BindParameter[Any]] = bindparam("now")
+_LIMIT: Final[BindParameter[Any]] = bindparam("limit")
+
+DUE: Final = (
+    select(keys.c.ref)
+    .where(MANAGED, keys.c.lane == _LANE, keys.c.due_at <= _NOW)
+    .order_by(keys.c.due_at, keys.c.ref)
+    .limit(_LIMIT)
+)
+NEXT_DUE_AT: Final = select(func.min(keys.c.due_at)).where(MANAGED, keys.c.lane == _LANE)
+
+# The sum keeps the planner from the index by not_before: it would read the whole backlog and sort it by deadline.
+READY_IMPORTS: Final = (
+    select(imports)
+    .where(imports.c.lane == _LANE, queue.WAITING, imports.c.not_before + 0 <= _NOW)
+    .order_by(imports.c.deadline, imports.c.id)
+    .limit(_LIMIT)
+)
+NEXT_READY_AT: Final = select(func.min(imports.c.not_before)).where(imports.c.lane == _LANE, queue.WAITING)
+
+TO_TELL: Final = (
+    select(conditions)
+    .where(told.TO_TELL, conditions.c.notify_at <= _NOW)
+    .order_by(conditions.c.notify_at, conditions.c.id)
+    .limit(_LIMIT)
+)
+NOTICES_OF: Final = (
+    select(notices)
+    .where(notices.c.condition_id.in_(bindparam("ids", expanding=True)))
+    .order_by(notices.c.created_at, notices.c.id)
+)
+OUTBOX: Final = (
+    select(notices)
+    .where(told.UNSENT, notices.c.not_before <= _NOW)
+    .order_by(notices.c.created_at, notices.c.id)
+    .limit(_LIMIT)
+)
+NEXT_TO_TELL_AT: Final = select(func.min(conditions.c.notify_at)).where(told.TO_TELL)
+NEXT_TO_SEND_AT: Final = select(func.min(notices.c.not_before)).where(told.UNSENT)
+
+
+def due(connection: Connection, lane: LaneId, *, now: datetime, limit: int) -> tuple[KeyRef, ...]:
+    """Keys of the lane that are due, earliest first."""
+    rows = connection.scalars(DUE, {"lane": lane, "now": seconds(now), "limit": limit})
+    return tuple(KeyRef(ref) for ref in rows)
+
+
+def next_due_at(connection: Connection, lane: LaneId) -> datetime | Absent:
+    """When the lane's next key is due."""
+    return _earliest(connection, NEXT_DUE_AT, lane=lane)
+
+
+def ready_imports(connection: Connection, lane: LaneId, *, now: datetime, limit: int) -> tuple[Import, ...]:
+    """Rows that the lane may take up, earliest deadline first."""
+    rows = connection.execute(READY_IMPORTS, {"lane": lane, "now": seconds(now), "limit": limit})
+    return tuple(read_import(row) for row in rows)
+
+
+def next_ready_at(connection: Connection, lane: LaneId) -> datetime | Absent:
+    """When the lane may take up its next row."""
+    return _earliest(connection, NEXT_READY_AT, lane=lane)
+
+
+def conditions_to_tell(
+    connection: Connection, *, now: datetime, limit: int
+) -> tuple[tuple[OpenCondition, tuple[Notice, ...]], ...]:
+    """Conditions whose notices are to be decided, with those there are."""
+    due_now = [read_condition(row) for row in connection.execute(TO_TELL, {"now": seconds(now), "limit": limit})]
+    notices_of: defaultdict[str, list[Notice]] = defaultdict(list)
+    if due_now:
+        for row in connection.execute(NOTICES_OF, {"ids": [condition.id for condition in due_now]}):
+            notices_of[row.condition_id].append(read_notice(row))
+    return tuple((condition, tuple(notices_of[condition.id])) for condition in due_now)
+
+
+def outbox(connection: Connection, *, now: datetime, limit: int) -> tuple[Notice, ...]:
+    """Undelivered notices that may be tried, oldest first."""
+    rows = connection.execute(OUTBOX, {"now": seconds(now), "limit": limit})
+    return tuple(read_notice(row) for row in rows)
+
+
+def next_notify_at(connection: Connection) -> datetime | Absent:
+    """When the next condition or notice is due."""
+    times = (_earliest(connection, NEXT_TO_TELL_AT), _earliest(connection, NEXT_TO_SEND_AT))
+    return min((at for at in times if not isinstance(at, Absent)), default=ABSENT)
+
+
+def _earliest(connection: Connection, question: Select[Any], **parameters: Any) -> datetime | Absent:
+    return instant_or_absent(connection.scalar(question, parameters))

@@ -1,0 +1,65 @@
+"""What operators asked for. An order is a row that stays true until it is closed."""
+
+from __future__ import annotations
+
+from typing import Any, Final
+
+from sqlalchemy import Column, ForeignKey, Row, Table, Text, text
+
+from byokd.facts.key import KeyRef
+from byokd.facts.ledger import Order, OrderKind, OrderState
+from byokd.store.tables.metadata import METADATA, Seconds, one_of, partial_index
+from byokd.store.times import instant, instant_or_absent, seconds, seconds_or_null
+
+OPEN: Final = one_of("orders.state", (OrderState.OPEN,))
+CLOSED_AT: Final = text("orders.closed_at IS NOT NULL")
+
+orders: Final = Table(
+    "orders",
+    METADATA,
+    Column("id", Text, primary_key=True),
+    Column("ref", Text, ForeignKey("keys.ref"), nullable=False),
+    Column("kind", Text, nullable=False),
+    Column("state", Text, nullable=False),
+    Column("ordered_by", Text, nullable=False),
+    Column("why", Text, nullable=False),
+    Column("created_at", Seconds, nullable=False),
+    Column("until_at", Seconds),
+    Column("closed_at", Seconds),
+    Column("outcome", Text, nullable=False),
+)
+
+partial_index("ix_orders_open", orders.c.ref, orders.c.id, where=OPEN)
+partial_index("ix_orders_closed", orders.c.closed_at, orders.c.id, where=CLOSED_AT)
+
+
+def order_values(order: Order) -> dict[str, Any]:
+    """The columns of an order."""
+    return {
+        "id": order.id,
+        "ref": order.ref,
+        "kind": order.kind.value,
+        "state": order.state.value,
+        "ordered_by": order.by,
+        "why": order.why,
+        "created_at": seconds(order.created_at),
+        "until_at": seconds_or_null(order.until),
+        "closed_at": seconds_or_null(order.closed_at),
+        "outcome": order.outcome,
+    }
+
+
+def read_order(row: Row[Any]) -> Order:
+    """The order that `order_values` wrote."""
+    return Order(
+        id=row.id,
+        ref=KeyRef(row.ref),
+        kind=OrderKind(row.kind),
+        state=OrderState(row.state),
+        by=row.ordered_by,
+        why=row.why,
+        created_at=instant(row.created_at),
+        until=instant_or_absent(row.until_at),
+        closed_at=instant_or_absent(row.closed_at),
+        outcome=row.outcome,
+    )

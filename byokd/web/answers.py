@@ -1,0 +1,204 @@
+"""What each question is answered with, over HTTP or without it.
+
+A `Desk` turns a question (query parameters as text) into an `Answer`: a document and the HTTP status it has. The API
+hands its requests to a desk over the daemon's store; the command line, when the daemon is down, keeps a desk of its
+own over the same file. So both give the same document, and refuse the same bad input in the same words.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from difflib import get_close_matches
+from typing import Any, Final
+
+from byokd.errors import OperatorError, OrderRefused
+from byokd.facts.change import KeyFilter, KeyLine
+from byokd.facts.key import ABSENT, Absent, KeyRef
+from byokd.facts.ledger import Tier
+from byokd.facts.snapshot import Snapshot
+from byokd.ports import Store
+from byokd.web import documents
+from byokd.web.documents import Document
+
+Query = Mapping[str, str]
+Cursor = Callable[[KeyLine], str]
+"""Where a list goes on after this line: `byokd.store.views.cursor`."""
+
+DEFAULT_ROWS: Final = 100
+MAX_ROWS: Final = 1000
+"""Rows of one answer; more come page by page (`after`)."""
+MAX_TEXT: Final = 2048
+"""Characters of one parameter: the longest thing asked for is an ARN."""
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """A document, and what HTTP says of it."""
+
+    document: Document
+    status: int = 200
+
+
+@dataclass(frozen=True, slots=True)
+class NotOneKey:
+    """A name that means no key, or several."""
+
+    name: str
+    candidates: tuple[KeyRef, ...]
+
+    def __str__(self) -> str:
+        if not self.candidates:
+            return f"byokd manages no key named {self.name!r}"
+        return f"{self.name!r} names {len(self.candidates)} keys: {', '.join(self.candidates)}"
+
+
+async def one_key(store: Store, name: str) -> KeyRef | NotOneKey:
+    """The one key that a person means by `name`: its ref wins over an id or alias that others have too."""
+    found = await store.find(name)
+    if KeyRef(name) in found:
+        return KeyRef(name)
+    return found[0] if len(found) == 1 else NotOneKey(name, found)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Desk:
+    """Answers questions from a store. Raises `OperatorError` on bad input, and what the store raises."""
+
+    store: Store
+    now: Callable[[], datetime]
+    cursor: Cursor
+    daemon: Callable[[], Mapping[str, Any] | None]
+    """What the daemon says about itself; None where it is not the daemon that answers."""
+
+    async def status(self, query: Query) -> Answer:
+        """How the fleet is, in figures, with the conditions of lanes and the daemon among those open."""
+        _only(query)
+        daemon = self.daemon()
+        open_ = await self.store.open_conditions()
+        return Answer(
+            {
+                "at": documents.stamp(self.now()),
+                "daemon": None if daemon is None else _plain(daemon),
+                "counts": documents.counts(await self.store.counts()),
+                "conditions": [documents.condition(each) for each in open_[:DEFAULT_ROWS]],
+            }
+        )
+
+    async def keys(self, query: Query) -> Answer:
+        """Keys by time left, least first; `next` is the `after` of the following page, null on the last."""
+        _only(query, "fleet", "lane", "tier", "text", "limit", "after")
+        tier = query.get("tier", "")
+        if tier and tier not in set(Tier):
+            raise OperatorError(f"no tier is called {tier!r}: there are {', '.join(Tier)}")
+        which = KeyFilter(
+            fleet=query.get("fleet", ""), lane=query.get("lane", ""), tier=tier, text=query.get("text", "")
+        )
+        limit = _limit(query)
+        lines = await self.store.list_keys(which, limit=limit, after=query.get("after", ""))
+        return Answer(
+            {
+                "at": documents.stamp(self.now()),
+                "keys": [documents.key_line(line) for line in lines],
+                "next": self.cursor(lines[-1]) if len(lines) == limit else None,
+            }
+        )
+
+    async def key(self, name: str, query: Query) -> Answer:
+        """All about one key."""
+        _only(query)
+        ref = await one_key(self.store, name)
+        if isinstance(ref, NotOneKey):
+            return _not_one(ref)
+        snapshots = await self.store.snapshots([ref])
+        if not snapshots:  # it left the config between the two readings
+            return _not_one(NotOneKey(name, ()))
+        sheet = documents.key_sheet(snapshots[0], await self._line(snapshots[0]))
+        return Answer({"at": documents.stamp(self.now()), "key": sheet})
+
+    async def key_history(self, name: str, query: Query) -> Answer:
+        """One key's life, newest first."""
+        _only(query, "limit")
+        ref = await one_key(self.store, name)
+        return _not_one(ref) if isinstance(ref, NotOneKey) else await self._history(ref, query)
+
+    async def history(self, query: Query) -> Answer:
+        """The life of all keys, newest first."""
+        _only(query, "limit")
+        return await self._history(None, query)
+
+    async def queue(self, query: Query) -> Answer:
+        """Open imports by deadline; with `all`, closed ones too, newest first."""
+        _only(query, "all", "limit")
+        rows = await self.store.imports(only_open=not _flag(query, "all"), limit=_limit(query))
+        return Answer({"at": documents.stamp(self.now()), "imports": [documents.import_row(row) for row in rows]})
+
+    async def conditions(self, query: Query) -> Answer:
+        """What a person may need to know, worst first."""
+        _only(query, "subject", "limit")
+        open_ = await self.store.open_conditions(query.get("subject", ""))
+        rows = [documents.condition(each) for each in open_[: _limit(query)]]
+        return Answer({"at": documents.stamp(self.now()), "conditions": rows})
+
+    async def _history(self, ref: KeyRef | None, query: Query) -> Answer:
+        entries = await self.store.history(ref, limit=_limit(query))
+        rows = [documents.history_entry(entry) for entry in entries]
+        return Answer({"at": documents.stamp(self.now()), "history": rows})
+
+    async def _line(self, snapshot: Snapshot) -> KeyLine | Absent:
+        """The key's line in the list: the narrowest filter that surely holds it, then the key itself."""
+        text = snapshot.desired.name if isinstance(snapshot.arn, Absent) else snapshot.arn
+        lines = await self.store.list_keys(KeyFilter(lane=snapshot.desired.lane, text=text), limit=MAX_ROWS)
+        return next((line for line in lines if line.ref == snapshot.ref), ABSENT)
+
+
+def _not_one(name: NotOneKey) -> Answer:
+    document = {
+        "code": "key_ambiguous" if name.candidates else "key_unknown",
+        "error": str(name),
+        "step": "Give the ARN of the key meant." if name.candidates else OrderRefused.step,
+        "candidates": list(name.candidates),
+    }
+    return Answer(document, 409 if name.candidates else 404)
+
+
+def _only(query: Query, *known: str) -> None:
+    """Refuse parameters that would otherwise be overlooked in silence, and texts beyond all use."""
+    for name, value in query.items():
+        if name not in known:
+            near = get_close_matches(name, known, n=1)
+            raise OperatorError(f"unknown parameter {name!r}" + (f": did you mean {near[0]!r}?" if near else ""))
+        if len(value) > MAX_TEXT:
+            raise OperatorError(f"{name} is longer than {MAX_TEXT} characters")
+
+
+def _limit(query: Query) -> int:
+    text = query.get("limit", str(DEFAULT_ROWS))
+    if not (text.isascii() and text.isdigit() and 1 <= int(text) <= MAX_ROWS):
+        raise OperatorError(f"limit is {text!r}: it must be a whole number from 1 to {MAX_ROWS}")
+    return int(text)
+
+
+def _flag(query: Query, name: str) -> bool:
+    text = query.get(name, "false")
+    if text not in ("true", "false"):
+        raise OperatorError(f"{name} is {text!r}: it must be true or false")
+    return text == "true"
+
+
+def _plain(value: object) -> Any:
+    """The daemon's own words in JSON: times become ISO 8601, what JSON does not know becomes text."""
+    match value:
+        case Mapping():
+            return {str(key): _plain(each) for key, each in value.items()}
+        case list() | tuple():
+            return [_plain(each) for each in value]
+        case datetime():
+            return documents.stamp(value)
+        case Absent():
+            return None
+        case bool() | int() | float() | None:
+            return value
+        case _:
+            return str(value)

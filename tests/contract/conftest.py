@@ -1,0 +1,36 @@
+"""The stores that the contract suite is run over."""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import AsyncIterator
+from pathlib import Path
+
+import pytest
+
+from byokd.ports import Store
+from byokd.store import open_store
+from tests.kit.builders import LANE_ID
+from tests.kit.clock import START
+from tests.kit.databases import empty_database
+from tests.kit.memory_store import MemoryStore
+from tests.kit.store_fleet import KEY, Fleet
+
+__all__ = ["empty_database", "fleet", "store"]
+
+
+@pytest.fixture(params=["memory", "sqlite"])
+async def store(request: pytest.FixtureRequest, empty_database: Path, tmp_path: Path) -> AsyncIterator[Store]:
+    if request.param == "memory":
+        yield MemoryStore()
+        return
+    path = tmp_path / "byokd.db"
+    shutil.copy(empty_database, path)
+    async with open_store(path) as opened:
+        yield opened
+
+
+@pytest.fixture
+async def fleet(store: Store) -> Fleet:
+    await store.sync_fleet([KEY], now=START)
+    return Fleet(store, await store.acquire_lane(LANE_ID, node="one", now=START))

@@ -1,0 +1,162 @@
+"""What every `ports.Store` promises about the import queue and orders."""
+
+from __future__ import annotations
+
+import asyncio
+from dataclasses import replace
+
+import pytest
+
+from byokd.errors import OrderRefused, StoreError
+from byokd.facts.change import KeyFilter
+from byokd.facts.key import ABSENT, NEVER_LOOKED, KeyRef, MaterialId
+from byokd.facts.ledger import (
+    HistoryEvent,
+    ImportState,
+    OrderKind,
+    OrderState,
+)
+from tests.kit.builders import DAY, LANE_ID, ledger, observed, order
+from tests.kit.clock import START
+from tests.kit.store_fleet import (
+    HOUR,
+    KEY,
+    OTHER_LANE,
+    REF,
+    Fleet,
+    a_key,
+    done,
+    entry,
+    row,
+)
+
+# -- the import queue -------------------------------------------------------------------------------------------------
+
+
+async def test_ready_rows_come_by_deadline_and_only_waiting_ones(fleet: Fleet) -> None:
+    """The lane serves the earliest deadline first; rows under way or backing off are not offered."""
+    keys = [a_key(number) for number in range(1, 7)]
+    await fleet.store.sync_fleet(keys, now=START)
+    rows = [
+        row(1, deadline=START + 3 * DAY),
+        row(2, deadline=START + DAY, state=ImportState.FAILED, attempts=1),
+        row(3, deadline=START + 3 * DAY, not_before=START + HOUR),
+        row(4, deadline=START + 2 * DAY, not_before=START + 2 * HOUR),
+        row(5, deadline=START, state=ImportState.RUNNING, started_at=START),
+        row(6, deadline=START, state=ImportState.REFUSED, finished_at=START),
+    ]
+    for key, each in zip(keys, rows, strict=True):
+        await fleet.save(key, imports=(replace(each, ref=key.ref),))
+    assert [each.id[-1] for each in await fleet.store.ready_imports(LANE_ID, now=START + HOUR, limit=9)] == list("213")
+    assert [each.id[-1] for each in await fleet.store.ready_imports(LANE_ID, now=START + HOUR, limit=1)] == ["2"]
+    assert await fleet.store.ready_imports(OTHER_LANE, now=START + DAY, limit=9) == ()
+    assert await fleet.store.next_ready_at(LANE_ID) == START
+    await fleet.save(keys[0], imports=(replace(done(1), ref=keys[0].ref),))
+    await fleet.save(keys[1], imports=(replace(done(2), ref=keys[1].ref),))
+    assert await fleet.store.next_ready_at(LANE_ID) == START + HOUR
+    assert await fleet.store.next_ready_at(OTHER_LANE) is ABSENT
+
+
+async def test_one_material_has_one_open_row(fleet: Fleet) -> None:
+    """A second open import of the same material is refused, with all that came with it."""
+    await fleet.save(imports=(row(1),))
+    with pytest.raises(StoreError):
+        await fleet.save(view=observed(), imports=(row(2),))
+    assert await fleet.store.imports(only_open=False, limit=9) == (row(1),)
+    assert (await fleet.read()).view is NEVER_LOOKED
+
+
+async def test_a_key_without_a_named_material_has_one_open_row_too(fleet: Fleet) -> None:
+    """Before KMS has named the material, the rule holds all the same."""
+    await fleet.save(imports=(row(1, material=ABSENT),))
+    with pytest.raises(StoreError):
+        await fleet.save(imports=(row(2, material=ABSENT),))
+
+
+async def test_another_material_may_have_its_own_row(fleet: Fleet) -> None:
+    """A key with several materials can need several imports; the ledger shows that of the managed one."""
+    other = row(2, material=MaterialId("ef" * 32))
+    await fleet.save(ledger=ledger(), imports=(row(1), other))
+    assert (await fleet.read()).ledger.open_import == row(1)
+
+
+async def test_one_change_closes_a_row_and_opens_the_next(fleet: Fleet) -> None:
+    """In whatever order the rows of a change stand, the closed one makes room."""
+    await fleet.save(imports=(row(1),))
+    cancelled = row(1, state=ImportState.CANCELLED, finished_at=START)
+    await fleet.save(imports=(row(2), cancelled))
+    assert (await fleet.read()).ledger.open_import == row(2)
+    assert await fleet.store.imports(ref=REF, only_open=False, limit=9) == (row(2), cancelled)
+
+
+async def test_a_closed_row_stays_as_it_is(fleet: Fleet) -> None:
+    """A row leaves the open states once: an old copy of it, saved late, reopens nothing."""
+    await fleet.save(imports=(done(),))
+    await fleet.save(imports=(row(state=ImportState.RUNNING, started_at=START),))
+    assert await fleet.store.imports(only_open=False, limit=9) == (done(),)
+
+
+async def test_renewals_count_each_done_row_once(fleet: Fleet) -> None:
+    """Saving the outcome of an import twice is one renewal; failures and refusals are none."""
+    await fleet.save(imports=(row(1),))
+    await asyncio.gather(fleet.save(imports=(done(1),)), fleet.save(imports=(done(1),)))
+    await fleet.save(imports=(row(2, state=ImportState.REFUSED, finished_at=START),))
+    await fleet.save(imports=(done(3),))
+    (line,) = await fleet.store.list_keys(KeyFilter(), limit=9)
+    assert line.renewals == 2
+
+
+async def test_the_newest_refusal_stands_until_a_later_row_is_done(fleet: Fleet) -> None:
+    """What KMS refused is remembered, so that byokd does not ask the same again for ever."""
+    refused = [row(number, state=ImportState.REFUSED, finished_at=START, outcome="x") for number in range(5)]
+    await fleet.save(imports=(done(1),))
+    assert (await fleet.read()).ledger.refused_import is ABSENT
+    await fleet.save(imports=(refused[2],))
+    await fleet.save(imports=(refused[3],))
+    assert (await fleet.read()).ledger.refused_import == refused[3]
+    await fleet.save(imports=(done(4),))
+    assert (await fleet.read()).ledger.refused_import is ABSENT
+
+
+async def test_rows_are_listed_by_deadline_while_open_and_newest_first_otherwise(fleet: Fleet) -> None:
+    """People ask what comes next, or what happened last."""
+    other = a_key(2)
+    await fleet.store.sync_fleet([KEY, other], now=START)
+    await fleet.save(imports=(done(1), row(2, deadline=START + 2 * DAY)))
+    await fleet.save(other, imports=(row(3, deadline=START + DAY, ref=other.ref),))
+    assert [each.id[-1] for each in await fleet.store.imports(only_open=True, limit=9)] == list("32")
+    assert [each.id[-1] for each in await fleet.store.imports(only_open=False, limit=2)] == list("32")
+    assert [each.id[-1] for each in await fleet.store.imports(ref=REF, only_open=False, limit=9)] == list("21")
+    assert [each.id[-1] for each in await fleet.store.imports(ref=REF, only_open=True, limit=9)] == ["2"]
+    assert await fleet.store.imports(ref=KeyRef("nobody"), only_open=False, limit=9) == ()
+
+
+# -- orders -----------------------------------------------------------------------------------------------------------
+
+
+async def test_an_order_is_open_until_a_change_closes_it_and_wakes_its_key(fleet: Fleet) -> None:
+    """Orders are read oldest first, and each makes its key due when it was given."""
+    await fleet.save(due_at=START + DAY)
+    first, second = (
+        order(kind, id=f"o{number}", ref=REF, created_at=START + number * HOUR)
+        for number, kind in ((1, OrderKind.HOLD), (2, OrderKind.IMPORT))
+    )
+    await fleet.store.add_order(second, entry(HistoryEvent.ORDER_GIVEN))
+    await fleet.store.add_order(first, entry(HistoryEvent.ORDER_GIVEN))
+    assert await fleet.store.next_due_at(LANE_ID) == START + HOUR
+    assert (await fleet.read()).ledger.open_orders == (first, second)
+    assert (await fleet.read()).ledger.hold == first
+    closed = replace(first, state=OrderState.DONE, closed_at=START + DAY, outcome="released")
+    await fleet.save(closed_orders=(closed,))
+    assert (await fleet.read()).ledger.open_orders == (second,)
+    assert (await fleet.events())[1:] == [HistoryEvent.ORDER_GIVEN] * 2
+
+
+async def test_an_order_for_a_key_outside_the_config_is_refused(fleet: Fleet) -> None:
+    """Nobody would ever carry it out, so nobody may think that it stands."""
+    with pytest.raises(OrderRefused):
+        await fleet.store.add_order(order(OrderKind.HOLD, ref=KeyRef("nobody")), entry())
+    await fleet.store.sync_fleet([], now=START)
+    with pytest.raises(OrderRefused):
+        await fleet.store.add_order(order(OrderKind.HOLD, ref=REF), entry())
+    assert await fleet.events() == [HistoryEvent.TRACKED, HistoryEvent.UNTRACKED]

@@ -1,0 +1,177 @@
+"""What every `ports.Store` promises about conditions, notices, and forgetting."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from datetime import datetime, timedelta
+
+import pytest
+
+from byokd.errors import StoreError
+from byokd.facts.condition import Severity
+from byokd.facts.key import ABSENT
+from byokd.facts.ledger import (
+    ImportState,
+    OrderKind,
+    OrderState,
+)
+from byokd.ports import Store
+from tests.kit.builders import DAY, order
+from tests.kit.clock import START
+from tests.kit.store_fleet import (
+    HOUR,
+    REF,
+    Fleet,
+    condition,
+    done,
+    entry,
+    notice,
+    row,
+)
+
+# -- conditions and notices -------------------------------------------------------------------------------------------
+
+
+async def test_open_conditions_come_worst_first_and_resolved_ones_are_gone(store: Store) -> None:
+    """Conditions belong to keys, lanes or the daemon, and are replaced by id."""
+    mild = condition("a", subject="daemon", severity=Severity.INFO)
+    bad = condition("b", subject="lane:x", severity=Severity.CRITICAL)
+    older = condition("c", subject="daemon", severity=Severity.INFO, since=START - DAY)
+    await store.save_conditions([mild, bad, older])
+    assert await store.open_conditions() == (bad, older, mild)
+    assert await store.open_conditions("daemon") == (older, mild)
+    await store.save_conditions([replace(bad, resolved_at=START)])
+    assert await store.open_conditions() == (older, mild)
+    await store.save_conditions([])
+
+
+async def test_a_condition_is_told_when_it_changes_and_when_it_was_said_to_be_told_again(store: Store) -> None:
+    """Deciding about a condition rests it until its time, or until it changes."""
+    assert await store.next_notify_at() is ABSENT
+    await store.save_conditions([condition()])
+    assert await store.conditions_to_tell(now=START, limit=9) == ((condition(), ()),)
+    assert await store.conditions_to_tell(now=START, limit=0) == ()
+
+    await store.save_notices("c1", [notice()], decided_for=condition(), again_at=START + DAY)
+    assert await store.conditions_to_tell(now=START + DAY - timedelta(seconds=1), limit=9) == ()
+    assert await store.conditions_to_tell(now=START + DAY, limit=9) == ((condition(), (notice(),)),)
+
+    await store.save_notices("c1", [], decided_for=condition(), again_at=ABSENT)
+    assert await store.conditions_to_tell(now=START + 9 * DAY, limit=9) == ()
+
+    resolved = condition(resolved_at=START + DAY)
+    await store.save_conditions([resolved])
+    assert await store.conditions_to_tell(now=START, limit=9) == ((resolved, (notice(),)),)
+
+
+async def test_a_condition_that_changed_while_being_decided_about_stays_due(store: Store) -> None:
+    """The notices are kept, and the change is not lost."""
+    await store.save_conditions([condition()])
+    worse = condition(severity=Severity.CRITICAL)
+    await store.save_conditions([worse])
+    await store.save_notices("c1", [notice()], decided_for=condition(), again_at=ABSENT)
+    assert await store.conditions_to_tell(now=START, limit=9) == ((worse, (notice(),)),)
+
+
+async def test_the_outbox_gives_undelivered_notices_oldest_first(store: Store) -> None:
+    """A notice is offered from its time on, until it is saved as sent."""
+    await store.save_conditions([condition()])
+    late = notice("n1", created_at=START + HOUR)
+    early = notice("n2")
+    backing_off = notice("n3", not_before=START + DAY)
+    await store.save_notices("c1", [late, early, backing_off], decided_for=condition(), again_at=ABSENT)
+    assert await store.outbox(now=START, limit=9) == (early, late)
+    assert await store.outbox(now=START, limit=1) == (early,)
+    assert await store.outbox(now=START + DAY, limit=9) == (early, backing_off, late)
+    assert await store.next_notify_at() == START
+    assert (await store.counts()).notices_waiting == 3
+    for each in (early, late):
+        await store.save_notice(replace(each, attempts=1, sent_at=START))
+    assert await store.outbox(now=START, limit=9) == ()
+    assert await store.next_notify_at() == START + DAY
+    assert (await store.counts()).notices_waiting == 1
+
+
+async def test_a_notice_saved_twice_as_new_is_one_and_an_unknown_one_an_error(store: Store) -> None:
+    """Deciding again after a lost answer does not undo a delivery; what is not on record cannot be replaced."""
+    await store.save_conditions([condition()])
+    await store.save_notices("c1", [notice()], decided_for=condition(), again_at=ABSENT)
+    await store.save_notice(notice(sent_at=START))
+    await store.save_notices("c1", [notice()], decided_for=condition(), again_at=ABSENT)
+    assert await store.outbox(now=START, limit=9) == ()
+    with pytest.raises(StoreError):
+        await store.save_notice(notice("n2"))
+    with pytest.raises(StoreError):
+        await store.save_notices("c2", [notice("n3", "c2")], decided_for=condition("c2"), again_at=ABSENT)
+
+
+async def test_the_next_telling_is_the_earlier_of_condition_and_notice(store: Store) -> None:
+    """One sleep serves both halves of the alert loop."""
+    await store.save_conditions([condition()])
+    at_once = await store.next_notify_at()
+    assert isinstance(at_once, datetime)
+    assert at_once <= START
+    later = notice(not_before=START + 2 * HOUR)
+    await store.save_notices("c1", [later], decided_for=condition(), again_at=START + HOUR)
+    assert await store.next_notify_at() == START + HOUR
+    await store.save_notices("c1", [], decided_for=condition(), again_at=START + DAY)
+    assert await store.next_notify_at() == START + 2 * HOUR
+
+
+# -- pruning ----------------------------------------------------------------------------------------------------------
+
+
+async def test_pruning_forgets_what_ended_before_the_time_and_keeps_the_rest(fleet: Fleet) -> None:
+    """History, closed imports, closed orders, resolved conditions and sent notices go; the bound is exclusive."""
+    old, kept = START + HOUR, START + DAY
+    hold = order(OrderKind.HOLD, ref=REF)
+    await fleet.store.add_order(hold, entry(at=kept))
+    await fleet.save(
+        imports=(done(1), replace(done(2), finished_at=kept)),
+        closed_orders=(replace(hold, state=OrderState.DONE, closed_at=old),),
+        conditions=(condition("c1", resolved_at=old), condition("c2", resolved_at=kept)),
+        history=(entry(at=old),),
+    )
+    for name, about in (("n1", "c1"), ("n2", "c2")):
+        decided_for = condition(about, resolved_at=old if about == "c1" else kept)
+        await fleet.store.save_notices(about, [notice(name, about)], decided_for=decided_for, again_at=ABSENT)
+        await fleet.store.save_notice(notice(name, about, sent_at=decided_for.resolved_at))
+
+    # TRACKED, one more line, one import, one order, one notice, one condition.
+    assert await fleet.store.prune(before=kept, limit=100) == 6
+    assert await fleet.store.prune(before=kept, limit=100) == 0
+    assert [each.id for each in await fleet.store.imports(only_open=False, limit=9)] == [row(2).id]
+    assert [each.at for each in await fleet.store.history(None, limit=9)] == [kept]
+
+
+async def test_pruning_keeps_what_decisions_rest_on(fleet: Fleet) -> None:
+    """Open rows, a refusal in force, what was told of an open condition, and what is not told yet stay, however old."""
+    refused = row(1, state=ImportState.REFUSED, finished_at=START)
+    await fleet.store.add_order(order(OrderKind.HOLD, ref=REF), entry(at=START + 99 * DAY))
+    unsent = condition("unsent", resolved_at=START)
+    await fleet.save(
+        imports=(refused, row(2)), conditions=(condition(), unsent, condition("untold", resolved_at=START))
+    )
+    await fleet.store.save_notices("c1", [notice()], decided_for=condition(), again_at=ABSENT)
+    await fleet.store.save_notice(notice(sent_at=START))
+    await fleet.store.save_notices("unsent", [notice("n2", "unsent")], decided_for=unsent, again_at=ABSENT)
+
+    assert await fleet.store.prune(before=START + 9 * DAY, limit=100) == 1  # the line TRACKED
+
+    known = await fleet.read()
+    assert (known.ledger.refused_import, known.ledger.open_import) == (refused, row(2))
+    assert len(known.ledger.open_orders) == 1
+    assert await fleet.store.outbox(now=START, limit=9) == (notice("n2", "unsent"),)
+    told = await fleet.store.conditions_to_tell(now=START, limit=9)
+    assert [each.id for each, _ in told] == ["untold"]
+    await fleet.store.save_conditions([condition()])
+    assert (condition(), (notice(sent_at=START),)) in await fleet.store.conditions_to_tell(now=START, limit=9)
+
+
+async def test_pruning_takes_no_more_than_asked_of_each_kind(fleet: Fleet) -> None:
+    """No write waits long for a chore; the oldest go first."""
+    lines = tuple(entry(at=START + number * HOUR) for number in (3, 1, 2))
+    await fleet.save(history=lines, imports=(done(1), done(2)))
+    assert await fleet.store.prune(before=START + DAY, limit=1) == 2
+    assert await fleet.store.prune(before=START + DAY, limit=2) == 3
+    assert [each.at for each in await fleet.store.history(None, limit=9)] == [START + 3 * HOUR]

@@ -1,0 +1,126 @@
+"""The part of the store in dictionaries that is about telling people: conditions, and notices of them."""
+
+from __future__ import annotations
+
+import heapq
+from collections import Counter, defaultdict
+from collections.abc import Sequence
+from dataclasses import replace
+from datetime import UTC, datetime
+
+from byokd.errors import StoreError
+from byokd.facts.condition import Notice, OpenCondition, Severity
+from byokd.facts.key import ABSENT, Absent
+from tests.kit.memory_pruning import prune_rows
+
+AT_ONCE = datetime(1970, 1, 1, tzinfo=UTC)
+"""When a condition that was just written is to be told."""
+
+
+class MemoryOutbox:
+    """Conditions and notices; the methods that the port has are described there."""
+
+    def __init__(self) -> None:
+        self._conditions: dict[str, OpenCondition] = {}
+        self._open: defaultdict[str, dict[str, OpenCondition]] = defaultdict(dict)
+        self._notify_at: dict[str, datetime] = {}
+        self._notices: dict[str, Notice] = {}
+        self._unsent: dict[str, Notice] = {}
+        self._notices_of: defaultdict[str, list[str]] = defaultdict(list)
+
+    async def open_conditions(self, subject: str = "") -> tuple[OpenCondition, ...]:
+        subjects = (subject,) if subject else tuple(self._open)
+        return tuple(sorted((each for of in subjects for each in self.open_of(of)), key=_worst_first))
+
+    async def save_conditions(self, conditions: Sequence[OpenCondition]) -> None:
+        for each in conditions:
+            self.put_condition(each)
+
+    async def conditions_to_tell(
+        self, *, now: datetime, limit: int
+    ) -> tuple[tuple[OpenCondition, tuple[Notice, ...]], ...]:
+        due = heapq.nsmallest(limit, ((at, each) for each, at in self._notify_at.items() if at <= now))
+        return tuple((self._conditions[each], self._all_of(each)) for _, each in due)
+
+    async def save_notices(
+        self, condition_id: str, notices: Sequence[Notice], *, decided_for: OpenCondition, again_at: datetime | Absent
+    ) -> None:
+        if any(notice.condition_id not in self._conditions for notice in notices):
+            raise StoreError("A notice of a condition that is not on record.")
+        for notice in notices:
+            if notice.id not in self._notices:
+                self._notices_of[notice.condition_id].append(notice.id)
+                self._put_notice(notice)
+        if self._conditions.get(condition_id) == decided_for:
+            self._notify_at.pop(condition_id, None)
+            if not isinstance(again_at, Absent):
+                self._notify_at[condition_id] = again_at
+
+    async def outbox(self, *, now: datetime, limit: int) -> tuple[Notice, ...]:
+        ready = (notice for notice in self._unsent.values() if notice.not_before <= now)
+        return tuple(heapq.nsmallest(limit, ready, key=_oldest_first))
+
+    async def save_notice(self, notice: Notice) -> None:
+        if notice.id not in self._notices:
+            raise StoreError("A row that was to be changed is not on record.")
+        self._put_notice(notice)
+
+    async def next_notify_at(self) -> datetime | Absent:
+        times = (*self._notify_at.values(), *(notice.not_before for notice in self._unsent.values()))
+        return min(times, default=ABSENT)
+
+    # For the rest of the store.
+
+    def open_of(self, subject: str) -> tuple[OpenCondition, ...]:
+        """Open conditions of one subject, worst first."""
+        opened = self._open.get(subject)
+        return tuple(sorted(opened.values(), key=_worst_first)) if opened else ()
+
+    def put_condition(self, condition: OpenCondition) -> None:
+        """Insert or replace one condition, which makes it due."""
+        self._conditions[condition.id] = condition
+        self._notify_at[condition.id] = AT_ONCE
+        self._open[condition.subject].pop(condition.id, None)
+        if isinstance(condition.resolved_at, Absent):
+            self._open[condition.subject][condition.id] = condition
+
+    def resolve_all(self, subject: str, at: datetime | Absent) -> None:
+        """Resolve the open conditions of one subject, as of `at` or of when they began."""
+        for each in self.open_of(subject):
+            self.put_condition(replace(each, resolved_at=each.since if isinstance(at, Absent) else at))
+
+    def figures(self) -> tuple[dict[str, int], int]:
+        """Open conditions by the name of their severity, and unsent notices."""
+        opened: Counter[Severity] = Counter(
+            each.condition.severity for of in self._open.values() for each in of.values()
+        )
+        return {severity.name.lower(): count for severity, count in opened.items()}, len(self._unsent)
+
+    def prune_told(self, *, before: datetime, limit: int) -> int:
+        """Delete old sent notices of resolved conditions, then old conditions that nothing is left to tell about."""
+        opened = {notice for of in self._open.values() for each in of for notice in self._notices_of[each]}
+        gone = prune_rows([self._notices], lambda notice: notice.sent_at, opened, before=before, limit=limit)
+        for condition_id in tuple(self._notices_of):
+            left = [notice for notice in self._notices_of.pop(condition_id) if notice in self._notices]
+            if left:
+                self._notices_of[condition_id] = left
+        told = set(self._notices_of) | set(self._notify_at)
+        return gone + prune_rows([self._conditions], lambda each: each.resolved_at, told, before=before, limit=limit)
+
+    def _put_notice(self, notice: Notice) -> None:
+        self._notices[notice.id] = notice
+        self._unsent.pop(notice.id, None)
+        if isinstance(notice.sent_at, Absent):
+            self._unsent[notice.id] = notice
+
+    def _all_of(self, condition_id: str) -> tuple[Notice, ...]:
+        notices = (self._notices[each] for each in self._notices_of.get(condition_id, ()))
+        return tuple(sorted(notices, key=_oldest_first))
+
+
+def _worst_first(condition: OpenCondition) -> tuple[int, datetime, str]:
+    return -condition.condition.severity, condition.since, condition.id
+
+
+def _oldest_first(notice: Notice) -> tuple[datetime, str]:
+    return notice.created_at, notice.id

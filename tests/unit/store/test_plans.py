@@ -1,0 +1,100 @@
+"""Each question that the daemon asks all day is answered from an index, however large the fleet.
+
+The traps this guards against: a partial index is ignored by a query that does not repeat its predicate, and without
+statistics the planner may think more of the wrong index. So the plans are read with as many keys as parameters.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+from sqlalchemy import Connection, Executable, event
+
+from byokd.facts.change import KeyFilter
+from byokd.store import SqlStore, agenda, lists, pruning, snapshots, writes
+from tests.kit.builders import LANE_ID
+from tests.kit.clock import START
+from tests.kit.store_fleet import a_key
+
+REFS = [a_key(number).ref for number in range(50)]
+AGENDA = {"lane": LANE_ID, "now": 0, "limit": 9}
+
+
+async def plan(store: SqlStore, statement: Executable, parameters: dict[str, Any]) -> list[str]:
+    """The lines of SQLite's query plan for a statement as it is really sent."""
+    lines: list[str] = []
+
+    def explain(connection: Connection, _cursor: Any, sql: str, values: Any, *_: Any) -> None:
+        driver: Any = connection.connection.driver_connection
+        lines.extend(row[3] for row in driver.execute(f"EXPLAIN QUERY PLAN {sql}", values))
+
+    def work(connection: Connection) -> None:
+        event.listen(connection, "before_cursor_execute", explain)
+        try:
+            connection.execute(statement, parameters)
+        finally:
+            event.remove(connection, "before_cursor_execute", explain)
+
+    await store._writer.do(work)
+    return lines
+
+
+@pytest.mark.parametrize(
+    ("statement", "index"),
+    [
+        (agenda.DUE, "ix_keys_due"),
+        (agenda.NEXT_DUE_AT, "ix_keys_due"),
+        (agenda.READY_IMPORTS, "ix_imports_by_deadline"),
+        (agenda.NEXT_READY_AT, "ix_imports_by_not_before"),
+        (agenda.TO_TELL, "ix_conditions_to_tell"),
+        (agenda.OUTBOX, "ix_notices_unsent"),
+        (agenda.NEXT_TO_TELL_AT, "ix_conditions_to_tell"),
+        (agenda.NEXT_TO_SEND_AT, "ix_notices_by_not_before"),
+        (lists.page(KeyFilter(), limit=100, after=""), "ix_keys_by_time_left"),
+        (lists.page(KeyFilter(), limit=100, after="5~x"), "ix_keys_by_time_left"),
+        (lists.page(KeyFilter(fleet="payments"), limit=100, after=""), "ix_keys_by_time_left"),
+        (lists.KEYS_COUNTED, "ix_keys_counted"),
+    ],
+)
+async def test_what_comes_first_is_read_in_the_order_of_an_index(
+    store: SqlStore, statement: Executable, index: str
+) -> None:
+    """No table is scanned and nothing is sorted."""
+    (line,) = await plan(store, statement, AGENDA)
+    assert index in line
+    assert "TEMP B-TREE" not in line
+
+
+@pytest.mark.parametrize(
+    "statement",
+    [
+        snapshots.KEYS,
+        snapshots.IMPORTS,
+        snapshots.ORDERS,
+        snapshots.CONDITIONS,
+        writes.REMOVED,
+        *writes.CLOSE_REMOVED,
+    ],
+)
+async def test_rows_of_given_keys_are_looked_up_one_by_one(store: SqlStore, statement: Executable) -> None:
+    """The cost is that of the keys asked for: every table is searched by the key, none from end to end."""
+    lines = await plan(store, statement, {"refs": REFS})
+    searched = [line for line in lines if line.startswith(("SEARCH", "SCAN"))]
+    assert searched
+    assert all("(ref=?" in line or "(subject=?" in line or "policies" in line for line in searched)
+
+
+@pytest.mark.parametrize("statement", lists.FIND)
+async def test_a_name_is_looked_up(store: SqlStore, statement: Executable) -> None:
+    """Each meaning of a name has its index."""
+    lines = await plan(store, statement, {"names": ["x", "alias/x"]})
+    assert not [line for line in lines if line.startswith("SCAN")]
+
+
+@pytest.mark.parametrize("statement", pruning.IN_ORDER)
+async def test_pruning_begins_at_the_old_end_of_an_index(store: SqlStore, statement: Executable) -> None:
+    """A night with nothing to forget costs nothing."""
+    lines = await plan(store, statement, {"before": int(START.timestamp()), "limit": 9})
+    assert not [line for line in lines if line.startswith("SCAN") and "USING" not in line]
+    assert not [line for line in lines if "TEMP B-TREE" in line]
