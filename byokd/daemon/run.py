@@ -97,6 +97,7 @@ class Daemon:
             node=socket.gethostname(),
         )
         await self._take_over(config)
+        await self._engine.state(ConditionKind.CONFIG_REJECTED)
         app = build_app(
             self._store,
             self._clock,

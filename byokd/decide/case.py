@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 from enum import StrEnum
+from typing import Final
 
 from byokd.decide.window import Window, window
 from byokd.facts.key import (
@@ -21,6 +22,11 @@ from byokd.facts.key import (
 from byokd.facts.ledger import Order, OrderKind, Tier
 from byokd.facts.policy import Policy
 from byokd.facts.snapshot import Snapshot
+
+LONGEST: Final = timedelta(days=365) - timedelta(hours=1)
+"""The longest life asked for: KMS counts its 365 days by its own clock, and refuses what is a second too far."""
+CLOCKS_DIFFER: Final = timedelta(minutes=1)
+"""How much earlier than its ValidTo material must be gone to have been deleted rather than lapsed."""
 
 
 class Loss(StrEnum):
@@ -58,9 +64,14 @@ class Case:
 
     @property
     def deadline(self) -> datetime:
-        """When the key suffers if nothing is done: `ValidTo`, or now where the material is missing already."""
+        """When the key suffers if nothing is done: `ValidTo`, or now where the material is missing already.
+
+        A virgin key has nothing encrypted under it yet, so it stands behind the keys that are about to lapse.
+        """
         if self.loss is Loss.NONE and self.window is not None:
             return self.window.valid_to
+        if self.loss is Loss.VIRGIN:
+            return self.now + self.policy.renew_before
         return self.now
 
     @property
@@ -130,6 +141,11 @@ def _expiry(snapshot: Snapshot, seen: ObservedKey | None, material: MaterialId |
 def _loss(
     snapshot: Snapshot, seen: ObservedKey | None, material: MaterialId | Absent, expiry: Expiry | Absent, now: datetime
 ) -> Loss:
+    lost_at = snapshot.ledger.lost_at
+    gone = seen is not None and not present(seen, material)
+    if gone and isinstance(expiry, datetime) and isinstance(lost_at, datetime) and lost_at < expiry - CLOCKS_DIFFER:
+        # It stays deleted when the day of its ValidTo comes, and is not healed as a lapse then.
+        return Loss.DELETED
     # ValidTo counts even where the last reading still shows the material: AWS does not say how promptly it is deleted.
     if isinstance(expiry, datetime) and expiry <= now:
         return Loss.LAPSED
@@ -149,7 +165,7 @@ def wanted_expiry(the: Case, *, shorten: bool = False) -> Expiry:
     valid_for = the.policy.valid_for
     if valid_for is NEVER:
         return NEVER
-    wanted = the.now + valid_for
+    wanted = the.now + min(valid_for, LONGEST)
     if shorten or the.loss is not Loss.NONE or isinstance(the.expiry, Absent):
         return wanted
     return NEVER if the.expiry is NEVER else max(wanted, the.expiry)

@@ -137,21 +137,28 @@ def source(the: Case, verdict: Verdict) -> Condition | None:
 def failing(the: Case, verdict: Verdict) -> Condition | None:
     """Imports were tried and failed."""
     row = the.snapshot.ledger.open_import
-    if isinstance(row, Absent) or row.state is not ImportState.FAILED:
+    if isinstance(row, Absent) or row.state is ImportState.QUEUED:
         return None
-    if row.attempts < (1 if the.emergency else _PATIENCE):
+    # While the next attempt is on its way, what failed before it is still true.
+    failures = row.attempts - (row.state is ImportState.RUNNING)
+    if failures < (1 if the.emergency else _PATIENCE):
         return None
     return Condition(
         kind=ConditionKind.IMPORT_FAILING,
         severity=Severity.CRITICAL if the.tier in _NEAR else Severity.WARNING,
-        detail=f"the import failed {row.attempts} times: {row.detail}",
+        detail=f"the import failed {failures} times: {row.detail}",
     )
 
 
 def refused(the: Case, verdict: Verdict) -> Condition | None:
     """An import was refused for good; a person has to change something."""
     row = the.snapshot.ledger.refused_import
-    if isinstance(row, Absent) or (row.outcome == "material_changed" and isinstance(the.snapshot.proof, Unproved)):
+    renewed = the.loss is Loss.NONE and the.tier is Tier.FRESH and the.import_order is None
+    if (
+        isinstance(row, Absent)
+        or renewed
+        or (row.outcome == "material_changed" and isinstance(the.snapshot.proof, Unproved))
+    ):
         return None
     return _critical(ConditionKind.IMPORT_REFUSED, row.detail)
 

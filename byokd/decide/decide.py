@@ -37,7 +37,8 @@ def _wake_at(the: Case, verdict: Verdict) -> datetime:
     moments.extend(the.now + ahead for ahead in next_threshold(the))
     if isinstance(the.snapshot.proof, Proved):
         moments.append(the.snapshot.proof.at + the.policy.drill_every)
-    return max(min(moments), the.now + timedelta(seconds=1)) if min(moments) <= the.now else min(moments)
+    # What lies behind us and could not be done is no reason to look again: a drill of a key that is held, for one.
+    return min((at for at in moments if at > the.now), default=the.now + timedelta(seconds=1))
 
 
 def _cancel(the: Case, verdict: Verdict) -> str:

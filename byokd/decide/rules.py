@@ -152,7 +152,10 @@ def refused(the: Case) -> Verdict | None:
     order = the.import_order
     if order is not None and order.created_at >= row.finished_at:
         return None
-    again = row.finished_at + (REFUSED_IN_EMERGENCY if the.emergency else max(the.policy.drill_every, SOON))
+    wait = REFUSED_IN_EMERGENCY if the.emergency else max(the.policy.drill_every, SOON)
+    if the.deadline > row.finished_at:
+        wait = min(wait, max(SOON, (the.deadline - row.finished_at) / 8))
+    again = row.finished_at + timedelta(seconds=int(wait.total_seconds()))
     if again <= the.now:
         return None
     return Verdict(

@@ -22,10 +22,10 @@ from byokd.decide.decide import decide
 from byokd.engine.gather import Gatherer
 from byokd.engine.pace import IMPORT_PARAMETERS, Pace
 from byokd.engine.record import conclude, on_record, prepare, settle, with_import
-from byokd.errors import ByokdError, KmsError, Remedy, Throttled
+from byokd.errors import ByokdError, KmsError, MaterialChanged, Remedy, Throttled
 from byokd.facts.change import Change
 from byokd.facts.key import Absent, ObservedKey
-from byokd.facts.ledger import HistoryEvent, Import, ImportState, Order
+from byokd.facts.ledger import HistoryEvent, Import, ImportState, Order, Proved
 from byokd.facts.snapshot import Decision, ImportWanted, ProofWanted, Snapshot
 from byokd.ports import Clock, Kms, NewId, Store
 
@@ -108,8 +108,6 @@ class Cycle:
             attempts=row.attempts + 1,
             started_at=now,
             answered=False,
-            outcome="",
-            detail="",
         )
         change, _ = await self._save(before, with_import(after, running, now), closed, now)
         return on_record(change)
@@ -147,8 +145,12 @@ class Cycle:
             sealed = await self._gather.source(desired).seal(
                 desired.locator, public_key=parameters.public_key, algorithm=desired.policy.wrapping_algorithm
             )
-            # The source was asked twice; what it gave the second time is what KMS would get.
+            # The source was asked twice; what it gave the second time is what KMS would get, for the life of the key.
             self._gather.proved(intended, sealed.proof)
+            if isinstance(intended.proof, Proved) and sealed.proof.fingerprint != intended.proof.fingerprint:
+                raise MaterialChanged(
+                    f"source {desired.source} gave two different materials for {desired.name} in a row"
+                )
             await self._pace.admit("ImportKeyMaterial")
             try:
                 await self._kms.import_material(

@@ -6,7 +6,17 @@ from collections.abc import Mapping
 from dataclasses import replace
 
 from byokd.engine.pace import Pace
-from byokd.errors import AccessDenied, CredentialsInvalid, KmsError, MaterialChanged, SourceError, SourceUnreadable
+from byokd.errors import (
+    AccessDenied,
+    CredentialsInvalid,
+    KmsError,
+    MaterialChanged,
+    RequestRefused,
+    SourceError,
+    SourceUnreadable,
+    WrongKeyState,
+    WrongOrigin,
+)
 from byokd.facts.key import ABSENT, SYMMETRIC, Absent, Blind, KeyArn, ObservedKey, View, last_seen
 from byokd.facts.ledger import Proof, Proved, Unproved
 from byokd.facts.policy import DesiredKey
@@ -37,9 +47,13 @@ class Gatherer:
             return replace(snapshot, view=self._blind(snapshot, CredentialsInvalid.code, text))
         ledger = snapshot.ledger
         if isinstance(ledger.pinned_arn, Absent):
-            others = [ref for ref in await self._store.find(seen.arn) if ref != snapshot.ref]
-            if others:
-                text = f"{snapshot.desired.name} is the same key as {others[0]}, which the config names too"
+            known = [ref for ref in await self._store.find(seen.arn) if ref != snapshot.ref]
+            # A key that left the config is still found by its ARN; it has no snapshot any more, and is no rival.
+            rivals = await self._store.snapshots(known)
+            if rivals:
+                text = (
+                    f"{snapshot.desired.name} is the same key as {rivals[0].desired.name}, which the config names too"
+                )
                 return replace(snapshot, view=self._blind(snapshot, "duplicate_key", text))
             ledger = replace(ledger, pinned_arn=seen.arn)
         return replace(snapshot, view=seen, ledger=ledger)
@@ -85,7 +99,8 @@ class Gatherer:
         await self._pace.admit("ListKeyRotations")
         try:
             materials = await self._kms.list_materials(seen.arn)
-        except AccessDenied:
+        except (AccessDenied, RequestRefused, WrongKeyState, WrongOrigin):
+            # DescribeKey told the deadline that counts; not to see the others is no reason to miss that one.
             return replace(seen, alias_target=target, materials_known=False)
         except KmsError as error:
             self._pace.heard("ListKeyRotations", error)

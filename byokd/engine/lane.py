@@ -82,17 +82,22 @@ class LaneWorker:
         """Free slots for which it pays to read from the store."""
         self._looks_until: datetime | None = None
         self._busy: set[KeyRef] = set()
+        self._woken_while_busy: set[KeyRef] = set()
         self._left_alone: dict[KeyRef, datetime] = {}
         self._stopping = False
+        self._ended = asyncio.Event()
 
     def wake(self) -> None:
         """Look at the store again now."""
+        # A turn in progress read its key before this; what it writes would put off what woke us.
+        self._woken_while_busy |= self._busy
         self._looks.set()
         self._queue_changed()
 
     def stop(self) -> None:
         """Begin nothing new; `run` returns when what is in flight has ended."""
         self._stopping = True
+        self._ended.set()
         self.wake()
 
     async def run(self) -> None:
@@ -110,6 +115,9 @@ class LaneWorker:
 
     async def _own(self, kms: Kms) -> None:
         """Work under one lease."""
+        epoch = await self._acquire()
+        if epoch is None:
+            return
         cycle = Cycle(
             kms=kms,
             pace=self._pace,
@@ -117,7 +125,7 @@ class LaneWorker:
             gather=Gatherer(kms=kms, pace=self._pace, store=self._store, sources=self._sources, clock=self._clock),
             clock=self._clock,
             new_id=self._new_id,
-            epoch=await self._acquire(),
+            epoch=epoch,
             told=self._told,
         )
         try:
@@ -126,13 +134,18 @@ class LaneWorker:
                 group.create_task(self._import_loop(cycle))
         except* LeaseLost as lost:
             log.warning("lease_lost", lane=self.lane.name, why=str(lost.exceptions[0]))
+        finally:
+            # The group has ended, turns that never began included: nobody works on anything any more.
+            self._busy.clear()
+            self._queue_changed()
 
-    async def _acquire(self) -> int:
-        while True:
+    async def _acquire(self) -> int | None:
+        while not self._stopping:
             try:
                 return await self._store.acquire_lane(self.lane.id, node=self._settings.node, now=self._clock.now())
             except ByokdError as error:
-                await self._trouble(error)
+                await self._trouble("looks", error)
+        return None
 
     # -- looking ------------------------------------------------------------------------------------------------------
 
@@ -148,7 +161,7 @@ class LaneWorker:
             except LeaseLost:
                 raise
             except ByokdError as error:
-                await self._trouble(error)
+                await self._trouble("looks", error)
                 continue
             # A batch may not have been all; each turn moved its key's due time, so this comes to an end.
             if not turns:
@@ -156,16 +169,23 @@ class LaneWorker:
 
     async def _due(self) -> tuple[Snapshot, ...]:
         now = self._clock.now()
-        self._left_alone = {ref: until for ref, until in self._left_alone.items() if until > now}
+        self._forgive(now)
         refs = await self._store.due(self.lane.id, now=now, limit=BATCH + len(self._busy) + len(self._left_alone))
         free = [ref for ref in refs if ref not in self._busy and ref not in self._left_alone][:BATCH]
         return await self._store.snapshots(free) if free else ()
+
+    def _forgive(self, now: datetime) -> None:
+        self._left_alone = {ref: until for ref, until in self._left_alone.items() if until > now}
 
     async def _look_at(self, cycle: Cycle, turns: tuple[Snapshot, ...]) -> None:
         slots = asyncio.Semaphore(self.lane.max_in_flight)
 
         async def turn(snapshot: Snapshot) -> None:
             async with slots:
+                if self._stopping:
+                    self._busy.discard(snapshot.ref)
+                    return
+                self._progress.moved(f"{self.lane.name}/looks")
                 await self._guarded(snapshot.ref, cycle.look(snapshot))
 
         # An import may have taken a key since it was read; its own look at the end serves for both.
@@ -184,7 +204,7 @@ class LaneWorker:
                 try:
                     again = await self._read_ahead()
                 except ByokdError as error:
-                    await self._trouble(error)
+                    await self._trouble("imports", error)
                     continue
                 if not self._ahead or self._slots < self._worthwhile:
                     # A turn that ends wakes this loop; until then there is no room.
@@ -193,17 +213,20 @@ class LaneWorker:
                 if not token:
                     token = True
                     if wait := self._pace.reserve(IMPORT_PARAMETERS, self._cost(self._ahead[0])):
-                        await self._pause(wait)
+                        await self._pause("imports", wait)
                         continue  # somebody with an earlier deadline may have come meanwhile
                 refs = []
                 while self._ahead and self._slots and (token or self._pace.ready(IMPORT_PARAMETERS)):
                     row = self._ahead.popleft()
+                    if row.ref in self._busy or row.ref in self._left_alone:
+                        continue  # its turn came another way since the row was read
                     if not token:
                         self._pace.reserve(IMPORT_PARAMETERS, self._cost(row))
                     token = False
                     self._busy.add(row.ref)
                     refs.append(row.ref)
-                await self._begin(cycle, group, refs)
+                if refs:
+                    await self._begin(cycle, group, refs)
 
     @property
     def _slots(self) -> int:
@@ -224,6 +247,7 @@ class LaneWorker:
         if self._ahead and not self._stale:
             return None
         self._stale = False
+        self._forgive(self._clock.now())
         rows = await self._store.ready_imports(
             self.lane.id, now=self._clock.now(), limit=self.lane.max_in_flight + len(self._busy) + len(self._left_alone)
         )
@@ -235,7 +259,7 @@ class LaneWorker:
             snapshots = await self._store.snapshots(refs)
         except ByokdError as error:
             self._busy.difference_update(refs)
-            await self._trouble(error)
+            await self._trouble("imports", error)
             return
         for snapshot in snapshots:
             group.create_task(self._guarded(snapshot.ref, cycle.perform(snapshot)))
@@ -249,6 +273,9 @@ class LaneWorker:
         self._progress.begin()
         try:
             self._learn(await turn)
+            if ref in self._woken_while_busy:
+                await self._store.wake([ref], at=self._clock.now())
+                self._looks.set()
         except LeaseLost:
             raise
         except ByokdError as error:
@@ -259,6 +286,7 @@ class LaneWorker:
             self._leave_alone(ref, AFTER_DEFECT)
         finally:
             self._busy.discard(ref)
+            self._woken_while_busy.discard(ref)
             self._progress.end()
             if self._slots >= self._worthwhile or not self._busy:
                 self._imports.set()
@@ -276,7 +304,8 @@ class LaneWorker:
 
     def _leave_alone(self, ref: KeyRef, span: timedelta) -> None:
         self._left_alone[ref] = self._clock.now() + span
-        self.wake()
+        self._looks.set()
+        self._queue_changed()
 
     async def _check_clock(self, kms: Kms) -> None:
         skew = kms.skew()
@@ -306,13 +335,15 @@ class LaneWorker:
         until = min(target, latest)
         if event is self._looks:
             self._looks_until = until
-        with self._progress.resting(f"{self.lane.name}/{loop}"):
+        with self._progress.resting(f"{self.lane.name}/{loop}", cap.total_seconds()):
             await self._clock.wait(event, until=until, cap_s=cap.total_seconds())
 
-    async def _pause(self, seconds: float) -> None:
-        with self._progress.resting(f"{self.lane.name}/imports"):
-            await self._clock.sleep(seconds)
+    async def _pause(self, loop: str, seconds: float) -> None:
+        """Wait, unless the end comes first."""
+        name = f"{self.lane.name}/{loop}"
+        with self._progress.resting(name, seconds):
+            await self._clock.wait(self._ended, until=self._clock.now() + timedelta(seconds=seconds + 1), cap_s=seconds)
 
-    async def _trouble(self, error: ByokdError) -> None:
+    async def _trouble(self, loop: str, error: ByokdError) -> None:
         log.error("lane_trouble", lane=self.lane.name, error=error.code, why=str(error), step=error.step)
-        await self._pause(AFTER_TROUBLE.total_seconds())
+        await self._pause(loop, AFTER_TROUBLE.total_seconds())

@@ -70,15 +70,16 @@ class Notifier:
                 again = await self._store.next_notify_at()
             except ByokdError as error:
                 log.error("notify_trouble", error=error.code, why=str(error), step=error.step)
-                with self._progress.resting(LOOP):
+                with self._progress.resting(LOOP, TROUBLE_S):
                     await self._clock.sleep(TROUBLE_S)
                 continue
             if busy:
                 continue
             latest = self._clock.now() + self._safety_wake
             until = latest if isinstance(again, Absent) else min(again, latest)
-            with self._progress.resting(LOOP):
-                await self._clock.wait(self._event, until=until, cap_s=self._safety_wake.total_seconds())
+            cap_s = self._safety_wake.total_seconds()
+            with self._progress.resting(LOOP, cap_s):
+                await self._clock.wait(self._event, until=until, cap_s=cap_s)
 
     async def _compose(self) -> int:
         """Decide the notices of every condition that is due for it; returns how many conditions there were."""
@@ -115,6 +116,9 @@ class Notifier:
     async def _hand_over(self, name: str, notices: Sequence[Notice]) -> int:
         delivered = 0
         for notice in notices:
+            if self._stopping:
+                break
+            self._progress.moved(LOOP)
             now = self._clock.now()
             try:
                 await self._channel(name).deliver(notice)
@@ -123,7 +127,8 @@ class Notifier:
                 log.error("notice_undelivered", channel=name, attempts=attempts, why=str(error), step=error.step)
                 later = replace(notice, attempts=attempts, not_before=redeliver_at(attempts, now))
                 await self._store.save_notice(later)
-                continue
+                # A channel that fails once would keep the others waiting with each further notice.
+                break
             await self._store.save_notice(replace(notice, attempts=notice.attempts + 1, sent_at=now))
             delivered += 1
         return delivered

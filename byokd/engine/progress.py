@@ -30,14 +30,18 @@ class Progress:
         """A turn began."""
         self._turns += 1
 
+    def moved(self, loop: str) -> None:
+        """The loop is in the middle of much work, and gets somewhere."""
+        self._alive[loop] = self._clock.monotonic()
+
     def end(self) -> None:
         """A turn ended."""
         self._turns -= 1
 
     @contextmanager
-    def resting(self, loop: str) -> Iterator[None]:
-        """The loop is alive, has nothing to do, and waits."""
-        self._alive[loop] = self._clock.monotonic()
+    def resting(self, loop: str, for_s: float = 0.0) -> Iterator[None]:
+        """The loop is alive, has nothing to do, and waits, for `for_s` seconds at most."""
+        self._alive[loop] = self._clock.monotonic() + for_s
         self._resting.add(loop)
         try:
             yield

@@ -138,7 +138,7 @@ def queue(snapshot: Snapshot, decision: Decision, now: datetime, new_id: NewId) 
             order_id=wanted.order_id,
         )
     if row.tier is wanted.tier and row.order_id == wanted.order_id:
-        return row
+        return replace(row, not_before=min(row.not_before, now)) if row.state is ImportState.QUEUED else row
     hurried = wanted.tier in (Tier.EMERGENCY, Tier.LAPSED) or wanted.order_id is not ABSENT
     return replace(
         row,

@@ -4,9 +4,10 @@ Theory of operation. A thread hop costs more than the SQL it carries, and a comm
 per call. Each connection lives in a thread of its own (`link`), and what callers ask of it is gathered (`batches`):
 whoever comes while the connection is at work waits, and the next visit takes all of them along::
 
-    save ─┐                                            ┌─ due, ready_imports, snapshots
-    wake ─┼─▶ writer: one BEGIN IMMEDIATE … COMMIT     │  reader for the engine:  one BEGIN … COMMIT ◀─┤
-    save ─┘   over everybody who waits                 │  reader for people:      the same, apart from it
+    save ─┐                                              due       ─┐
+    wake ─┼─▶ writer: one BEGIN … COMMIT for all         snapshots ─┼─▶ reader: one BEGIN … COMMIT for all
+    save ─┘                                              snapshots ─┘
+                                                         list_keys ───▶ reader for people, apart from the engine's
 
 So the load sets the size of the groups: alone, a write is on disk after one commit; fifty at once share one.
 
@@ -14,10 +15,10 @@ A read that begins after a write returned sees that write: SQLite's WAL shows ea
 What must never happen here: a write returning before it is on disk; half a change; material in any column; SQL that
 only SQLite understands outside `sqlite` (and outside the dialect's own upsert, chosen in `tables.metadata`).
 
-The parts, in the order of the data: `sqlite` opens (owner's lock, migrations in `schema`), `store` is the port,
-`changes` and `writes` make units of writing, `writer` commits them; `snapshots` and `lists` read; `fleet`, `lanes` and
-`pruning` are whole transactions; `tables` holds the schema and each row's codec; `codec` and `times` hold the forms of
-values; `faults` maps foreign errors. `views` is pure, for whoever shows keys to people.
+The parts, in the order of the data: `sqlite` opens (lock in `owner`, migrations in `schema`), `store` is the port,
+`changes` and `writes` make units of writing, `writer` commits them; `fleet`, `lanes`, `ordering` and `pruning` are
+whole transactions; `snapshots`, `agenda` and `lists` read; `tables` holds the schema and each row's codec, `codec` and
+`times` the forms of values; `faults` maps foreign errors. `views` is pure, for whoever shows keys to people.
 """
 
 from byokd.store.sqlite import Limits, open_reader, open_store

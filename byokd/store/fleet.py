@@ -93,7 +93,7 @@ class _Sync:
             if row is None:
                 new.append(_first_values(desired) | values | {"due_at": seconds(self.now)})
             elif row.due_at is None or any(getattr(row, name) != values[name] for name in _COMPARED):
-                changed.append(values | {"of_ref": values.pop("ref"), "now": seconds(self.now)})
+                changed.append(values | {"of_ref": desired.ref, "now": seconds(self.now)})
             else:
                 self.unchanged += 1
                 continue

@@ -95,8 +95,12 @@ def _open(path: Path, mode: str, limits: Limits, *, read_only: bool = False) -> 
     def connect() -> sqlite3.Connection:
         # Without an isolation level, the driver leaves BEGIN and COMMIT to us.
         connection = sqlite3.connect(uri, uri=True, isolation_level=None, timeout=limits.busy_timeout_ms / 1000)
-        for pragma in _pragmas(limits, read_only=read_only):
-            connection.execute(f"PRAGMA {pragma}")
+        try:
+            for pragma in _pragmas(limits, read_only=read_only):
+                connection.execute(f"PRAGMA {pragma}")
+        except sqlite3.Error:
+            connection.close()
+            raise
         return connection
 
     engine = create_engine("sqlite://", creator=connect, poolclass=StaticPool)

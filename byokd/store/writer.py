@@ -124,6 +124,7 @@ class Writer:
         answers: list[Exception | None] = []
         layers: list[dict[Write, Rows]] = []
         depth: dict[str, int] = {}
+        opened: set[KeyRef] = set()
         for unit in units:
             if unit.lease is not None and epochs.get(unit.lease.lane) != unit.lease.epoch:
                 answers.append(LeaseLost(f"Another node owns the lane {unit.lease.lane} now."))
@@ -135,11 +136,13 @@ class Writer:
                 layers.append({write: [] for write in IN_ORDER})
             for write, rows in unit.rows.items():
                 layers[layer][write] += rows
+            if unit.opens is not None:
+                opened.add(unit.opens)
         for merged in layers:
             for write, rows in merged.items():
                 if rows:
                     self._prepared[write].execute(connection, rows)
-        _close_removed(connection, {unit.opens for unit in units if unit.opens is not None})
+        _close_removed(connection, opened)
         return answers
 
 

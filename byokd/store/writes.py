@@ -51,7 +51,10 @@ class Write:
 
 
 class Prepared:
-    """A write as SQL text of one dialect. Core builds the text once; what is left per row is to put it in order."""
+    """A write as SQL text of one dialect, which Core builds once; what is left per row is to put the values in order.
+
+    The codecs make values that drivers take as they are: texts, integers, truths and None.
+    """
 
     def __init__(self, write: Write, dialect: Dialect) -> None:
         compiled = write.statement.compile(dialect=dialect)

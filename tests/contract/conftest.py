@@ -10,11 +10,9 @@ import pytest
 
 from byokd.ports import Store
 from byokd.store import open_store
-from tests.kit.builders import LANE_ID
-from tests.kit.clock import START
 from tests.kit.databases import empty_database
 from tests.kit.memory_store import MemoryStore
-from tests.kit.store_fleet import KEY, Fleet
+from tests.kit.store_fleet import Fleet, with_a_key
 
 __all__ = ["empty_database", "fleet", "store"]
 
@@ -32,5 +30,4 @@ async def store(request: pytest.FixtureRequest, empty_database: Path, tmp_path: 
 
 @pytest.fixture
 async def fleet(store: Store) -> Fleet:
-    await store.sync_fleet([KEY], now=START)
-    return Fleet(store, await store.acquire_lane(LANE_ID, node="one", now=START))
+    return await with_a_key(store)

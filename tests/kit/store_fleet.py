@@ -72,6 +72,12 @@ class Fleet:
         return [entry.event for entry in reversed(await self.store.history(ref, limit=100))]
 
 
+async def with_a_key(store: Store) -> Fleet:
+    """Put one key into a store and own its lane."""
+    await store.sync_fleet([KEY], now=START)
+    return Fleet(store, await store.acquire_lane(LANE_ID, node="one", now=START))
+
+
 def row(number: int = 1, **changes: Any) -> Import:
     return queued(**{"id": f"{number:012}", "ref": REF} | changes)
 

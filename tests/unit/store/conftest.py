@@ -9,10 +9,8 @@ from pathlib import Path
 import pytest
 
 from byokd.store import SqlStore, open_store
-from tests.kit.builders import LANE_ID
-from tests.kit.clock import START
 from tests.kit.databases import empty_database
-from tests.kit.store_fleet import KEY, Fleet
+from tests.kit.store_fleet import Fleet, with_a_key
 
 __all__ = ["empty_database", "fleet", "path", "store"]
 
@@ -33,9 +31,3 @@ async def store(path: Path, empty_database: Path) -> AsyncIterator[SqlStore]:
 @pytest.fixture
 async def fleet(store: SqlStore) -> Fleet:
     return await with_a_key(store)
-
-
-async def with_a_key(store: SqlStore) -> Fleet:
-    """Put one key into a store and own its lane."""
-    await store.sync_fleet([KEY], now=START)
-    return Fleet(store, await store.acquire_lane(LANE_ID, node="one", now=START))

@@ -16,8 +16,7 @@ from byokd.facts.ledger import ImportState
 from byokd.store import Limits, open_reader, open_store
 from tests.kit.builders import observed, queued
 from tests.kit.clock import START
-from tests.kit.store_fleet import KEY, REF, entry
-from tests.unit.store.conftest import with_a_key
+from tests.kit.store_fleet import KEY, REF, entry, with_a_key
 
 
 async def test_a_full_disk_stops_writing_and_loses_nothing(path: Path) -> None:

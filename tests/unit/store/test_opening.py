@@ -24,8 +24,7 @@ from byokd.store.schema import OURS, Migrations
 from byokd.store.tables import METADATA
 from tests.kit.builders import observed
 from tests.kit.clock import START
-from tests.kit.store_fleet import KEY, REF
-from tests.unit.store.conftest import with_a_key
+from tests.kit.store_fleet import KEY, REF, with_a_key
 
 
 def mode(path: Path) -> int:

@@ -15,8 +15,7 @@ from byokd.facts.ledger import ImportState
 from byokd.store import Limits, SqlStore, open_store
 from tests.kit.builders import LANE_ID, observed, queued
 from tests.kit.clock import START
-from tests.kit.store_fleet import KEY, REF, Fleet, a_key, condition, notice
-from tests.unit.store.conftest import with_a_key
+from tests.kit.store_fleet import KEY, REF, Fleet, a_key, condition, notice, with_a_key
 
 
 async def fifty(store: SqlStore) -> tuple[Fleet, list]:
