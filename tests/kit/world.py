@@ -83,13 +83,14 @@ class World:
         await self.store.sync_fleet([key], now=self.clock.now())
         return key.ref
 
-    async def start(self, *, within_s: float = 20.0) -> None:
-        """Start an engine on whatever the store holds."""
+    async def start(self, *, rest: bool = True, within_s: float = 20.0) -> None:
+        """Start an engine on whatever the store holds, and let it come to `rest`."""
         self.engine = Engine(
             store=self.store, clock=self.clock, new_id=self.new_id, open_kms=self._open_kms, node="test"
         )
         await self.engine.apply(self.setup())
-        await self.settle(within_s=within_s)
+        if rest:
+            await self.settle(within_s=within_s)
 
     def setup(self, **changes: Any) -> Setup:
         """What a config would come to."""
