@@ -6,6 +6,7 @@ make run                                                     # in one terminal
 
 from __future__ import annotations
 
+import re
 import sys
 from pathlib import Path
 
@@ -33,7 +34,12 @@ def main(socket: Path, out: Path) -> None:
     with Path("/dev/null").open("w", encoding="utf-8") as nowhere:
         console = Console(record=True, width=WIDTH, height=HEIGHT, file=nowhere, markup=False, highlight=False)
         console.print(render(picture), height=HEIGHT)
-        out.write_text(console.export_svg(title="make run"), encoding="utf-8")
+        out.write_text(without_fonts(console.export_svg(title="make run")), encoding="utf-8")
+
+
+def without_fonts(svg: str) -> str:
+    """The picture without Rich's fonts from the network: a reader's own monospace has to do."""
+    return re.sub(r"@font-face \{.*?\}", "", svg, flags=re.DOTALL)
 
 
 if __name__ == "__main__":
