@@ -153,15 +153,19 @@ async def _engine(site: Lane, arns: list[KeyArn], directory: Path) -> tuple[floa
         keys.append(replace(base, ref=KeyRef(arn), name=arn, arn=arn, locator=locator))
     session = shared_session()
 
-    @asynccontextmanager
-    async def kms_of(which: Lane) -> AsyncIterator[Kms]:
-        async with open_kms(which, clock=clock, session=session, identity=_identity(which)) as kms:
-            await kms.describe(arns[0])
+    async with (
+        open_store(directory / "byokd.db") as store,
+        open_kms(site, clock=clock, session=session, identity=_identity(site)) as kms,
+    ):
+        # The bare loop's client is open before its clock starts, and so is this one.
+        await kms.describe(arns[0])
+
+        @asynccontextmanager
+        async def opened(_: Lane) -> AsyncIterator[Kms]:
             yield kms
 
-    async with open_store(directory / "byokd.db") as store:
         await store.sync_fleet(keys, now=clock.now())
-        engine = Engine(store=store, clock=clock, new_id=SortableIds(), open_kms=kms_of, node="bench")
+        engine = Engine(store=store, clock=clock, new_id=SortableIds(), open_kms=opened, node="bench")
         setup = Setup(
             lanes=(site,),
             sources={"files": source},
@@ -173,9 +177,12 @@ async def _engine(site: Lane, arns: list[KeyArn], directory: Path) -> tuple[floa
         )
         commits, begin = store.commits, time.process_time()
         await engine.apply(setup)
-        while (await store.counts()).by_state.get("Enabled", 0) < len(arns):
-            await asyncio.sleep(0.05)
+        await asyncio.sleep(0.5)
+        while not engine.idle:
+            await asyncio.sleep(0.01)
         cost = time.process_time() - begin
         spent = store.commits - commits
+        enabled = (await store.counts()).by_state.get("Enabled", 0)
+        assert enabled == len(arns), f"only {enabled} of {len(arns)} keys came to life"
         await engine.stop()
     return cost, spent / len(arns)
