@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterator, Callable, Coroutine
+from contextlib import asynccontextmanager
 from typing import Any
 
 import aiohttp
@@ -22,7 +23,14 @@ async def kms() -> AsyncIterator[localkms.Server]:
 
 @pytest.fixture
 async def call(kms: localkms.Server) -> AsyncIterator[Call]:
-    """Calls one operation of the local KMS, as bare HTTP; raises on refusals."""
+    """Calls one operation of the local KMS."""
+    async with calling(kms.url) as post:
+        yield post
+
+
+@asynccontextmanager
+async def calling(url: str) -> AsyncIterator[Call]:
+    """Calls operations of a KMS at `url`, as bare HTTP; raises on refusals."""
     scope = "Credential=111122223333/20260101/eu-central-1/kms/aws4_request, SignedHeaders=host, Signature=0"
 
     async with aiohttp.ClientSession() as session:
@@ -33,7 +41,7 @@ async def call(kms: localkms.Server) -> AsyncIterator[Call]:
                 "Content-Type": "application/x-amz-json-1.1",
                 "Authorization": f"AWS4-HMAC-SHA256 {scope}",
             }
-            async with session.post(kms.url, json=members, headers=headers) as answer:
+            async with session.post(url, json=members, headers=headers) as answer:
                 document: dict[str, Any] = await answer.json(content_type=None)
                 assert answer.status == 200, document
                 return document

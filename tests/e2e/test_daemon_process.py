@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from byokd import localkms
-from tests.e2e.conftest import Call, make_key
+from tests.e2e.conftest import Call, calling, make_key
 from tests.kit.process import ask, ask_json, byokd, write_fleet
 from tests.kit.proxy import proxying
 
@@ -33,6 +33,24 @@ async def test_a_fleet_comes_to_life_and_is_renewed(tmp_path: Path, kms: localkm
     assert not [line for line in daemon.lines if "material_lapsed" in line]
     for alias in aliases:
         assert (await call("DescribeKey", KeyId=alias))["KeyMetadata"]["KeyState"] == "Enabled"
+
+
+async def test_a_separate_local_kms_outlives_a_restart(tmp_path: Path) -> None:
+    """With `byokd localkms serve` in a process of its own, only the endpoint differs; its state survives a kill."""
+    serve = ("localkms", "serve", "--state", str(tmp_path / "kms.db"), "--listen")
+    async with byokd(*serve, "127.0.0.1:0") as server:
+        url = (await server.line("listening on ")).rpartition(" ")[2]
+        async with calling(url) as call:
+            await make_key(call, "alias/payments")
+        fleet = write_fleet(tmp_path, endpoint=url)
+        async with byokd("--config", str(fleet.config), "run") as daemon:
+            await daemon.line("import_done")
+            await server.end(signal.SIGKILL)
+            assert await daemon.end() == 0
+    async with byokd(*serve, url.removeprefix("http://")) as server:
+        await server.line("listening on ")
+        async with calling(url) as call:
+            assert (await call("DescribeKey", KeyId="alias/payments"))["KeyMetadata"]["KeyState"] == "Enabled"
 
 
 STEPS = ("DescribeKey", "ListKeyRotations", "GetParametersForImport", "ImportKeyMaterial")
