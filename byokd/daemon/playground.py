@@ -12,6 +12,7 @@ import structlog
 
 from byokd import localkms
 from byokd.config import schema
+from byokd.config.lanes import LOCAL
 from byokd.config.load import Config
 from byokd.facts.key import MATERIAL_BYTES, SYMMETRIC, Absent
 from byokd.facts.policy import DesiredKey, Lane
@@ -20,9 +21,6 @@ from byokd.kms.provision import create_missing_keys
 from byokd.ports import Clock
 
 log = structlog.get_logger("byokd.daemon")
-
-LOCAL = "local"
-"""The endpoint of a lane that lives in the embedded local KMS."""
 
 
 async def open_local_kms(config: Config, stack: AsyncExitStack) -> str:

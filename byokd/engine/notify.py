@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
-from datetime import timedelta
+from datetime import datetime, timedelta
 from typing import Final
 
 import structlog
@@ -123,15 +123,22 @@ class Notifier:
             try:
                 await self._channel(name).deliver(notice)
             except ChannelError as error:
-                attempts = notice.attempts + 1
-                log.error("notice_undelivered", channel=name, attempts=attempts, why=str(error), step=error.step)
-                later = replace(notice, attempts=attempts, not_before=redeliver_at(attempts, now))
-                await self._store.save_notice(later)
+                log.error("notice_undelivered", channel=name, why=str(error), step=error.step)
+                await self._postpone(notice, now)
                 # A channel that fails once would keep the others waiting with each further notice.
+                break
+            except Exception:
+                # A defect of one channel must neither silence the others nor end the daemon.
+                log.exception("channel_defect", channel=name)
+                await self._postpone(notice, now)
                 break
             await self._store.save_notice(replace(notice, attempts=notice.attempts + 1, sent_at=now))
             delivered += 1
         return delivered
+
+    async def _postpone(self, notice: Notice, now: datetime) -> None:
+        attempts = notice.attempts + 1
+        await self._store.save_notice(replace(notice, attempts=attempts, not_before=redeliver_at(attempts, now)))
 
     def _channel(self, name: str) -> Channel:
         try:

@@ -254,6 +254,27 @@ async def test_a_hung_channel_neither_stalls_nor_silences() -> None:
     await world.kill()
 
 
+async def test_a_defect_in_a_channel_ends_nothing() -> None:
+    """An error that was no ChannelError ended the notifier, and with it the daemon, again at each start."""
+
+    class Broken:
+        name = "inbox"
+        asked = 0
+
+        async def deliver(self, notice: Notice) -> None:
+            Broken.asked += 1
+            raise ZeroDivisionError
+
+    world = World()
+    world.inbox = Broken()  # type: ignore[assignment]  # another channel
+    await world.add()
+    async with running(world):
+        world.source.materials["payments.key"] = bytes(32)
+        await world.pass_time(3 * DAY, step=HOUR)
+        assert Broken.asked > 1
+        assert world.kms.state(ARN) is KeyState.ENABLED
+
+
 async def test_failing_imports_are_one_condition_and_not_many() -> None:
     """Each attempt resolved the condition and each failure raised it anew: two notices every half minute."""
     world = World()
