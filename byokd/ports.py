@@ -175,20 +175,24 @@ class Store(Protocol):
         """Keys with `due_at` <= now, earliest first."""
         ...
 
-    async def next_due_at(self, lane: LaneId) -> datetime | Absent:
-        """The earliest `due_at` of the lane."""
+    async def next_due_at(self, lane: LaneId, *, after: datetime) -> datetime | Absent:
+        """The earliest `due_at` of the lane that is later than `after`."""
         ...
 
     async def ready_imports(self, lane: LaneId, *, now: datetime, limit: int) -> tuple[Import, ...]:
         """Queued and failed rows with `not_before` <= now: earliest deadline first, then id."""
         ...
 
-    async def next_ready_at(self, lane: LaneId) -> datetime | Absent:
-        """The earliest `not_before` among the lane's queued and failed rows."""
+    async def next_ready_at(self, lane: LaneId, *, after: datetime) -> datetime | Absent:
+        """The earliest `not_before` among the lane's queued and failed rows that is later than `after`."""
         ...
 
     async def snapshots(self, refs: Sequence[KeyRef]) -> tuple[Snapshot, ...]:
         """What is known of these keys, in no particular order; keys no longer in the config are left out."""
+        ...
+
+    async def others_known_as(self, arn: KeyArn, ref: KeyRef) -> tuple[str, ...]:
+        """The names of other keys in the config that are known to be the key of this ARN."""
         ...
 
     async def save(self, change: Change) -> None:

@@ -37,21 +37,25 @@ def full(quota: Quota, at: float) -> Bucket:
 
 def refill(bucket: Bucket, at: float) -> Bucket:
     """The bucket at a later time."""
-    passed = max(0.0, at - bucket.at)
-    tokens = min(bucket.quota.burst, bucket.tokens + passed * bucket.quota.per_second * bucket.share)
-    return replace(bucket, tokens=tokens, share=min(1.0, bucket.share + passed * RECOVERY_PER_S), at=at)
+    quota, passed = bucket.quota, max(0.0, at - bucket.at)
+    return Bucket(
+        quota=quota,
+        tokens=min(quota.burst, bucket.tokens + passed * quota.per_second * bucket.share),
+        share=min(1.0, bucket.share + passed * RECOVERY_PER_S),
+        at=at,
+    )
 
 
 def take(bucket: Bucket, at: float, cost: float = 1.0) -> tuple[Bucket, float]:
-    """Take one token, or `cost` of them where a reserve is to be left for others.
+    """Take one token, or `cost` of them where a reserve is to be left for others; a negative cost gives back.
 
     Returns the bucket and how many seconds to wait before the request may be sent: the token is taken in advance, so
     that callers are served in the order in which they asked.
     """
     now = refill(bucket, at)
-    left = replace(now, tokens=now.tokens - cost)
-    wait = max(0.0, -left.tokens) / (now.quota.per_second * now.share)
-    return left, wait
+    tokens = min(now.quota.burst, now.tokens - cost)
+    left = Bucket(quota=now.quota, tokens=tokens, share=now.share, at=at)
+    return left, max(0.0, -tokens) / (now.quota.per_second * now.share)
 
 
 def throttled(bucket: Bucket, at: float) -> Bucket:

@@ -14,7 +14,11 @@ from byokd.facts.snapshot import Decision, ImportWanted, Snapshot
 
 def decide(snapshot: Snapshot, now: datetime) -> Decision:
     """What follows from what is known about a key at `now`. Total: no snapshot makes it raise."""
-    the = case(snapshot, now)
+    return decided(case(snapshot, now))
+
+
+def decided(the: Case) -> Decision:
+    """What follows from a case that is worked out already."""
     verdict = next(verdict for rule in RULES if (verdict := rule(the)) is not None)
     return Decision(
         reason=verdict.reason,

@@ -7,11 +7,14 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Final
 
-from byokd.facts.condition import Notice, NoticeKind, OpenCondition, Severity
+from byokd.facts.condition import ConditionKind, Notice, NoticeKind, OpenCondition, Severity
 from byokd.facts.key import ABSENT, Absent
 
 FIRST_RETRY: Final = timedelta(seconds=10)
 LONGEST_RETRY: Final = timedelta(minutes=15)
+
+OUTAGES: Final = (ConditionKind.LAPSED, ConditionKind.MATERIAL_DELETED)
+"""The key was unusable, if only for a second: somebody may have to look after what depends on it."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -36,7 +39,8 @@ def tell(condition: OpenCondition, told: Sequence[Notice], audiences: Sequence[A
     """Decide the notices of one condition at `now`.
 
     A condition is told when it is raised, when its severity rises or its stage changes, again every `remind_every`
-    while it is critical, and once when it is resolved to those who heard of it.
+    while it is critical, and once when it is resolved to those who heard of it. What was over before it could be told
+    stays untold, unless it was an outage.
     """
     notices: list[tuple[str, NoticeKind]] = []
     again: list[datetime] = []
@@ -44,10 +48,9 @@ def tell(condition: OpenCondition, told: Sequence[Notice], audiences: Sequence[A
         mine = sorted((each for each in told if each.channel == audience.channel), key=lambda each: each.created_at)
         last = mine[-1] if mine else None
         if not isinstance(condition.resolved_at, Absent):
-            if last is not None and last.kind is not NoticeKind.RESOLVED:
-                notices.append((audience.channel, NoticeKind.RESOLVED))
+            notices += [(audience.channel, kind) for kind in _at_the_end(condition, last, audience)]
             continue
-        if condition.condition.severity < audience.min_severity:
+        if not _concerns(audience, condition):
             continue
         if last is None or _is_news(condition, last):
             notices.append((audience.channel, NoticeKind.RAISED))
@@ -60,6 +63,18 @@ def tell(condition: OpenCondition, told: Sequence[Notice], audiences: Sequence[A
         if condition.condition.severity is Severity.CRITICAL:
             again.append(at + audience.remind_every)
     return Telling(notices=tuple(notices), again_at=min(again, default=ABSENT))
+
+
+def _at_the_end(condition: OpenCondition, last: Notice | None, audience: Audience) -> tuple[NoticeKind, ...]:
+    if last is not None:
+        return () if last.kind is NoticeKind.RESOLVED else (NoticeKind.RESOLVED,)
+    if condition.condition.kind in OUTAGES and _concerns(audience, condition):
+        return NoticeKind.RAISED, NoticeKind.RESOLVED
+    return ()
+
+
+def _concerns(audience: Audience, condition: OpenCondition) -> bool:
+    return condition.condition.severity >= audience.min_severity
 
 
 def redeliver_at(attempts: int, now: datetime) -> datetime:

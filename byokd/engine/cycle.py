@@ -1,5 +1,8 @@
 """One key's turn: look, explain, decide, record; and, when its lane admits it, the import itself.
 
+A turn begins because the key is due, or because its import has come to the head of the queue. From there on both are
+the same: an import that a look finds due goes on at once where the lane lets it, and into the queue where not.
+
 The order of an import is what makes it safe to be killed at any instruction:
 
     prove the material  →  intent on disk  →  parameters  →  wrap  →  ImportKeyMaterial  →  look  →  record
@@ -21,18 +24,18 @@ from byokd.decide.case import case
 from byokd.decide.decide import decide
 from byokd.engine.gather import Gatherer
 from byokd.engine.pace import IMPORT_PARAMETERS, Pace
-from byokd.engine.record import conclude, on_record, prepare, settle, with_import
+from byokd.engine.record import conclude, on_record, prepare, queue, settle, with_import
 from byokd.errors import ByokdError, KmsError, MaterialChanged, Remedy, Throttled
 from byokd.facts.change import Change
-from byokd.facts.key import Absent, ObservedKey
-from byokd.facts.ledger import HistoryEvent, Import, ImportState, Order, Proved
+from byokd.facts.key import NEVER_LOOKED, Absent, ObservedKey
+from byokd.facts.ledger import HistoryEvent, Import, ImportState, Order, Proved, Tier
 from byokd.facts.snapshot import Decision, ImportWanted, ProofWanted, Snapshot
 from byokd.ports import Clock, Kms, NewId, Store
 
 log = structlog.get_logger("byokd.engine")
 
 FRESH_ENOUGH: Final = timedelta(seconds=10)
-"""A reading younger than this need not be repeated before an import."""
+"""A reading or a proof younger than this need not be repeated before an import."""
 TOKEN_TRIES: Final = 3
 """Fresh tokens that one import may ask for in a row before it counts as failing for good reason and backs off."""
 
@@ -55,8 +58,12 @@ class Cycle:
         new_id: NewId,
         epoch: int,
         told: Callable[[], None],
+        straight_on: Callable[[Tier], bool],
     ) -> None:
-        """`told` is called when a condition was raised, changed or resolved."""
+        """`told` is called when a condition was raised, changed or resolved.
+
+        `straight_on` books an import that was not queued yet, if the lane lets it begin at once.
+        """
         self._kms = kms
         self._pace = pace
         self._store = store
@@ -65,38 +72,56 @@ class Cycle:
         self._new_id = new_id
         self._epoch = epoch
         self._told = told
+        self._straight_on = straight_on
 
     async def look(self, before: Snapshot) -> Decision:
-        """Look at a key, decide, and record what came of it."""
-        seen = await self._gather.look(before)
-        now = self._clock.now()
-        after, closed = prepare(settle(seen, now), now)
-        if isinstance(decide(after, now).action, ProofWanted):
-            after = await self._gather.prove(after)
-            now = self._clock.now()
-        return await self._conclude(before, after, closed, now)
+        """Look at a key, decide, and record what came of it; go on with an import that may begin at once."""
+        return await self._begin(before, booked=False)
 
     async def perform(self, before: Snapshot) -> Decision:
         """Carry out a key's queued import, if it is still wanted; leave an explanation in any case."""
-        fresh = isinstance(before.view, ObservedKey) and before.view.at + FRESH_ENOUGH > self._clock.now()
-        seen = before if fresh else await self._gather.look(before)
+        return await self._begin(before, booked=True)
+
+    async def _begin(self, before: Snapshot, *, booked: bool) -> Decision:
+        """Take a turn. `booked` says that the lane has admitted an import of this key."""
+        fresh = booked and isinstance(before.view, ObservedKey) and self._recent(before.view.at)
+        try:
+            return await self._turn(before, before if fresh else await self._gather.look(before), booked=booked)
+        finally:
+            self._gather.end(before)
+
+    async def _turn(self, before: Snapshot, seen: Snapshot, *, booked: bool) -> Decision:
+        """From a reading to its record."""
         now = self._clock.now()
         after, closed = prepare(settle(seen, now), now)
-        wanted = decide(after, now).action
-        if isinstance(wanted, ImportWanted):
-            after = await self._gather.prove(after)
-            now = self._clock.now()
-            wanted = decide(after, now).action
-        if not isinstance(wanted, ImportWanted) or isinstance(after.ledger.open_import, Absent):
-            return await self._conclude(before, after, closed, now)
-        return await self._carry_out(await self._intend(before, after, closed, wanted, now))
+        decision = decide(after, now)
+        if isinstance(decision.action, ProofWanted):
+            after, now, decision = await self._proved(after)
+        if isinstance(decision.action, ImportWanted):
+            booked = booked or self._straight_on(decision.tier)
+            if booked and not (isinstance(after.proof, Proved) and self._recent(after.proof.at)):
+                after, now, decision = await self._proved(after)
+            if booked and isinstance(decision.action, ImportWanted):
+                return await self._carry_out(await self._intend(before, after, closed, decision, now))
+        if booked:
+            self._pace.give_back(decision.tier)
+        return await self._conclude(before, after, closed, now)
+
+    async def _proved(self, snapshot: Snapshot) -> tuple[Snapshot, datetime, Decision]:
+        after = await self._gather.prove(snapshot)
+        now = self._clock.now()
+        return after, now, decide(after, now)
+
+    def _recent(self, at: datetime) -> bool:
+        return at + FRESH_ENOUGH > self._clock.now()
 
     async def _intend(
-        self, before: Snapshot, after: Snapshot, closed: tuple[Order, ...], wanted: ImportWanted, now: datetime
+        self, before: Snapshot, after: Snapshot, closed: tuple[Order, ...], decision: Decision, now: datetime
     ) -> Snapshot:
         """Write down what is about to be asked of KMS. Only what this returns may be carried out."""
-        row = after.ledger.open_import
-        assert not isinstance(row, Absent)  # the caller checked; tells the type checker
+        row, wanted = queue(after, decision, now, self._new_id), decision.action
+        assert isinstance(wanted, ImportWanted)  # the caller checked; tells the type checker
+        assert not isinstance(row, Absent)  # what is wanted has a row
         running = replace(
             row,
             state=ImportState.RUNNING,
@@ -215,7 +240,10 @@ class Cycle:
         await self._store.save(change)
         if change.conditions:
             self._told()
+        # A state is no news at the first look, nor where it follows from an import that has a line of its own.
+        expected = before.view is NEVER_LOOKED or bool(change.imports)
         for entry in change.history:
-            level = log.debug if entry.event in _EVERYDAY else log.info
+            quiet = entry.event in _EVERYDAY or (entry.event is HistoryEvent.STATE_CHANGED and expected)
+            level = log.debug if quiet else log.info
             level(entry.event.value, key=after.desired.name, detail=entry.detail, cause=entry.cause)
         return change, decision

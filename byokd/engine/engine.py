@@ -58,7 +58,7 @@ class Engine:
         self._notifier: Notifier | None = None
         self._notifier_task: asyncio.Task[None] | None = None
         self._chores: Chores | None = None
-        self._standing = Standing("daemon", store=store, clock=clock, new_id=new_id)
+        self._standing = Standing("daemon", store=store, clock=clock, new_id=new_id, told=self._told)
         self.progress = Progress(clock)
         self._sources: dict[str, Source] = {}
 
@@ -81,7 +81,6 @@ class Engine:
     async def state(self, what: Condition | ConditionKind) -> None:
         """Raise or resolve a condition of the daemon itself."""
         await self._standing.state(what)
-        self.wake()
 
     async def apply(self, setup: Setup) -> None:
         """Run this setup from now on: lanes that are new or changed start anew, lanes that are gone end."""
@@ -92,6 +91,8 @@ class Engine:
         for lane_id, running in list(self._lanes.items()):
             if wanted.get(lane_id) != running.worker.lane:
                 await self._end(lane_id)
+                if lane_id not in wanted:
+                    await running.worker.forget()
         if self._notifier is None or self._chores is None:
             self._start_loops(setup)
         else:

@@ -17,7 +17,7 @@ from byokd.errors import (
     WrongKeyState,
     WrongOrigin,
 )
-from byokd.facts.key import ABSENT, SYMMETRIC, Absent, Blind, KeyArn, ObservedKey, View, last_seen
+from byokd.facts.key import ABSENT, SYMMETRIC, Absent, Blind, KeyArn, KeyRef, ObservedKey, View, last_seen
 from byokd.facts.ledger import Proof, Proved, Unproved
 from byokd.facts.policy import DesiredKey
 from byokd.facts.snapshot import Snapshot
@@ -33,6 +33,8 @@ class Gatherer:
         self._store = store
         self._sources = sources
         self._clock = clock
+        self._pinning: dict[KeyRef, tuple[KeyArn, str]] = {}
+        """ARNs and names of keys that are looked at for the first time and not on record yet."""
 
     async def look(self, snapshot: Snapshot) -> Snapshot:
         """The snapshot with a new view, and with the alias pinned if this was the first look."""
@@ -47,16 +49,15 @@ class Gatherer:
             return replace(snapshot, view=self._blind(snapshot, CredentialsInvalid.code, text))
         ledger = snapshot.ledger
         if isinstance(ledger.pinned_arn, Absent):
-            known = [ref for ref in await self._store.find(seen.arn) if ref != snapshot.ref]
-            # A key that left the config is still found by its ARN; it has no snapshot any more, and is no rival.
-            rivals = await self._store.snapshots(known)
-            if rivals:
-                text = (
-                    f"{snapshot.desired.name} is the same key as {rivals[0].desired.name}, which the config names too"
-                )
+            if rival := await self._rival(snapshot, seen.arn):
+                text = f"{snapshot.desired.name} is the same key as {rival}, which the config names too"
                 return replace(snapshot, view=self._blind(snapshot, "duplicate_key", text))
             ledger = replace(ledger, pinned_arn=seen.arn)
         return replace(snapshot, view=seen, ledger=ledger)
+
+    def end(self, snapshot: Snapshot) -> None:
+        """The turn is over: what was pinned in it is on record, or was not pinned."""
+        self._pinning.pop(snapshot.ref, None)
 
     async def prove(self, snapshot: Snapshot) -> Snapshot:
         """The snapshot with what its source proved just now."""
@@ -83,6 +84,14 @@ class Gatherer:
             return self._sources[desired.source]
         except KeyError:
             raise SourceUnreadable(f"the config has no source {desired.source!r} any more") from None
+
+    async def _rival(self, snapshot: Snapshot, arn: KeyArn) -> str:
+        """The name of another key of the config that is the same key in KMS; empty if there is none."""
+        for pinned, name in self._pinning.values():
+            if pinned == arn:
+                return name
+        self._pinning[snapshot.ref] = (arn, snapshot.desired.name)
+        return next(iter(await self._store.others_known_as(arn, snapshot.ref)), "")
 
     async def _describe(self, snapshot: Snapshot) -> ObservedKey:
         pinned, alias = snapshot.arn, snapshot.desired.alias

@@ -1,8 +1,14 @@
 """One lane at work: a loop that looks at what is due, and a loop that imports what is queued, at the lane's pace.
 
+    due_at ──▶ look ──▶ nothing to do ──────────────────────────────▶ record
+                 └────▶ an import ─┬─ nobody waits, a token is there ─▶ import, look again, record
+                                   └─ else into the queue ─┐
+    not_before ──▶ earliest deadline ─▶ a token ───────────┴─────────▶ import, look again, record
+
 Both sleep until the store's next due time, a wake, or a minute has passed, and then read the wall clock again: a
-suspended machine or a stepped clock costs a minute at most. Both take from the store only as much as can be worked on
-at once, so memory does not grow with the fleet. A broken turn stays with its key, and a broken lane with its lane.
+suspended machine or a stepped clock costs a minute at most. Both begin turns as room comes free and wait for none of
+them, so a turn that hangs delays nobody else. Both take from the store only as much as there is room for, so memory
+does not grow with the fleet. A broken turn stays with its key, and a broken lane with its lane.
 """
 
 from __future__ import annotations
@@ -18,12 +24,13 @@ import structlog
 
 from byokd.engine.cycle import Cycle
 from byokd.engine.gather import Gatherer
-from byokd.engine.pace import IMPORT_PARAMETERS, Pace
+from byokd.engine.pace import Pace
 from byokd.engine.progress import Progress
 from byokd.engine.standing import Standing
+from byokd.engine.turns import Turns
 from byokd.errors import ByokdError, LeaseLost
 from byokd.facts.condition import Condition, ConditionKind, Severity
-from byokd.facts.key import Absent, KeyRef
+from byokd.facts.key import ABSENT, Absent, KeyRef
 from byokd.facts.ledger import Import, Tier
 from byokd.facts.policy import Lane
 from byokd.facts.snapshot import Decision, ImportWanted, Reason, Snapshot
@@ -31,11 +38,15 @@ from byokd.ports import Clock, Kms, NewId, OpenKms, Source, Store
 
 log = structlog.get_logger("byokd.engine")
 
-BATCH: Final = 64
-"""Keys taken from the store at once for looking."""
+Turn = Callable[[Snapshot], Coroutine[object, object, Decision]]
+
 AFTER_TROUBLE: Final = timedelta(seconds=5)
 AFTER_DEFECT: Final = timedelta(minutes=1)
 """How long a key is left alone whose turn ended in an error that byokd does not know."""
+CALLS_PER_TURN: Final = 20
+"""More calls to KMS than a turn ever makes; a turn that outlasts them all, and `TURN_SLACK`, is broken off."""
+TURN_SLACK: Final = timedelta(minutes=10)
+"""For what a turn waits for beside KMS: its source, and the lane's pace."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -73,24 +84,25 @@ class LaneWorker:
         self._settings = settings
         self._told = told
         self._pace = Pace(lane, clock)
-        self._standing = Standing(f"lane:{lane.id}", store=store, clock=clock, new_id=new_id)
+        self._standing = Standing(f"lane:{lane.id}", store=store, clock=clock, new_id=new_id, told=told)
         self._looks = asyncio.Event()
         self._imports = asyncio.Event()
         self._ahead: deque[Import] = deque()
         self._stale = True
-        self._worthwhile = max(1, lane.max_in_flight // 8)
-        """Free slots for which it pays to read from the store."""
+        """Whether the queue changed since `_ahead` was read."""
+        self._queue_empty = False
+        """Whether it is known that nobody waits in the queue."""
+        self._crowded_out: set[asyncio.Event] = set()
+        """Loops that wait for room."""
         self._looks_until: datetime | None = None
-        self._busy: set[KeyRef] = set()
-        self._woken_while_busy: set[KeyRef] = set()
-        self._left_alone: dict[KeyRef, datetime] = {}
+        self._turns = Turns(lane.max_in_flight)
+        self._turn_limit_s = (CALLS_PER_TURN * lane.call_timeout + TURN_SLACK).total_seconds()
         self._stopping = False
         self._ended = asyncio.Event()
 
     def wake(self) -> None:
         """Look at the store again now."""
-        # A turn in progress read its key before this; what it writes would put off what woke us.
-        self._woken_while_busy |= self._busy
+        self._turns.wake_all()
         self._looks.set()
         self._queue_changed()
 
@@ -99,6 +111,10 @@ class LaneWorker:
         self._stopping = True
         self._ended.set()
         self.wake()
+
+    async def forget(self) -> None:
+        """The lane left the config: nothing is said of it any more."""
+        await self._standing.state(ConditionKind.CLOCK_SKEW)
 
     async def run(self) -> None:
         """Work until stopped. A lost lease is taken anew, and everything looked at again."""
@@ -127,16 +143,17 @@ class LaneWorker:
             new_id=self._new_id,
             epoch=epoch,
             told=self._told,
+            straight_on=self._straight_on,
         )
         try:
             async with asyncio.TaskGroup() as group:
-                group.create_task(self._look_loop(cycle, kms))
-                group.create_task(self._import_loop(cycle))
+                group.create_task(self._look_loop(cycle, kms, group))
+                group.create_task(self._import_loop(cycle, group))
         except* LeaseLost as lost:
             log.warning("lease_lost", lane=self.lane.name, why=str(lost.exceptions[0]))
         finally:
             # The group has ended, turns that never began included: nobody works on anything any more.
-            self._busy.clear()
+            self._turns.clear()
             self._queue_changed()
 
     async def _acquire(self) -> int | None:
@@ -149,131 +166,113 @@ class LaneWorker:
 
     # -- looking ------------------------------------------------------------------------------------------------------
 
-    async def _look_loop(self, cycle: Cycle, kms: Kms) -> None:
+    async def _look_loop(self, cycle: Cycle, kms: Kms, group: asyncio.TaskGroup) -> None:
         while not self._stopping:
             self._looks.clear()
             try:
-                turns = await self._due()
-                if turns:
-                    await self._look_at(cycle, turns)
+                again = await self._look_at_due(cycle, group)
                 await self._check_clock(kms)
-                again = await self._store.next_due_at(self.lane.id)
-            except LeaseLost:
-                raise
             except ByokdError as error:
                 await self._trouble("looks", error)
                 continue
-            # A batch may not have been all; each turn moved its key's due time, so this comes to an end.
-            if not turns:
-                await self._rest("looks", self._looks, again)
+            await self._rest("looks", self._looks, again)
 
-    async def _due(self) -> tuple[Snapshot, ...]:
-        now = self._clock.now()
-        self._forgive(now)
-        refs = await self._store.due(self.lane.id, now=now, limit=BATCH + len(self._busy) + len(self._left_alone))
-        free = [ref for ref in refs if ref not in self._busy and ref not in self._left_alone][:BATCH]
-        return await self._store.snapshots(free) if free else ()
+    async def _look_at_due(self, cycle: Cycle, group: asyncio.TaskGroup) -> datetime | Absent:
+        """Begin looking at what is due, as far as there is room; returns when more is due, ABSENT for want of room."""
+        room = self._turns.room_for_looks
+        if room and self._turns.worthwhile:
+            now = self._clock.now()
+            self._turns.forgive(now)
+            due = await self._store.due(self.lane.id, now=now, limit=room + self._turns.taken)
+            refs = [ref for ref in due if self._turns.free(ref)][:room]
+            await self._begin(cycle.look, group, refs, loop="looks")
+            if len(refs) < room:
+                return await self._store.next_due_at(self.lane.id, after=now)
+        self._crowded_out.add(self._looks)
+        return ABSENT
 
-    def _forgive(self, now: datetime) -> None:
-        self._left_alone = {ref: until for ref, until in self._left_alone.items() if until > now}
+    def _straight_on(self, tier: Tier) -> bool:
+        """Whether an import that a look has just found due may begin at once; if so, it is booked.
 
-    async def _look_at(self, cycle: Cycle, turns: tuple[Snapshot, ...]) -> None:
-        slots = asyncio.Semaphore(self.lane.max_in_flight)
-
-        async def turn(snapshot: Snapshot) -> None:
-            async with slots:
-                if self._stopping:
-                    self._busy.discard(snapshot.ref)
-                    return
-                self._progress.moved(f"{self.lane.name}/looks")
-                await self._guarded(snapshot.ref, cycle.look(snapshot))
-
-        # An import may have taken a key since it was read; its own look at the end serves for both.
-        mine = [each for each in turns if each.ref not in self._busy]
-        self._busy.update(each.ref for each in mine)
-        async with asyncio.TaskGroup() as group:
-            for each in mine:
-                group.create_task(turn(each))
+        Not while anybody waits in the queue, who may have an earlier deadline.
+        """
+        return self._queue_empty and not self._stopping and self._pace.book_now(tier)
 
     # -- importing ----------------------------------------------------------------------------------------------------
 
-    async def _import_loop(self, cycle: Cycle) -> None:
-        token = False
-        async with asyncio.TaskGroup() as group:
-            while not self._stopping:
-                try:
-                    again = await self._read_ahead()
-                except ByokdError as error:
-                    await self._trouble("imports", error)
+    async def _import_loop(self, cycle: Cycle, group: asyncio.TaskGroup) -> None:
+        booked = False
+        while not self._stopping:
+            self._imports.clear()
+            try:
+                again = await self._read_ahead()
+                if not self._ahead:
+                    await self._rest("imports", self._imports, again)
                     continue
-                if not self._ahead or self._slots < self._worthwhile:
-                    # A turn that ends wakes this loop; until then there is no room.
-                    await self._rest("imports", self._imports, again if not self._ahead else None)
+                if not self._turns.worthwhile:
+                    self._crowded_out.add(self._imports)
+                    await self._rest("imports", self._imports, ABSENT)
                     continue
-                if not token:
-                    token = True
-                    if wait := self._pace.reserve(IMPORT_PARAMETERS, self._cost(self._ahead[0])):
+                if not booked:
+                    booked = True
+                    if wait := self._pace.book(self._ahead[0].tier):
                         await self._pause("imports", wait)
                         continue  # somebody with an earlier deadline may have come meanwhile
-                refs = []
-                while self._ahead and self._slots and (token or self._pace.ready(IMPORT_PARAMETERS)):
+                refs: list[KeyRef] = []
+                while self._ahead and len(refs) < self._turns.room:
+                    if not booked and not (booked := self._pace.book_now(self._ahead[0].tier)):
+                        break
                     row = self._ahead.popleft()
-                    if row.ref in self._busy or row.ref in self._left_alone:
-                        continue  # its turn came another way since the row was read
-                    if not token:
-                        self._pace.reserve(IMPORT_PARAMETERS, self._cost(row))
-                    token = False
-                    self._busy.add(row.ref)
-                    refs.append(row.ref)
-                if refs:
-                    await self._begin(cycle, group, refs)
+                    if self._turns.free(row.ref):  # else its turn came another way since the row was read
+                        refs.append(row.ref)
+                        booked = False
+                await self._begin(cycle.perform, group, refs, loop="imports")
+            except ByokdError as error:
+                await self._trouble("imports", error)
 
-    @property
-    def _slots(self) -> int:
-        return max(0, self.lane.max_in_flight - len(self._busy))
-
-    def _cost(self, row: Import) -> float:
-        # The reserve: routine work leaves a share of the pace to what is urgent.
-        routine = row.tier in (Tier.FRESH, Tier.DUE)
-        return 1 / (1 - self.lane.reserve) if routine else 1.0
-
-    async def _read_ahead(self) -> datetime | Absent | None:
-        """Fill `_ahead` with the earliest deadlines; returns when there is more, None if that was not asked.
+    async def _read_ahead(self) -> datetime | Absent:
+        """Fill `_ahead` with the earliest deadlines; returns when there is more, ABSENT if that was not asked.
 
         Whatever is new in the queue makes what was read before stale. Rows are read for several turns at once: a turn
         asks again whether its import is wanted, so a row read early does no harm.
         """
-        self._imports.clear()
         if self._ahead and not self._stale:
-            return None
+            return ABSENT
         self._stale = False
-        self._forgive(self._clock.now())
-        rows = await self._store.ready_imports(
-            self.lane.id, now=self._clock.now(), limit=self.lane.max_in_flight + len(self._busy) + len(self._left_alone)
-        )
-        self._ahead = deque(row for row in rows if row.ref not in self._busy and row.ref not in self._left_alone)
-        return None if self._ahead else await self._store.next_ready_at(self.lane.id)
-
-    async def _begin(self, cycle: Cycle, group: asyncio.TaskGroup, refs: list[KeyRef]) -> None:
-        try:
-            snapshots = await self._store.snapshots(refs)
-        except ByokdError as error:
-            self._busy.difference_update(refs)
-            await self._trouble("imports", error)
-            return
-        for snapshot in snapshots:
-            group.create_task(self._guarded(snapshot.ref, cycle.perform(snapshot)))
-        # A key that left the config meanwhile has no snapshot any more.
-        self._busy.difference_update(set(refs) - {snapshot.ref for snapshot in snapshots})
+        now = self._clock.now()
+        self._turns.forgive(now)
+        limit = self.lane.max_in_flight + self._turns.taken
+        rows = await self._store.ready_imports(self.lane.id, now=now, limit=limit)
+        self._ahead = deque(row for row in rows if self._turns.free(row.ref))
+        self._queue_empty = not (self._ahead or self._stale)
+        return ABSENT if self._ahead else await self._store.next_ready_at(self.lane.id, after=now)
 
     # -- both ---------------------------------------------------------------------------------------------------------
+
+    async def _begin(self, turn: Turn, group: asyncio.TaskGroup, refs: list[KeyRef], *, loop: str) -> None:
+        """Begin the turns of these keys."""
+        if not refs:
+            return
+        self._progress.moved(f"{self.lane.name}/{loop}")
+        for ref in refs:
+            self._turns.begin(ref)
+        left = set(refs)
+        try:
+            for snapshot in await self._store.snapshots(refs):
+                left.discard(snapshot.ref)
+                group.create_task(self._guarded(snapshot.ref, turn(snapshot)))
+        finally:
+            # A key that left the config meanwhile has no snapshot any more.
+            for ref in left:
+                self._turns.end(ref)
 
     async def _guarded(self, ref: KeyRef, turn: Coroutine[object, object, Decision]) -> None:
         """Run one key's turn so that whatever befalls it stays with this key."""
         self._progress.begin()
         try:
-            self._learn(await turn)
-            if ref in self._woken_while_busy:
+            async with asyncio.timeout(self._turn_limit_s):
+                self._learn(await turn)
+            if self._turns.woken(ref):
                 await self._store.wake([ref], at=self._clock.now())
                 self._looks.set()
         except LeaseLost:
@@ -285,11 +284,12 @@ class LaneWorker:
             log.exception("turn_defect", key=ref)
             self._leave_alone(ref, AFTER_DEFECT)
         finally:
-            self._busy.discard(ref)
-            self._woken_while_busy.discard(ref)
+            self._turns.end(ref)
             self._progress.end()
-            if self._slots >= self._worthwhile or not self._busy:
-                self._imports.set()
+            if self._turns.worthwhile:
+                for event in self._crowded_out:
+                    event.set()
+                self._crowded_out.clear()
 
     def _learn(self, decision: Decision) -> None:
         """Wake the loops for what a turn brought; a loop that sleeps past it would be late."""
@@ -300,10 +300,11 @@ class LaneWorker:
 
     def _queue_changed(self) -> None:
         self._stale = True
+        self._queue_empty = False
         self._imports.set()
 
     def _leave_alone(self, ref: KeyRef, span: timedelta) -> None:
-        self._left_alone[ref] = self._clock.now() + span
+        self._turns.leave_alone(ref, self._clock.now() + span)
         self._looks.set()
         self._queue_changed()
 
@@ -324,15 +325,13 @@ class LaneWorker:
             else ConditionKind.CLOCK_SKEW
         )
 
-    async def _rest(self, loop: str, event: asyncio.Event, soonest: datetime | Absent | None) -> None:
+    async def _rest(self, loop: str, event: asyncio.Event, soonest: datetime | Absent) -> None:
         cap = self._settings.safety_wake
-        latest = self._clock.now() + cap
-        left_alone = min(self._left_alone.values(), default=latest)
-        target = soonest if isinstance(soonest, datetime) else latest
-        if target <= self._clock.now():
-            # What is due now is being worked on, or is left alone for a while: its end wakes this loop.
-            target = left_alone if self._left_alone else latest
-        until = min(target, latest)
+        until = self._clock.now() + cap
+        if isinstance(soonest, datetime):
+            until = min(until, soonest)
+        if forgiven_at := self._turns.first_forgiven_at():
+            until = min(until, forgiven_at)
         if event is self._looks:
             self._looks_until = until
         with self._progress.resting(f"{self.lane.name}/{loop}", cap.total_seconds()):

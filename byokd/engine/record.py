@@ -6,7 +6,7 @@ from dataclasses import replace
 from datetime import datetime
 
 from byokd.decide.case import Loss, case
-from byokd.decide.decide import decide
+from byokd.decide.decide import decided
 from byokd.decide.intents import explain
 from byokd.decide.orders import after_deciding, before_deciding
 from byokd.decide.transitions import compare, of_import, transitions
@@ -66,8 +66,8 @@ def conclude(
     if not isinstance(row, Absent) and not row.state.open:
         ended = row
         after = replace(after, ledger=replace(after.ledger, open_import=ABSENT))
-    decision = decide(after, now)
     the = case(after, now)
+    decision = decided(the)
     queued = queue(after, decision, now, new_id)
     imports = tuple(each for each in (ended, queued) if not isinstance(each, Absent))
     closed += after_deciding(
@@ -93,7 +93,10 @@ def conclude(
         imports=tuple(each for each in imports if each != before.ledger.open_import),
         closed_orders=closed,
         conditions=raised + conditions.changed + conditions.resolved,
-        history=transitions(before, case(_with_row(after, ended), now))
+        # The import that just ended is the cause of what the reading shows.
+        history=transitions(
+            before, the if isinstance(ended, Absent) else replace(the, snapshot=_with_row(after, ended))
+        )
         + _import_history(before, imports, now)
         + tuple(_order_history(order, now) for order in closed),
     )
@@ -156,10 +159,7 @@ def _lost_at(ledger: Ledger, loss: Loss, now: datetime) -> datetime | Absent:
     return now if isinstance(ledger.lost_at, Absent) else ledger.lost_at
 
 
-def _with_row(snapshot: Snapshot, row: Import | Absent) -> Snapshot:
-    # The import that just ended is the cause of what the reading shows.
-    if isinstance(row, Absent):
-        return snapshot
+def _with_row(snapshot: Snapshot, row: Import) -> Snapshot:
     return replace(snapshot, ledger=replace(snapshot.ledger, open_import=row))
 
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 from byokd.decide.transitions import compare
 from byokd.facts.condition import Condition, ConditionKind, OpenCondition
 from byokd.ports import Clock, NewId, Store
@@ -10,7 +12,9 @@ from byokd.ports import Clock, NewId, Store
 class Standing:
     """The conditions of one subject. Writes only what changed, and reads the record once."""
 
-    def __init__(self, subject: str, *, store: Store, clock: Clock, new_id: NewId) -> None:
+    def __init__(self, subject: str, *, store: Store, clock: Clock, new_id: NewId, told: Callable[[], None]) -> None:
+        """`told` is called when a condition was raised, changed or resolved."""
+        self._told = told
         self._subject = subject
         self._store = store
         self._clock = clock
@@ -34,3 +38,4 @@ class Standing:
                 self._open[kind] = row
             if change.resolved:
                 del self._open[kind]
+            self._told()

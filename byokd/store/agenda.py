@@ -12,7 +12,7 @@ from typing import Any, Final
 from sqlalchemy import BindParameter, Connection, Select, bindparam, func, select
 
 from byokd.facts.condition import Notice, OpenCondition
-from byokd.facts.key import ABSENT, Absent, KeyRef, LaneId
+from byokd.facts.key import ABSENT, Absent, KeyArn, KeyRef, LaneId
 from byokd.facts.ledger import Import
 from byokd.store.tables import conditions as told
 from byokd.store.tables import imports as queue
@@ -22,6 +22,7 @@ from byokd.store.tables.keys import MANAGED, keys
 from byokd.store.times import instant_or_absent, seconds
 
 _LANE: Final[BindParameter[Any]] = bindparam("lane")
+_AFTER: Final[BindParameter[Any]] = bindparam("after")
 _NOW: Final[BindParameter[Any]] = bindparam("now")
 _LIMIT: Final[BindParameter[Any]] = bindparam("limit")
 
@@ -31,7 +32,11 @@ DUE: Final = (
     .order_by(keys.c.due_at, keys.c.ref)
     .limit(_LIMIT)
 )
-NEXT_DUE_AT: Final = select(func.min(keys.c.due_at)).where(MANAGED, keys.c.lane == _LANE)
+NEXT_DUE_AT: Final = select(func.min(keys.c.due_at)).where(MANAGED, keys.c.lane == _LANE, keys.c.due_at > _AFTER)
+
+OTHERS_KNOWN_AS: Final = select(keys.c.name).where(
+    keys.c.arn == bindparam("arn"), keys.c.ref != bindparam("ref"), MANAGED
+)
 
 # The sum keeps the planner from the index by not_before: it would read the whole backlog and sort it by deadline.
 READY_IMPORTS: Final = (
@@ -40,7 +45,9 @@ READY_IMPORTS: Final = (
     .order_by(imports.c.deadline, imports.c.id)
     .limit(_LIMIT)
 )
-NEXT_READY_AT: Final = select(func.min(imports.c.not_before)).where(imports.c.lane == _LANE, queue.WAITING)
+NEXT_READY_AT: Final = select(func.min(imports.c.not_before)).where(
+    imports.c.lane == _LANE, queue.WAITING, imports.c.not_before > _AFTER
+)
 
 TO_TELL: Final = (
     select(conditions)
@@ -69,9 +76,14 @@ def due(connection: Connection, lane: LaneId, *, now: datetime, limit: int) -> t
     return tuple(KeyRef(ref) for ref in rows)
 
 
-def next_due_at(connection: Connection, lane: LaneId) -> datetime | Absent:
-    """When the lane's next key is due."""
-    return _earliest(connection, NEXT_DUE_AT, lane=lane)
+def next_due_at(connection: Connection, lane: LaneId, *, after: datetime) -> datetime | Absent:
+    """When the lane's next key is due that is not due at `after`."""
+    return _earliest(connection, NEXT_DUE_AT, lane=lane, after=seconds(after))
+
+
+def others_known_as(connection: Connection, arn: KeyArn, ref: KeyRef) -> tuple[str, ...]:
+    """Names of other keys in the config with this ARN."""
+    return tuple(connection.scalars(OTHERS_KNOWN_AS, {"arn": arn, "ref": ref}))
 
 
 def ready_imports(connection: Connection, lane: LaneId, *, now: datetime, limit: int) -> tuple[Import, ...]:
@@ -80,9 +92,9 @@ def ready_imports(connection: Connection, lane: LaneId, *, now: datetime, limit:
     return tuple(read_import(row) for row in rows)
 
 
-def next_ready_at(connection: Connection, lane: LaneId) -> datetime | Absent:
-    """When the lane may take up its next row."""
-    return _earliest(connection, NEXT_READY_AT, lane=lane)
+def next_ready_at(connection: Connection, lane: LaneId, *, after: datetime) -> datetime | Absent:
+    """When the lane may take up its next row that it may not take up at `after`."""
+    return _earliest(connection, NEXT_READY_AT, lane=lane, after=seconds(after))
 
 
 def conditions_to_tell(

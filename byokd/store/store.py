@@ -11,7 +11,7 @@ from sqlalchemy import Connection
 from byokd.errors import StoreError
 from byokd.facts.change import Change, FleetChange, FleetCounts, KeyFilter, KeyLine
 from byokd.facts.condition import Notice, OpenCondition
-from byokd.facts.key import Absent, KeyRef, LaneId
+from byokd.facts.key import Absent, KeyArn, KeyRef, LaneId
 from byokd.facts.ledger import HistoryEntry, Import, Order
 from byokd.facts.policy import DesiredKey
 from byokd.facts.snapshot import Snapshot
@@ -70,21 +70,25 @@ class SqlStore:
         """See `ports.Store`."""
         return await self._reader.read(lambda connection: agenda.due(connection, lane, now=now, limit=limit))
 
-    async def next_due_at(self, lane: LaneId) -> datetime | Absent:
+    async def next_due_at(self, lane: LaneId, *, after: datetime) -> datetime | Absent:
         """See `ports.Store`."""
-        return await self._reader.read(lambda connection: agenda.next_due_at(connection, lane))
+        return await self._reader.read(lambda connection: agenda.next_due_at(connection, lane, after=after))
 
     async def ready_imports(self, lane: LaneId, *, now: datetime, limit: int) -> tuple[Import, ...]:
         """See `ports.Store`."""
         return await self._reader.read(lambda connection: agenda.ready_imports(connection, lane, now=now, limit=limit))
 
-    async def next_ready_at(self, lane: LaneId) -> datetime | Absent:
+    async def next_ready_at(self, lane: LaneId, *, after: datetime) -> datetime | Absent:
         """See `ports.Store`."""
-        return await self._reader.read(lambda connection: agenda.next_ready_at(connection, lane))
+        return await self._reader.read(lambda connection: agenda.next_ready_at(connection, lane, after=after))
 
     async def snapshots(self, refs: Sequence[KeyRef]) -> tuple[Snapshot, ...]:
         """See `ports.Store`. Callers that ask at the same time share the queries."""
         return await self._snapshots.ask(tuple(refs))
+
+    async def others_known_as(self, arn: KeyArn, ref: KeyRef) -> tuple[str, ...]:
+        """See `ports.Store`."""
+        return await self._reader.read(lambda connection: agenda.others_known_as(connection, arn, ref))
 
     async def save(self, change: Change) -> None:
         """See `ports.Store`."""

@@ -20,7 +20,7 @@ from byokd.facts.ledger import (
 from byokd.facts.snapshot import Snapshot
 from byokd.ports import Store
 from tests.kit.builders import DAY, LANE_ID, ledger, observed, order, policy, snapshot
-from tests.kit.clock import START
+from tests.kit.clock import LONG_AGO, START
 from tests.kit.store_fleet import (
     HOUR,
     KEY,
@@ -68,7 +68,7 @@ async def test_a_changed_key_is_due_at_once_and_keeps_what_is_known(fleet: Fleet
 async def test_a_changed_key_stays_due_from_when_it_was(fleet: Fleet) -> None:
     """Taking over a config never postpones a look."""
     await fleet.store.sync_fleet([replace(KEY, fleet="other")], now=START + DAY)
-    assert await fleet.store.next_due_at(LANE_ID) == START
+    assert await fleet.store.next_due_at(LANE_ID, after=LONG_AGO) == START
 
 
 async def test_a_removed_key_is_closed_down_and_keeps_its_history(fleet: Fleet) -> None:
@@ -80,8 +80,8 @@ async def test_a_removed_key_is_closed_down_and_keeps_its_history(fleet: Fleet) 
     assert (await fleet.store.sync_fleet([], now=START + HOUR)).removed == 1
 
     assert await fleet.store.snapshots([REF]) == ()
-    assert await fleet.store.next_due_at(LANE_ID) is ABSENT
-    assert await fleet.store.next_ready_at(LANE_ID) is ABSENT
+    assert await fleet.store.next_due_at(LANE_ID, after=LONG_AGO) is ABSENT
+    assert await fleet.store.next_ready_at(LANE_ID, after=LONG_AGO) is ABSENT
     assert await fleet.store.ready_imports(LANE_ID, now=START + DAY, limit=9) == ()
     (cancelled,) = await fleet.store.imports(ref=REF, only_open=False, limit=9)
     assert (cancelled.state, cancelled.finished_at) == (ImportState.CANCELLED, START + HOUR)
@@ -105,7 +105,7 @@ async def test_a_key_that_returns_finds_its_ledger(fleet: Fleet) -> None:
     assert await fleet.read() == Snapshot(
         desired=KEY, view=observed(), proof=snapshot().proof, ledger=ledger(open_import=ABSENT)
     )
-    assert await fleet.store.next_due_at(LANE_ID) == START + DAY
+    assert await fleet.store.next_due_at(LANE_ID, after=LONG_AGO) == START + DAY
     assert (await fleet.events())[-1] is HistoryEvent.TRACKED
 
 
@@ -139,7 +139,7 @@ async def test_an_owner_that_was_replaced_writes_nothing(fleet: Fleet) -> None:
     assert await fleet.read() == before
     assert await fleet.store.imports(only_open=False, limit=9) == ()
     assert await fleet.store.open_conditions() == ()
-    assert await fleet.store.next_due_at(LANE_ID) == START
+    assert await fleet.store.next_due_at(LANE_ID, after=LONG_AGO) == START
     assert await fleet.events() == [HistoryEvent.TRACKED]
 
 
@@ -172,17 +172,19 @@ async def test_due_keys_come_earliest_first_up_to_the_limit_and_the_bound_is_inc
     assert await store.due(LANE_ID, now=START + 3 * HOUR - timedelta(seconds=1), limit=9) == expected[:2]
     assert await store.due(LANE_ID, now=START + DAY, limit=2) == expected[:2]
     assert await store.due(OTHER_LANE, now=START + DAY, limit=9) == ()
-    assert await store.next_due_at(LANE_ID) == START + HOUR
-    assert await store.next_due_at(OTHER_LANE) is ABSENT
+    assert await store.next_due_at(LANE_ID, after=LONG_AGO) == START + HOUR
+    assert await store.next_due_at(LANE_ID, after=START + HOUR - timedelta(seconds=1)) == START + HOUR
+    assert await store.next_due_at(LANE_ID, after=START + HOUR) == START + 2 * HOUR
+    assert await store.next_due_at(OTHER_LANE, after=LONG_AGO) is ABSENT
 
 
 async def test_waking_brings_a_key_forward_and_never_back(fleet: Fleet) -> None:
     """A late wake cannot postpone a look that is already due."""
     await fleet.save(due_at=START + DAY)
     await fleet.store.wake([REF, KeyRef("nobody")], at=START + 2 * DAY)
-    assert await fleet.store.next_due_at(LANE_ID) == START + DAY
+    assert await fleet.store.next_due_at(LANE_ID, after=LONG_AGO) == START + DAY
     await fleet.store.wake([REF], at=START + HOUR)
-    assert await fleet.store.next_due_at(LANE_ID) == START + HOUR
+    assert await fleet.store.next_due_at(LANE_ID, after=LONG_AGO) == START + HOUR
     await fleet.store.wake([], at=START)
     assert await fleet.due(now=START + HOUR) == (REF,)
 
@@ -191,7 +193,7 @@ async def test_a_removed_key_does_not_wake(fleet: Fleet) -> None:
     """An event about a key that left the config is none of byokd's business."""
     await fleet.store.sync_fleet([], now=START)
     await fleet.store.wake([REF], at=START)
-    assert await fleet.store.next_due_at(LANE_ID) is ABSENT
+    assert await fleet.store.next_due_at(LANE_ID, after=LONG_AGO) is ABSENT
 
 
 # -- changes ----------------------------------------------------------------------------------------------------------
@@ -253,7 +255,7 @@ async def test_changes_made_at_once_are_all_kept_in_order(fleet: Fleet) -> None:
         fleet.save(view=observed(), imports=(done(),), history=(entry(HistoryEvent.IMPORT_DONE),)),
     )
     assert (await fleet.read()).view == observed()
-    assert await fleet.store.next_due_at(LANE_ID) == START + DAY
+    assert await fleet.store.next_due_at(LANE_ID, after=LONG_AGO) == START + DAY
     assert await fleet.store.imports(only_open=False, limit=9) == (done(),)
     assert (await fleet.events())[1:] == [
         HistoryEvent.IMPORT_QUEUED,
@@ -277,7 +279,7 @@ async def test_work_on_a_key_that_was_removed_meanwhile_leaves_nothing_open(flee
     """A cycle that ends after its key left the config records what it saw, and asks for nothing more."""
     await fleet.store.sync_fleet([], now=START)
     await fleet.save(imports=(row(),), conditions=(condition(),), history=(entry(),))
-    assert await fleet.store.next_due_at(LANE_ID) is ABSENT
+    assert await fleet.store.next_due_at(LANE_ID, after=LONG_AGO) is ABSENT
     assert await fleet.store.ready_imports(LANE_ID, now=START + DAY, limit=9) == ()
     assert await fleet.store.imports(only_open=True, limit=9) == ()
     assert await fleet.store.open_conditions() == ()

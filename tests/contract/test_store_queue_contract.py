@@ -17,7 +17,7 @@ from byokd.facts.ledger import (
     OrderState,
 )
 from tests.kit.builders import DAY, LANE_ID, ledger, observed, order
-from tests.kit.clock import START
+from tests.kit.clock import LONG_AGO, START
 from tests.kit.store_fleet import (
     HOUR,
     KEY,
@@ -50,11 +50,12 @@ async def test_ready_rows_come_by_deadline_and_only_waiting_ones(fleet: Fleet) -
     assert [each.id[-1] for each in await fleet.store.ready_imports(LANE_ID, now=START + HOUR, limit=9)] == list("213")
     assert [each.id[-1] for each in await fleet.store.ready_imports(LANE_ID, now=START + HOUR, limit=1)] == ["2"]
     assert await fleet.store.ready_imports(OTHER_LANE, now=START + DAY, limit=9) == ()
-    assert await fleet.store.next_ready_at(LANE_ID) == START
+    assert await fleet.store.next_ready_at(LANE_ID, after=LONG_AGO) == START
+    assert await fleet.store.next_ready_at(LANE_ID, after=START) == START + HOUR
     await fleet.save(keys[0], imports=(replace(done(1), ref=keys[0].ref),))
     await fleet.save(keys[1], imports=(replace(done(2), ref=keys[1].ref),))
-    assert await fleet.store.next_ready_at(LANE_ID) == START + HOUR
-    assert await fleet.store.next_ready_at(OTHER_LANE) is ABSENT
+    assert await fleet.store.next_ready_at(LANE_ID, after=LONG_AGO) == START + HOUR
+    assert await fleet.store.next_ready_at(OTHER_LANE, after=LONG_AGO) is ABSENT
 
 
 async def test_one_material_has_one_open_row(fleet: Fleet) -> None:
@@ -143,7 +144,7 @@ async def test_an_order_is_open_until_a_change_closes_it_and_wakes_its_key(fleet
     )
     await fleet.store.add_order(second, entry(HistoryEvent.ORDER_GIVEN))
     await fleet.store.add_order(first, entry(HistoryEvent.ORDER_GIVEN))
-    assert await fleet.store.next_due_at(LANE_ID) == START + HOUR
+    assert await fleet.store.next_due_at(LANE_ID, after=LONG_AGO) == START + HOUR
     assert (await fleet.read()).ledger.open_orders == (first, second)
     assert (await fleet.read()).ledger.hold == first
     closed = replace(first, state=OrderState.DONE, closed_at=START + DAY, outcome="released")

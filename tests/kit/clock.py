@@ -6,6 +6,7 @@ import asyncio
 from datetime import UTC, datetime, timedelta
 
 START = datetime(2026, 3, 1, 12, 0, 0, tzinfo=UTC)
+LONG_AGO = START - timedelta(days=3650)
 
 
 class ManualClock:

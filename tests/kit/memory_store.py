@@ -14,7 +14,7 @@ from datetime import datetime
 
 from byokd.errors import LeaseLost, OrderRefused, StoreError
 from byokd.facts.change import Change, FleetChange, FleetCounts, KeyFilter, KeyLine
-from byokd.facts.key import ABSENT, NEVER_LOOKED, Absent, KeyRef, LaneId
+from byokd.facts.key import ABSENT, NEVER_LOOKED, Absent, KeyArn, KeyRef, LaneId
 from byokd.facts.ledger import (
     NOT_PROVED,
     HistoryEntry,
@@ -156,21 +156,33 @@ class MemoryStore(MemoryOutbox):
             heapq.heappush(agenda, entry)
         return tuple(ref for _, ref in taken)
 
-    async def next_due_at(self, lane: LaneId) -> datetime | Absent:
+    async def next_due_at(self, lane: LaneId, *, after: datetime) -> datetime | Absent:
         first = self._first(lane)
-        return ABSENT if first is None else first[0]
+        if first is None or first[0] > after:
+            return ABSENT if first is None else first[0]
+        later = (
+            key.due_at
+            for key in self._keys.values()
+            if key.known.desired.lane == lane and isinstance(key.due_at, datetime) and key.due_at > after
+        )
+        return min(later, default=ABSENT)
 
     async def ready_imports(self, lane: LaneId, *, now: datetime, limit: int) -> tuple[Import, ...]:
         ready = (row for row in self._waiting[lane].values() if row.not_before <= now)
         return tuple(heapq.nsmallest(limit, ready, key=lambda row: (row.deadline, row.id)))
 
-    async def next_ready_at(self, lane: LaneId) -> datetime | Absent:
-        return min((row.not_before for row in self._waiting[lane].values()), default=ABSENT)
+    async def next_ready_at(self, lane: LaneId, *, after: datetime) -> datetime | Absent:
+        later = (row.not_before for row in self._waiting[lane].values() if row.not_before > after)
+        return min(later, default=ABSENT)
 
     async def snapshots(self, refs: Sequence[KeyRef]) -> tuple[Snapshot, ...]:
         return tuple(
             self._snapshot(ref, key) for ref in refs if (key := self._keys.get(ref)) is not None and key.managed
         )
+
+    async def others_known_as(self, arn: KeyArn, ref: KeyRef) -> tuple[str, ...]:
+        others = (key.known for other, key in self._keys.items() if key.managed and other != ref)
+        return tuple(known.desired.name for known in others if known.arn == arn)
 
     async def save(self, change: Change) -> None:
         snapshot = change.snapshot

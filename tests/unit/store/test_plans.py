@@ -18,7 +18,7 @@ from tests.kit.clock import START
 from tests.kit.store_fleet import a_key
 
 REFS = [a_key(number).ref for number in range(50)]
-AGENDA = {"lane": LANE_ID, "now": 0, "limit": 9}
+AGENDA = {"lane": LANE_ID, "now": 0, "after": 0, "limit": 9}
 
 
 async def plan(store: SqlStore, statement: Executable, parameters: dict[str, Any]) -> list[str]:

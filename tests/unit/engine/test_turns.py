@@ -1,0 +1,115 @@
+"""How a lane's turns share its room and its pace: none waits for another, and no token is spent on nothing."""
+
+from __future__ import annotations
+
+import asyncio
+from dataclasses import replace
+from datetime import timedelta
+from typing import Any
+
+from byokd.errors import SourceUnreadable
+from byokd.facts.key import ABSENT, KeyRef, KeyState
+from byokd.facts.policy import Quota
+from tests.kit.builders import ARN, DAY, OPERATIONS, desired, lane
+from tests.kit.world import World, running
+
+
+def _numbered(number: int) -> Any:
+    arn = f"{ARN[:-2]}{number:02d}"
+    return desired(arn=arn, ref=KeyRef(arn), name=arn, locator=f"{number}.key")  # type: ignore[arg-type]  # plain text
+
+
+async def _fleet(world: World, count: int) -> list[str]:
+    fleet = [_numbered(number) for number in range(count)]
+    for number, each in enumerate(fleet):
+        world.kms.create(str(each.arn))
+        world.source.materials[each.locator] = number.to_bytes(32, "big")
+    await world.store.sync_fleet(fleet, now=world.clock.now())
+    return [str(each.arn) for each in fleet]
+
+
+async def _run_on() -> None:
+    for _ in range(300):
+        await asyncio.sleep(0)
+
+
+async def test_a_source_that_hangs_delays_no_other_key() -> None:
+    """Looks went in batches that waited for their slowest turn, so one command that hung held up the whole lane."""
+    world = World(lane=lane(max_in_flight=2))
+    arns = await _fleet(world, 8)
+    world.source.gates["0.key"] = gate = asyncio.Event()
+    await world.start(rest=False)
+    await _run_on()
+    assert [world.kms.state(arn) for arn in arns[1:]] == [KeyState.ENABLED] * 7
+    gate.set()
+    await world.settle()
+    assert world.kms.state(arns[0]) is KeyState.ENABLED
+    await world.stop()
+
+
+async def test_a_renewal_is_on_time_while_another_key_hangs() -> None:
+    """The key in work was overdue by its own due time, and the lane slept past that of its neighbour."""
+    world = World()
+    arns = await _fleet(world, 2)
+    async with running(world):
+        world.source.gates["0.key"] = gate = asyncio.Event()
+        world.clock.advance(59 * DAY.total_seconds())
+        await _run_on()
+        for _ in range(48):
+            world.clock.advance(1800)
+            await _run_on()
+        imported = [call.key for call in world.kms.calls if call.operation == "ImportKeyMaterial"]
+        assert imported.count(arns[1]) == 2
+        assert imported.count(arns[0]) == 1
+        gate.set()
+
+
+async def test_an_import_that_its_source_prevents_gives_its_token_back() -> None:
+    """At one token in four seconds, a thousand keys of a dead source made the others wait for an hour."""
+    quotas = {operation: Quota(per_second=1000.0, burst=1000.0) for operation in OPERATIONS}
+    quotas["GetParametersForImport"] = Quota(per_second=0.25, burst=1)
+    world = World(lane=lane(quotas=quotas, reserve=0.0, max_in_flight=1))
+    arns = await _fleet(world, 6)
+    async with running(world):
+        await world.pass_time(timedelta(minutes=1), step=timedelta(seconds=1))
+        for number in range(5):
+            world.source.failing[f"{number}.key"] = SourceUnreadable("unplugged")
+        world.kms.calls.clear()
+        world.clock.advance(70 * DAY.total_seconds())
+        await world.settle()
+        imported = [call.key for call in world.kms.calls if call.operation == "ImportKeyMaterial"]
+        assert imported == arns[5:]
+
+
+async def test_two_aliases_of_one_key_seen_at_the_same_time_are_one_key() -> None:
+    """Both were looked at before either was on record, and both were pinned and renewed."""
+    world = World()
+    world.kms.create(ARN)
+    fleet = []
+    for name in ("alias/one", "alias/two"):
+        world.kms.aliases[name] = desired().arn  # type: ignore[assignment]  # an ARN
+        ref = KeyRef(f"111122223333/eu-central-1/{name}")
+        fleet.append(replace(desired(ref=ref, name=name, locator="same.key"), arn=ABSENT))
+    world.source.materials["same.key"] = bytes(32)
+    world.source.gates["same.key"] = gate = asyncio.Event()
+    await world.store.sync_fleet(fleet, now=world.clock.now())
+    await world.start(rest=False)
+    await _run_on()
+    gate.set()
+    await world.settle()
+    pins = [(await world.know(each.ref)).ledger.pinned_arn for each in fleet]
+    assert sorted(map(str, pins)) == sorted([str(ABSENT), ARN])
+    assert world.kms.count("ImportKeyMaterial") == 1
+    await world.stop()
+
+
+async def test_a_lane_that_left_the_config_is_not_complained_about_any_more() -> None:
+    """Its clock skew stayed open for ever: nobody was left to find out that it was over."""
+    world = World()
+    world.kms.clock_skew = timedelta(hours=1)
+    await world.add()
+    async with running(world):
+        assert "raised clock_skew" in world.inbox.said
+        await world.engine.apply(world.setup(lanes=()))  # type: ignore[union-attr]  # it runs
+        await world.settle()
+        assert "resolved clock_skew" in world.inbox.said
