@@ -12,8 +12,9 @@ import asyncio
 from contextlib import AsyncExitStack
 from contextvars import ContextVar
 from dataclasses import dataclass
-from datetime import UTC, timedelta
+from datetime import UTC, datetime, timedelta
 from email.utils import parsedate_to_datetime
+from functools import lru_cache
 from typing import Any, Final
 
 from aiobotocore.config import AioConfig
@@ -49,7 +50,7 @@ class LaneClient:
         self._clock = clock
         self._models_of = models_of
         self._identity = identity
-        self._config = _config(lane)
+        self._config = lane_config(lane)
         self._opening = asyncio.Lock()
         self._opened: _Opened | None = None
         self._timeout_s = lane.call_timeout.total_seconds()
@@ -95,19 +96,15 @@ class LaneClient:
 
     def _compare_clocks(self, answer: dict[str, Any]) -> None:
         date = answer.get("ResponseMetadata", {}).get("HTTPHeaders", {}).get("date", "")
-        try:
-            sent_at = parsedate_to_datetime(date)
-        except ValueError:
-            return
-        # RFC 5322 has "-0000" for a time in UTC whose place is not known, and gives a naive datetime for it.
-        sent_at = sent_at.replace(tzinfo=UTC) if sent_at.tzinfo is None else sent_at
-        self.skew = sent_at - self._clock.now()
+        if (sent_at := _moment(date)) is not None:
+            self.skew = sent_at - self._clock.now()
 
     async def _acquire(self) -> _Opened:
-        async with self._opening:
-            if self._opened is None:
-                self._opened = await self._open()
-            opened = self._opened
+        if (opened := self._opened) is None:
+            async with self._opening:
+                if self._opened is None:
+                    self._opened = await self._open()
+                opened = self._opened
         opened.calls += 1
         return opened
 
@@ -134,11 +131,22 @@ class LaneClient:
             return _Opened(client=client, closing=stack.pop_all())
 
 
+@lru_cache(maxsize=16)  # a header stands for a second, and lanes send many requests in one
+def _moment(date: str) -> datetime | None:
+    try:
+        at = parsedate_to_datetime(date)
+    except ValueError:
+        return None
+    # RFC 5322 has "-0000" for a time in UTC whose place is not known, and gives a naive datetime for it.
+    return at.replace(tzinfo=UTC) if at.tzinfo is None else at
+
+
 def _mark_sent(**_: Any) -> None:
     _progress.get().sent = True
 
 
-def _config(lane: Lane) -> AioConfig:
+def lane_config(lane: Lane) -> AioConfig:
+    """How a lane's client is set up: byokd's user agent, no retries, the lane's time limits and connections."""
     return AioConfig(
         # The SDK builds its own user agent anew for each call, at a quarter of the call's CPU.
         user_agent=f"byokd/{__version__}",
