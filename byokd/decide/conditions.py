@@ -88,7 +88,7 @@ def blind(the: Case, verdict: Verdict) -> Condition | None:
 
 def hands_off(the: Case, verdict: Verdict) -> Condition | None:
     """The key's state forbids byokd to act; its material ages all the same."""
-    if the.seen is None or verdict.reason is not Reason.HANDS_OFF or not verdict.blocks:
+    if the.seen is None or verdict.reason is not Reason.HANDS_OFF:
         return None
     kind = {
         KeyState.DISABLED: ConditionKind.DISABLED,

@@ -18,6 +18,8 @@ from byokd.facts.policy import Policy
 from byokd.facts.snapshot import Snapshot
 
 TOLERANCE: Final = timedelta(seconds=5)
+NOT_SEEN: Final = "not_seen"
+"""Outcome of an import that no look showed in time."""
 UNANSWERED: Final = timedelta(seconds=10)
 """How long a request without an answer may still be on its way to be applied."""
 
@@ -25,22 +27,26 @@ UNANSWERED: Final = timedelta(seconds=10)
 def explain(snapshot: Snapshot, now: datetime) -> Import | Absent:
     """The open import as the newest reading explains it: done, failed, or unchanged while it may still settle.
 
-    A reading older than the intent proves nothing, and neither does a failed look.
+    A reading older than the intent proves nothing, and neither does a failed look. What was given up as not seen may
+    still show, later than KMS usually takes.
     """
     row, seen = snapshot.ledger.open_import, snapshot.view
-    if isinstance(row, Absent) or row.state is not ImportState.RUNNING or isinstance(row.started_at, Absent):
+    if isinstance(row, Absent) or isinstance(row.started_at, Absent):
+        return row
+    late = row.state is ImportState.FAILED and row.outcome == NOT_SEEN
+    if row.state is not ImportState.RUNNING and not late:
         return row
     if not isinstance(seen, ObservedKey) or seen.at < row.started_at:
         return row
     if applied(seen, managed_material(snapshot), row.expiry):
         outcome = "" if row.answered else "adopted"
         return replace(row, state=ImportState.DONE, finished_at=now, outcome=outcome, detail="")
-    the = case(snapshot, now)
-    if now < settles_at(row, snapshot.desired.policy):
+    if late or now < settles_at(row, snapshot.desired.policy):
         return row
+    the = case(snapshot, now)
     again = retry_at(who=row.ref, failures=row.attempts, now=now, deadline=the.deadline, emergency=the.emergency)
     detail = "KMS confirmed the import, but its ValidTo did not move" if row.answered else "the import did not arrive"
-    return replace(row, state=ImportState.FAILED, not_before=again, outcome="not_seen", detail=detail)
+    return replace(row, state=ImportState.FAILED, not_before=again, outcome=NOT_SEEN, detail=detail)
 
 
 def applied(seen: ObservedKey, material: MaterialId | Absent, wanted: Expiry) -> bool:

@@ -71,16 +71,19 @@ def unsupported_spec(the: Case) -> Verdict | None:
     return None
 
 
+def not_ready(the: Case) -> Verdict | None:
+    """A key that KMS is still making or changing takes no material; that passes by itself."""
+    if the.seen and the.seen.state in (KeyState.CREATING, KeyState.UPDATING):
+        message = f"the key is {the.seen.state.value}; byokd waits for KMS"
+        return Verdict(reason=Reason.NOT_READY, message=message, wake_at=the.now + SOON)
+    return None
+
+
 def hands_off(the: Case) -> Verdict | None:
     """What people did on purpose stays: only Enabled and PendingImport keys are imported into."""
     if the.seen and the.seen.state not in (KeyState.ENABLED, KeyState.PENDING_IMPORT):
-        passing = the.seen.state in (KeyState.CREATING, KeyState.UPDATING)
-        return Verdict(
-            reason=Reason.HANDS_OFF,
-            message=f"the key is {the.seen.state.value}; byokd does not touch it",
-            wake_at=the.now + SOON if passing else ABSENT,
-            blocks=not passing,
-        )
+        message = f"the key is {the.seen.state.value}; byokd does not touch it"
+        return Verdict(reason=Reason.HANDS_OFF, message=message, blocks=True)
     return None
 
 
@@ -251,6 +254,7 @@ RULES: Final[tuple[Rule, ...]] = (
     could_not_look,
     wrong_origin,
     unsupported_spec,
+    not_ready,
     hands_off,
     held,
     settling,

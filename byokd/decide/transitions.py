@@ -46,7 +46,7 @@ def _cause(the: Case) -> str:
     row = the.snapshot.ledger.open_import
     if the.loss is not Loss.NONE:
         return {Loss.VIRGIN: "", Loss.LAPSED: "its ValidTo passed"}.get(the.loss, "deleted by someone else")
-    if isinstance(row, Absent) or row.started_at is ABSENT:
+    if isinstance(row, Absent) or row.state not in (ImportState.RUNNING, ImportState.DONE):
         return "by someone else" if the.snapshot.ledger.last_expiry is not ABSENT else ""
     return f"import {row.id}"
 

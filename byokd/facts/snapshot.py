@@ -42,6 +42,7 @@ class Reason(StrEnum):
     KEY_NOT_FOUND = "key_not_found"
     WRONG_ORIGIN = "wrong_origin"
     UNSUPPORTED_SPEC = "unsupported_spec"
+    NOT_READY = "not_ready"
     HANDS_OFF = "hands_off"
     HELD = "held"
     SETTLING = "settling"

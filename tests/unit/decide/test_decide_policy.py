@@ -12,7 +12,14 @@ from byokd.decide.decide import decide
 from byokd.facts.condition import ConditionKind as Kind
 from byokd.facts.condition import Severity
 from byokd.facts.key import ABSENT, NEVER, NEVER_LOOKED, Absent, Blind, KeyState, MaterialState, ObservedMaterial
-from byokd.facts.ledger import NOT_PROVED, ImportState, OrderKind, Proved, Tier, Unproved
+from byokd.facts.ledger import (
+    NOT_PROVED,
+    ImportState,
+    OrderKind,
+    Proved,
+    Tier,
+    Unproved,
+)
 from byokd.facts.policy import OnLoss
 from byokd.facts.snapshot import Action, ImportWanted, ProofWanted, Reason
 from tests.kit.builders import (
@@ -260,6 +267,12 @@ CASES = (
         (Kind.SOURCE_UNREADABLE,),
     ),
     Case(
+        "a key that KMS is still making is waited for",
+        DUE,
+        Reason.NOT_READY,
+        change={"view": observed(state=KeyState.CREATING), "ledger": ledger(open_orders=(order(OrderKind.IMPORT),))},
+    ),
+    Case(
         "a sent import is given time to show",
         START + timedelta(seconds=2),
         Reason.SETTLING,
@@ -371,13 +384,6 @@ def test_an_import_that_is_no_longer_wanted_is_cancelled() -> None:
 
     assert decision.action is ABSENT
     assert decision.cancel
-
-
-def test_a_running_import_is_never_cancelled() -> None:
-    """Only a look at the key tells what became of an import that was sent."""
-    disabled = snapshot(view=observed(state=KeyState.DISABLED), ledger=ledger(open_import=running()))
-
-    assert decide(disabled, START).cancel == ""
 
 
 def test_wrong_length_is_refused_with_both_numbers() -> None:

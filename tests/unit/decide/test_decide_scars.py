@@ -1,0 +1,62 @@
+"""Bugs of the policy that were found once, each with its story."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+
+from byokd.decide.case import case
+from byokd.decide.decide import decide
+from byokd.decide.intents import NOT_SEEN, explain
+from byokd.decide.orders import after_deciding
+from byokd.decide.transitions import transitions
+from byokd.facts.key import ABSENT, KeyState
+from byokd.facts.ledger import HistoryEvent, Import, ImportState, OrderKind, OrderState
+from byokd.facts.snapshot import Reason
+from tests.kit.builders import DAY, ledger, observed, order, queued, snapshot
+from tests.kit.clock import START
+
+HOUR = timedelta(hours=1)
+
+
+def test_an_import_that_shows_late_is_adopted() -> None:
+    """An import given up as not seen was cancelled when it did show, and left no fingerprint."""
+    row = queued(attempts=1, started_at=START, state=ImportState.FAILED, outcome=NOT_SEEN)
+    shown = snapshot(view=observed(at=START + HOUR, valid_to=row.expiry), ledger=ledger(open_import=row))
+
+    explained = explain(shown, START + HOUR)
+
+    assert isinstance(explained, Import)
+    assert (explained.state, explained.outcome) == (ImportState.DONE, "adopted")
+
+
+def test_a_failed_import_is_not_the_cause_of_what_someone_else_did() -> None:
+    """The history named byokd's own import, which had failed, as the cause of a ValidTo that another had moved."""
+    failed = ledger(open_import=queued(attempts=1, started_at=START, state=ImportState.FAILED, outcome="access_denied"))
+    before = snapshot(ledger=failed)
+    after = snapshot(view=observed(at=START + HOUR, valid_to=START + 80 * DAY), ledger=failed)
+
+    (moved,) = transitions(before, case(after, START + HOUR))
+
+    assert (moved.event, moved.cause) == (HistoryEvent.EXPIRY_CHANGED, "by someone else")
+
+
+def test_an_import_order_waits_while_kms_makes_the_key() -> None:
+    """Creating and Updating pass within seconds, and an order for such a key was refused for good."""
+    orders = (order(OrderKind.IMPORT),)
+    closed = {
+        reason: after_deciding(orders, reason=reason, message="m", ended=ABSENT, now=START)
+        for reason in (Reason.NOT_READY, Reason.HANDS_OFF)
+    }
+
+    assert closed[Reason.NOT_READY] == ()
+    assert [each.state for each in closed[Reason.HANDS_OFF]] == [OrderState.REFUSED]
+
+
+def test_a_running_import_is_never_cancelled() -> None:
+    """Only a look at the key tells what became of an import that was sent."""
+    disabled = snapshot(
+        view=observed(state=KeyState.DISABLED),
+        ledger=ledger(open_import=queued(attempts=1, started_at=START, state=ImportState.RUNNING)),
+    )
+
+    assert decide(disabled, START).cancel == ""
