@@ -50,7 +50,8 @@ class Clock(Protocol):
     async def wait(self, event: asyncio.Event, *, until: datetime, cap_s: float = 60.0) -> None:
         """Return when `event` is set, when the wall clock reads `until`, or after `cap_s` seconds, whichever is first.
 
-        The cap makes a stepped clock or a suspended machine harmless. Does not clear the event.
+        Returns also when the clock is set or the machine resumes, where that is noticed; where it is not, the cap makes
+        it harmless. Does not clear the event.
         """
         ...
 
@@ -166,7 +167,17 @@ class Store(Protocol):
         ...
 
     async def acquire_lane(self, lane: LaneId, *, node: str, now: datetime) -> int:
-        """Own the lane: returns a new, higher epoch. All keys of the lane with an open running import become due."""
+        """Own the lane: returns a new, higher epoch. All keys of the lane with an open running import become due.
+
+        Where the lane was last kept later than `now`, the clock was set back meanwhile, and every key becomes due.
+        """
+        ...
+
+    async def keep_lane(self, lane: LaneId, *, epoch: int, now: datetime, look_again: bool) -> None:
+        """Say that the lane is owned at `now`. With `look_again`, all its keys become due at `now` at the latest.
+
+        Raises `LeaseLost` when `epoch` is not the newest.
+        """
         ...
 
     # The timer queue and the import queue of one lane.

@@ -82,6 +82,7 @@ class Daemon:
     async def run(self, beside: Beside | None) -> int:
         """Start, work, and leave in order."""
         self._listen_to_signals()
+        self._stack.enter_context(self._clock.watching())
         config = self._config
         config.daemon.state_dir.mkdir(mode=0o700, parents=True, exist_ok=True)
         database = config.daemon.state_dir / DATABASE
@@ -100,7 +101,7 @@ class Daemon:
         await self._engine.state(ConditionKind.CONFIG_REJECTED)
         app = build_app(
             self._store,
-            self._clock,
+            self._engine.clock,
             self._new_id,
             wake=self._engine.wake,
             status=self._status,
@@ -147,13 +148,13 @@ class Daemon:
 
     async def _accompany(self, beside: Beside) -> None:
         try:
-            await beside(self._store, self._clock, self._stop)
+            await beside(self._store, self._engine.clock, self._stop)
         finally:
             self._stop.set()
 
     async def _take_over(self, config: Config) -> None:
         """Make a config the running one: the fleet on record, then the adapters, then the engine's lanes."""
-        change = await self._store.sync_fleet(config.keys(), now=self._clock.now())
+        change = await self._store.sync_fleet(config.keys(), now=self._engine.clock.now())
         log.info(
             "fleet",
             added=change.added,

@@ -36,12 +36,14 @@ def explain(snapshot: Snapshot, now: datetime) -> Import | Absent:
     late = row.state is ImportState.FAILED and row.outcome == NOT_SEEN
     if row.state is not ImportState.RUNNING and not late:
         return row
-    if not isinstance(seen, ObservedKey) or seen.at < row.started_at:
+    # A stamp in the future was made before the clock was set back, and tells nothing about what came first.
+    set_back = row.started_at > now
+    if not isinstance(seen, ObservedKey) or (seen.at < row.started_at and not set_back):
         return row
     if applied(seen, managed_material(snapshot), row.expiry):
         outcome = "" if row.answered else "adopted"
         return replace(row, state=ImportState.DONE, finished_at=now, outcome=outcome, detail="")
-    if late or now < settles_at(row, snapshot.desired.policy):
+    if late or (now < settles_at(row, snapshot.desired.policy) and not set_back):
         return row
     the = case(snapshot, now)
     again = retry_at(who=row.ref, failures=row.attempts, now=now, deadline=the.deadline, emergency=the.emergency)

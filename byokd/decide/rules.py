@@ -2,6 +2,9 @@
 
 Read it from the top: ignorance first, then what must not be touched, then what cannot be done, then what must be done,
 and last the peace of a fresh key. Each rule answers with a verdict or passes (None).
+
+A stamp that lies in the future was made before the clock was set back. How long ago that was nobody knows, so no rule
+waits for it.
 """
 
 from __future__ import annotations
@@ -11,6 +14,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Final
 
+from byokd.decide.backoff import LONGEST as LONGEST_WAIT
 from byokd.decide.backoff import retry_at
 from byokd.decide.case import Case, Loss, wanted_expiry
 from byokd.decide.intents import settles_at
@@ -132,7 +136,7 @@ def source_unproved(the: Case) -> Verdict | None:
 
 def _unproved(the: Case, reason: Reason, message: str, at: datetime, *, failures: int) -> Verdict:
     again = retry_at(who=the.snapshot.ref, failures=failures, now=at, deadline=the.deadline, emergency=the.emergency)
-    if again <= the.now:
+    if again <= the.now or at > the.now:
         return Verdict(reason=reason, message=message, action=ProofWanted(), wake_at=the.now + SOON, blocks=True)
     return Verdict(reason=reason, message=message, wake_at=again, blocks=True)
 
@@ -150,7 +154,7 @@ def report_only(the: Case) -> Verdict | None:
 def refused(the: Case) -> Verdict | None:
     """What was refused is not tried again until an order says so, or a day has passed."""
     row = the.snapshot.ledger.refused_import
-    if isinstance(row, Absent) or isinstance(row.finished_at, Absent):
+    if isinstance(row, Absent) or isinstance(row.finished_at, Absent) or row.finished_at > the.now:
         return None
     order = the.import_order
     if order is not None and order.created_at >= row.finished_at:
@@ -170,6 +174,8 @@ def backing_off(the: Case) -> Verdict | None:
     """A failed import waits for its time, unless an emergency began meanwhile."""
     row = the.snapshot.ledger.open_import
     if isinstance(row, Absent) or row.state is not ImportState.FAILED or row.not_before <= the.now:
+        return None
+    if row.not_before > the.now + LONGEST_WAIT:
         return None
     if the.emergency and row.tier not in (Tier.EMERGENCY, Tier.LAPSED):
         return None
@@ -191,7 +197,7 @@ def ordered(the: Case) -> Verdict | None:
 def floor(the: Case) -> Verdict | None:
     """Two imports of one material keep a distance, so that nothing can make byokd run away."""
     last = the.snapshot.ledger.last_success_at
-    if isinstance(last, Absent) or (the.loss is Loss.NONE and the.tier is Tier.FRESH):
+    if isinstance(last, Absent) or last > the.now or (the.loss is Loss.NONE and the.tier is Tier.FRESH):
         return None
     least = the.policy.renewal_floor
     again = last + (min(least, FLOOR_AFTER_LOSS) if the.emergency else least)
@@ -225,8 +231,7 @@ def drill(the: Case) -> Verdict | None:
     proof = the.snapshot.proof
     if not isinstance(proof, Proved):
         return None
-    due = proof.at + the.policy.drill_every
-    if due > the.now:
+    if proof.at <= the.now < proof.at + the.policy.drill_every:
         return None
     return Verdict(reason=Reason.FRESH, message="drill: asks the source for proof", action=ProofWanted())
 

@@ -113,7 +113,7 @@ class Cycle:
         return after, now, decide(after, now)
 
     def _recent(self, at: datetime) -> bool:
-        return at + FRESH_ENOUGH > self._clock.now()
+        return timedelta(0) <= self._clock.now() - at < FRESH_ENOUGH
 
     async def _intend(
         self, before: Snapshot, after: Snapshot, closed: tuple[Order, ...], decision: Decision, now: datetime

@@ -16,6 +16,7 @@ from byokd.engine.lane import LaneSettings, LaneWorker
 from byokd.engine.notify import LOOP, Notifier
 from byokd.engine.progress import Progress
 from byokd.engine.standing import Standing
+from byokd.engine.time import EngineClock
 from byokd.facts.condition import Condition, ConditionKind
 from byokd.facts.key import LaneId
 from byokd.facts.policy import Lane
@@ -50,7 +51,8 @@ class Engine:
 
     def __init__(self, *, store: Store, clock: Clock, new_id: NewId, open_kms: OpenKms, node: str) -> None:
         self._store = store
-        self._clock = clock
+        self.clock = EngineClock(clock)
+        """The time that the engine goes by; who writes to the same store goes by it too."""
         self._new_id = new_id
         self._open_kms = open_kms
         self._node = node
@@ -58,8 +60,8 @@ class Engine:
         self._notifier: Notifier | None = None
         self._notifier_task: asyncio.Task[None] | None = None
         self._chores: Chores | None = None
-        self._standing = Standing("daemon", store=store, clock=clock, new_id=new_id, told=self._told)
-        self.progress = Progress(clock)
+        self._standing = Standing("daemon", store=store, clock=self.clock, new_id=new_id, told=self._told)
+        self.progress = Progress(self.clock)
         self._sources: dict[str, Source] = {}
 
     @property
@@ -121,7 +123,7 @@ class Engine:
             if self._notifier_task is not None:
                 tasks.append(self._notifier_task)
             if not tasks:
-                await self._clock.sleep(1.0)
+                await self.clock.sleep(1.0)
                 continue
             done, _ = await asyncio.wait(tasks, timeout=5.0, return_when=asyncio.FIRST_EXCEPTION)
             for task in done:
@@ -136,7 +138,7 @@ class Engine:
             open_kms=self._open_kms,
             store=self._store,
             sources=self._sources,
-            clock=self._clock,
+            clock=self.clock,
             new_id=self._new_id,
             progress=self.progress,
             settings=settings,
@@ -149,14 +151,14 @@ class Engine:
             store=self._store,
             channels=setup.channels,
             audiences=setup.audiences,
-            clock=self._clock,
+            clock=self.clock,
             new_id=self._new_id,
             progress=self.progress,
             safety_wake=setup.safety_wake,
         )
         self.progress.expect(LOOP)
         self._notifier_task = asyncio.create_task(self._notifier.run(), name="notify")
-        self._chores = Chores(store=self._store, clock=self._clock, history_for=setup.history_for)
+        self._chores = Chores(store=self._store, clock=self.clock, history_for=setup.history_for)
         self._chores.start()
 
     async def _end(self, lane_id: LaneId) -> None:

@@ -118,8 +118,10 @@ class Gatherer:
 
     async def _call_describe(self, key: str | Absent) -> ObservedKey:
         await self._pace.admit("DescribeKey")
+        sent_at = self._clock.now()
         try:
-            return await self._kms.describe(str(key))
+            # The adapter knows the host's time; what is compared with other stamps has the engine's.
+            return replace(await self._kms.describe(str(key)), at=sent_at)
         except KmsError as error:
             self._pace.heard("DescribeKey", error)
             raise

@@ -27,6 +27,7 @@ from byokd.engine.gather import Gatherer
 from byokd.engine.pace import Pace
 from byokd.engine.progress import Progress
 from byokd.engine.standing import Standing
+from byokd.engine.time import BELIEVED_UP_TO, EngineClock
 from byokd.engine.turns import Turns
 from byokd.errors import ByokdError, LeaseLost
 from byokd.facts.condition import Condition, ConditionKind, Severity
@@ -34,13 +35,15 @@ from byokd.facts.key import ABSENT, Absent, KeyRef
 from byokd.facts.ledger import Import, Tier
 from byokd.facts.policy import Lane
 from byokd.facts.snapshot import Decision, ImportWanted, Reason, Snapshot
-from byokd.ports import Clock, Kms, NewId, OpenKms, Source, Store
+from byokd.ports import Kms, NewId, OpenKms, Source, Store
 
 log = structlog.get_logger("byokd.engine")
 
 Turn = Callable[[Snapshot], Coroutine[object, object, Decision]]
 
 AFTER_TROUBLE: Final = timedelta(seconds=5)
+KEEP_EVERY: Final = timedelta(minutes=10)
+"""How often a lane says in the store that it is owned."""
 AFTER_DEFECT: Final = timedelta(minutes=1)
 """How long a key is left alone whose turn ended in an error that byokd does not know."""
 CALLS_PER_TURN: Final = 20
@@ -68,7 +71,7 @@ class LaneWorker:
         open_kms: OpenKms,
         store: Store,
         sources: Mapping[str, Source],
-        clock: Clock,
+        clock: EngineClock,
         new_id: NewId,
         progress: Progress,
         settings: LaneSettings,
@@ -97,6 +100,8 @@ class LaneWorker:
         self._looks_until: datetime | None = None
         self._turns = Turns(lane.max_in_flight)
         self._turn_limit_s = (CALLS_PER_TURN * lane.call_timeout + TURN_SLACK).total_seconds()
+        self._kept_at = clock.now()
+        self._steps_back = clock.steps_back
         self._stopping = False
         self._ended = asyncio.Event()
 
@@ -114,6 +119,7 @@ class LaneWorker:
 
     async def forget(self) -> None:
         """The lane left the config: nothing is said of it any more."""
+        self._clock.forget(self.lane.id)
         await self._standing.state(ConditionKind.CLOCK_SKEW)
 
     async def run(self) -> None:
@@ -147,7 +153,7 @@ class LaneWorker:
         )
         try:
             async with asyncio.TaskGroup() as group:
-                group.create_task(self._look_loop(cycle, kms, group))
+                group.create_task(self._look_loop(cycle, kms, group, epoch))
                 group.create_task(self._import_loop(cycle, group))
         except* LeaseLost as lost:
             log.warning("lease_lost", lane=self.lane.name, why=str(lost.exceptions[0]))
@@ -166,16 +172,30 @@ class LaneWorker:
 
     # -- looking ------------------------------------------------------------------------------------------------------
 
-    async def _look_loop(self, cycle: Cycle, kms: Kms, group: asyncio.TaskGroup) -> None:
+    async def _look_loop(self, cycle: Cycle, kms: Kms, group: asyncio.TaskGroup, epoch: int) -> None:
         while not self._stopping:
             self._looks.clear()
             try:
+                await self._keep(epoch)
                 again = await self._look_at_due(cycle, group)
                 await self._check_clock(kms)
+            except LeaseLost:
+                raise
             except ByokdError as error:
                 await self._trouble("looks", error)
                 continue
             await self._rest("looks", self._looks, again)
+
+    async def _keep(self, epoch: int) -> None:
+        """Show that the lane is still owned, and look at every key again where the clock was set back.
+
+        What was written under the clock as it was lies in the future now, due times too.
+        """
+        now = self._clock.now()
+        back = self._clock.steps_back != self._steps_back
+        if back or not self._kept_at <= now < self._kept_at + KEEP_EVERY:
+            await self._store.keep_lane(self.lane.id, epoch=epoch, now=now, look_again=back)
+            self._kept_at, self._steps_back = now, self._clock.steps_back
 
     async def _look_at_due(self, cycle: Cycle, group: asyncio.TaskGroup) -> datetime | Absent:
         """Begin looking at what is due, as far as there is room; returns when more is due, ABSENT for want of room."""
@@ -312,17 +332,10 @@ class LaneWorker:
         skew = kms.skew()
         if isinstance(skew, Absent):
             return
-        seconds = int(skew.total_seconds())
-        off = abs(skew) > self._settings.skew_threshold
-        text = f"the clock of KMS in {self.lane.region} reads {abs(seconds)} s {'later' if seconds > 0 else 'earlier'}"
+        threshold = self._settings.skew_threshold
+        self._clock.learn(self.lane.id, skew, threshold=threshold)
         await self._standing.state(
-            Condition(
-                kind=ConditionKind.CLOCK_SKEW,
-                severity=Severity.CRITICAL,
-                detail=f"{text} than this host's: deadlines are judged wrongly until the host's clock is right",
-            )
-            if off
-            else ConditionKind.CLOCK_SKEW
+            _skewed(self.lane.region, skew) if abs(skew) > threshold else ConditionKind.CLOCK_SKEW
         )
 
     async def _rest(self, loop: str, event: asyncio.Event, soonest: datetime | Absent) -> None:
@@ -346,3 +359,15 @@ class LaneWorker:
     async def _trouble(self, loop: str, error: ByokdError) -> None:
         log.error("lane_trouble", lane=self.lane.name, error=error.code, why=str(error), step=error.step)
         await self._pause(loop, AFTER_TROUBLE.total_seconds())
+
+
+def _skewed(region: str, skew: timedelta) -> Condition:
+    seconds = int(skew.total_seconds())
+    text = (
+        f"the clock of KMS in {region} reads {abs(seconds)} s {'later' if seconds > 0 else 'earlier'} than this host's"
+    )
+    if abs(skew) > BELIEVED_UP_TO:
+        text += ", which is too much to be believed: deadlines are judged by the host's clock, wrongly if that is off"
+    else:
+        text += ": deadlines are judged by KMS's clock until the host's is right"
+    return Condition(kind=ConditionKind.CLOCK_SKEW, severity=Severity.CRITICAL, detail=text)

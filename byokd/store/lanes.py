@@ -1,4 +1,4 @@
-"""Taking over a lane: a new epoch, under which older writes fail, and a look at what was under way."""
+"""Owning a lane: a new epoch, under which older writes fail, a look at what was under way, and a sign of life."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ from typing import Final
 
 from sqlalchemy import Connection, bindparam, insert, select, update
 
+from byokd.errors import LeaseLost
 from byokd.facts.key import LaneId
 from byokd.facts.ledger import ImportState
 from byokd.store.tables import imports as queue
@@ -35,11 +36,41 @@ _WAKE_RUNNING: Final = (
 )
 
 
+_KEEP: Final = (
+    update(leases)
+    .where(leases.c.lane == bindparam("of_lane"), leases.c.epoch == bindparam("of_epoch"))
+    .values(renewed_at=bindparam("renewed_at"))
+)
+
+_WAKE_ALL: Final = (
+    update(keys)
+    .where(keys.c.lane == bindparam("of_lane"), keys.c.due_at > bindparam("wake_at"))
+    .values(due_at=bindparam("wake_at"))
+)
+
+
 def acquire(connection: Connection, lane: LaneId, *, node: str, now: datetime) -> int:
-    """Own the lane under a new epoch, and wake the keys whose last attempt nobody has explained yet."""
-    taken = connection.execute(_TAKE_OVER, {"of_lane": lane, "node": node, "renewed_at": seconds(now)})
-    if not taken.rowcount:
+    """Own the lane under a new epoch, and wake the keys whose last attempt nobody has explained yet.
+
+    All keys are woken where the lane was kept later than `now`: the clock was set back, and their due times may lie in
+    a future that was never meant.
+    """
+    kept_at = connection.scalar(select(leases.c.renewed_at).where(leases.c.lane == lane))
+    row = {"of_lane": lane, "node": node, "renewed_at": seconds(now)}
+    if kept_at is None:
         connection.execute(insert(leases), {"lane": lane, "node": node, "epoch": 1, "renewed_at": seconds(now)})
-    connection.execute(_WAKE_RUNNING, {"of_lane": lane, "wake_at": seconds(now)})
+    else:
+        connection.execute(_TAKE_OVER, row)
+    wake = _WAKE_ALL if kept_at is not None and kept_at > seconds(now) else _WAKE_RUNNING
+    connection.execute(wake, {"of_lane": lane, "wake_at": seconds(now)})
     epoch: int = connection.execute(select(leases.c.epoch).where(leases.c.lane == lane)).scalar_one()
     return epoch
+
+
+def keep(connection: Connection, lane: LaneId, *, epoch: int, now: datetime, look_again: bool) -> None:
+    """Say that the lane is owned, and wake all its keys if asked. Raises: LeaseLost where another epoch owns it."""
+    row = {"of_lane": lane, "of_epoch": epoch, "renewed_at": seconds(now)}
+    if not connection.execute(_KEEP, row).rowcount:
+        raise LeaseLost(f"Another node owns the lane {lane} now.")
+    if look_again:
+        connection.execute(_WAKE_ALL, {"of_lane": lane, "wake_at": seconds(now)})

@@ -15,10 +15,9 @@ from byokd.facts.key import Absent, KeyArn, KeyRef, LaneId
 from byokd.facts.ledger import HistoryEntry, Import, Order
 from byokd.facts.policy import DesiredKey
 from byokd.facts.snapshot import Snapshot
-from byokd.store import agenda, changes, lists
+from byokd.store import agenda, changes, lanes, lists
 from byokd.store.batches import Batches
 from byokd.store.fleet import sync_fleet
-from byokd.store.lanes import acquire
 from byokd.store.ordering import add_order
 from byokd.store.pruning import prune
 from byokd.store.reader import Reader
@@ -62,7 +61,13 @@ class SqlStore:
 
     async def acquire_lane(self, lane: LaneId, *, node: str, now: datetime) -> int:
         """See `ports.Store`."""
-        return await self._writer.do(lambda connection: acquire(connection, lane, node=node, now=now))
+        return await self._writer.do(lambda connection: lanes.acquire(connection, lane, node=node, now=now))
+
+    async def keep_lane(self, lane: LaneId, *, epoch: int, now: datetime, look_again: bool) -> None:
+        """See `ports.Store`."""
+        await self._writer.do(
+            lambda connection: lanes.keep(connection, lane, epoch=epoch, now=now, look_again=look_again)
+        )
 
     # The timer queue and the import queue of one lane.
 

@@ -16,6 +16,7 @@ class ManualClock:
         self._now = start
         self._monotonic = 1000.0
         self._moved = asyncio.Event()
+        self._steps = 0
 
     def now(self) -> datetime:
         """The wall time, whole seconds."""
@@ -28,18 +29,22 @@ class ManualClock:
     def advance(self, seconds: float) -> None:
         """Let so much time pass."""
         self._monotonic += seconds
-        self.step(seconds)
+        self._move(seconds)
 
     def step(self, seconds: float) -> None:
-        """Set the wall clock forward or back, as NTP does; monotonic time stays."""
+        """Set the wall clock forward or back, as NTP does; monotonic time stays, and every `wait` ends."""
+        self._steps += 1
+        self._move(seconds)
+
+    def _move(self, seconds: float) -> None:
         self._now += timedelta(seconds=seconds)
         self._moved.set()
         self._moved = asyncio.Event()
 
     async def wait(self, event: asyncio.Event, *, until: datetime, cap_s: float = 60.0) -> None:
         """See `ports.Clock`."""
-        end = self._monotonic + cap_s
-        while not event.is_set() and self._now < until and self._monotonic < end:
+        end, steps = self._monotonic + cap_s, self._steps
+        while not event.is_set() and self._steps == steps and self._now < until and self._monotonic < end:
             moved = asyncio.ensure_future(self._moved.wait())
             woken = asyncio.ensure_future(event.wait())
             try:

@@ -105,6 +105,7 @@ class MemoryStore(MemoryOutbox):
         super().__init__()
         self._keys: dict[KeyRef, _Key] = {}
         self._epochs: dict[LaneId, int] = {}
+        self._kept_at: dict[LaneId, datetime] = {}
         # Per lane, a heap of (due_at, ref); an entry counts only while it is what the key says.
         self._agenda: defaultdict[LaneId, list[tuple[datetime, KeyRef]]] = defaultdict(list)
         self._waiting: defaultdict[LaneId, dict[str, Import]] = defaultdict(dict)
@@ -138,10 +139,21 @@ class MemoryStore(MemoryOutbox):
 
     async def acquire_lane(self, lane: LaneId, *, node: str, now: datetime) -> int:
         self._epochs[lane] = self._epochs.get(lane, 0) + 1
+        set_back = lane in self._kept_at and self._kept_at[lane] > now
+        self._kept_at[lane] = now
         for key in self._keys.values():
-            if any(row.lane == lane and row.state is ImportState.RUNNING for row in key.opened.values()):
+            running = any(row.lane == lane and row.state is ImportState.RUNNING for row in key.opened.values())
+            if running or (set_back and key.known.desired.lane == lane):
                 self._wake(key, now)
         return self._epochs[lane]
+
+    async def keep_lane(self, lane: LaneId, *, epoch: int, now: datetime, look_again: bool) -> None:
+        if self._epochs.get(lane) != epoch:
+            raise LeaseLost(f"Another node owns the lane {lane} now.")
+        self._kept_at[lane] = now
+        for key in self._keys.values():
+            if look_again and key.known.desired.lane == lane:
+                self._wake(key, now)
 
     # The timer queue and the import queue of one lane.
 

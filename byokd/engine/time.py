@@ -1,0 +1,88 @@
+"""The time that the engine goes by: the host's clock, put right by what KMS says, and watched for steps.
+
+KMS deletes material by its own clock, and its `Date` headers tell that clock to the second. Where the host's differs by
+more than the threshold, every time the engine reads is put right by the difference, so that deadlines are judged as KMS
+judges them. People are told: a host with a wrong clock has other troubles, and beyond five minutes AWS refuses its
+signatures (IAM user guide, "Signature Version 4").
+
+There is one host and so there is one correction. Where lanes disagree (a local KMS with a clock of its own beside AWS),
+the smallest difference is believed.
+
+A step of the host's clock is seen against the monotonic one. It makes what was measured before void; and a step back
+makes every time on record that lies in the future suspect, so lanes look at everything again (`steps_back`).
+"""
+
+from __future__ import annotations
+
+import asyncio
+from datetime import UTC, datetime, timedelta
+from typing import Final
+
+from byokd.facts.key import LaneId
+from byokd.ports import Clock
+
+BELIEVED_UP_TO: Final = timedelta(days=1)
+"""A difference beyond this is told and not believed: something else than the host's clock is wrong."""
+STEP: Final = timedelta(seconds=5)
+"""Wall and monotonic time that drift apart by so much at once were set apart; time services slew what is less."""
+AGREEMENT: Final = timedelta(seconds=2)
+"""A `Date` header knows whole seconds: a measurement this near to the last one is the same."""
+
+_EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
+
+
+class EngineClock:
+    """Implements `ports.Clock` over another one."""
+
+    def __init__(self, host: Clock) -> None:
+        self._host = host
+        self._skews: dict[LaneId, timedelta] = {}
+        self.correction = timedelta(0)
+        """What is added to the host's time now."""
+        self.steps_back = 0
+        """How often the host's clock was seen to step back."""
+        self._apart = self._measure_apart()
+
+    def now(self) -> datetime:
+        """Wall time as KMS has it: aware UTC, whole seconds."""
+        self._watch()
+        return self._host.now() + self.correction
+
+    def monotonic(self) -> float:
+        """See `ports.Clock`."""
+        return self._host.monotonic()
+
+    async def wait(self, event: asyncio.Event, *, until: datetime, cap_s: float = 60.0) -> None:
+        """See `ports.Clock`."""
+        await self._host.wait(event, until=until - self.correction, cap_s=cap_s)
+
+    async def sleep(self, seconds: float) -> None:
+        """See `ports.Clock`."""
+        await self._host.sleep(seconds)
+
+    def learn(self, lane: LaneId, skew: timedelta, *, threshold: timedelta) -> None:
+        """Take in what a lane measured: KMS's clock minus the host's. Up to `threshold`, nothing is put right."""
+        self._watch()
+        self._skews[lane] = skew
+        least = min(self._skews.values(), key=abs)
+        if not threshold < abs(least) <= BELIEVED_UP_TO:
+            self.correction = timedelta(0)
+        elif abs(least - self.correction) > AGREEMENT:
+            self.correction = least
+
+    def forget(self, lane: LaneId) -> None:
+        """The lane measures no more."""
+        self._skews.pop(lane, None)
+
+    def _watch(self) -> None:
+        apart = self._measure_apart()
+        moved, self._apart = apart - self._apart, apart
+        if abs(moved) <= STEP:
+            return
+        self._skews.clear()
+        self.correction = timedelta(0)
+        if moved < timedelta(0):
+            self.steps_back += 1
+
+    def _measure_apart(self) -> timedelta:
+        return self._host.now() - _EPOCH - timedelta(seconds=self._host.monotonic())

@@ -1,0 +1,150 @@
+"""Clocks that are wrong, that are set, and that disagree: the engine goes by the time of KMS, and looks again."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+
+import pytest
+
+from byokd.engine.time import EngineClock
+from byokd.errors import SourceUnreadable
+from byokd.facts.key import KeyState, LaneId
+from tests.kit.builders import ARN, DAY, desired, policy
+from tests.kit.clock import LONG_AGO, START, ManualClock
+from tests.kit.fake_kms import FakeKms
+from tests.kit.world import World, running
+
+HOUR = timedelta(hours=1)
+MINUTE = timedelta(minutes=1)
+NOTHING = timedelta(0)
+
+
+class RightClock(ManualClock):
+    """What KMS goes by: monotonic time, which no step of the host's clock touches."""
+
+    def __init__(self, host: ManualClock) -> None:
+        super().__init__()
+        self._host = host
+        self._began = host.monotonic()
+
+    def now(self) -> datetime:
+        """The right time."""
+        return START + timedelta(seconds=int(self._host.monotonic() - self._began))
+
+
+def _world() -> World:
+    world = World()
+    world.kms = FakeKms(RightClock(world.clock))
+    return world
+
+
+@dataclass(frozen=True)
+class Case:
+    """What lanes measured, and what is made of it."""
+
+    says: str
+    skews: tuple[timedelta, ...]
+    correction: timedelta
+
+
+@pytest.mark.parametrize(
+    "case",
+    [
+        Case("a small difference is left alone", (timedelta(seconds=30),), NOTHING),
+        Case("a larger one is put right", (timedelta(seconds=31),), timedelta(seconds=31)),
+        Case("also where KMS is behind", (-HOUR,), -HOUR),
+        Case("a day is believed", (DAY,), DAY),
+        Case("more than a day is not", (DAY + timedelta(seconds=1),), NOTHING),
+        Case("a lane of its own time does not lead the others astray", (timedelta(seconds=1), 3 * HOUR), NOTHING),
+        Case("of two, the smaller one is believed", (HOUR, 2 * HOUR), HOUR),
+    ],
+    ids=lambda case: case.says,
+)
+def test_the_host_is_put_right_by_what_kms_says(case: Case) -> None:
+    """A difference beyond the threshold corrects the time, and nothing wild is believed."""
+    clock = EngineClock(ManualClock())
+    for number, skew in enumerate(case.skews):
+        clock.learn(LaneId(f"lane {number}"), skew, threshold=timedelta(seconds=30))
+    assert clock.correction == case.correction
+    assert clock.now() == START + case.correction
+
+
+def test_a_second_more_or_less_is_not_a_new_measurement() -> None:
+    """The Date header knows whole seconds, and due times must not tremble with it."""
+    clock = EngineClock(ManualClock())
+    for seconds in (3600, 3601, 3599):
+        clock.learn(LaneId("a"), timedelta(seconds=seconds), threshold=MINUTE)
+        assert clock.now() == START + HOUR
+
+
+def test_a_step_makes_void_what_was_measured_before_it() -> None:
+    """A host that was an hour behind and is put right by NTP is not put right twice."""
+    host = ManualClock()
+    clock = EngineClock(host)
+    clock.learn(LaneId("a"), HOUR, threshold=MINUTE)
+    host.step(3600)
+    assert clock.now() == START + HOUR
+    assert clock.steps_back == 0
+    host.step(-3600)
+    assert clock.now() == START
+    assert clock.steps_back == 1
+    host.advance(7200)
+    assert clock.steps_back == 1
+
+
+async def test_a_host_an_hour_behind_renews_in_time_by_the_clock_of_kms() -> None:
+    """Material lives for two hours and the host believes it to have another one when it is gone."""
+    world = _world()
+    world.clock.step(-3600)
+    world.kms.clock_skew = HOUR
+    await world.add(desired(policy=policy(valid_for=2 * HOUR, renew_before=30 * MINUTE, renewal_floor=MINUTE)))
+    async with running(world):
+        for _ in range(600):
+            world.clock.advance(60)
+            await world.settle()
+            assert world.kms.state(ARN) is KeyState.ENABLED
+        assert "raised clock_skew" in world.inbox.said
+
+
+async def test_a_clock_that_was_far_ahead_leaves_nobody_asleep() -> None:
+    """Due times written half a year ahead kept byokd from looking until that day, deadline or not."""
+    world = _world()
+    await world.add(desired(policy=policy(look_every=6 * HOUR)))
+    async with running(world):
+        world.clock.step(200 * 86400)
+        await world.settle()
+        world.clock.step(-200 * 86400)
+        await world.settle()
+        due_at = await world.store.next_due_at(world.lane.id, after=LONG_AGO)
+        assert isinstance(due_at, datetime)
+        assert due_at <= world.clock.now() + 6 * HOUR
+
+
+async def test_a_clock_that_was_put_right_while_byokd_was_down_leaves_nobody_asleep() -> None:
+    """The same, where the step is not seen: the lease lies in the future at the next start."""
+    world = _world()
+    await world.add(desired(policy=policy(look_every=6 * HOUR)))
+    world.clock.step(200 * 86400)
+    async with running(world):
+        pass
+    world.clock.step(-200 * 86400)
+    async with running(world):
+        due_at = await world.store.next_due_at(world.lane.id, after=LONG_AGO)
+        assert isinstance(due_at, datetime)
+        assert due_at <= world.clock.now() + 6 * HOUR
+
+
+async def test_a_renewal_that_a_wrong_clock_put_off_is_made_up_for() -> None:
+    """A source that failed under a clock far ahead was not asked again until that time had come."""
+    world = _world()
+    await world.add()
+    async with running(world):
+        world.source.failing["payments.key"] = SourceUnreadable("unplugged")
+        world.clock.step(59 * 86400)
+        await world.pass_time(2 * DAY, step=6 * HOUR)
+        world.clock.step(-59 * 86400)
+        del world.source.failing["payments.key"]
+        await world.pass_time(86 * DAY, step=6 * HOUR)
+        assert world.kms.state(ARN) is KeyState.ENABLED
+        assert "material_lapsed" not in await world.history()

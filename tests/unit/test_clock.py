@@ -1,0 +1,48 @@
+"""The one reader of real time: its waits end when the machine's clock is set."""
+
+from __future__ import annotations
+
+import asyncio
+from datetime import UTC, datetime, timedelta
+
+from byokd.clock import SystemClock, _armed_timer
+
+FAR = timedelta(hours=1)
+
+
+async def _waiting(clock: SystemClock) -> asyncio.Task[None]:
+    task = asyncio.create_task(clock.wait(asyncio.Event(), until=datetime.now(UTC) + FAR, cap_s=FAR.total_seconds()))
+    await asyncio.sleep(0)
+    return task
+
+
+async def test_a_wait_ends_when_the_clock_is_set() -> None:
+    """Nobody sleeps on towards a time that is not what it was."""
+    clock = SystemClock()
+    waits = [await _waiting(clock) for _ in range(3)]
+    clock.was_set()
+    await asyncio.gather(*waits)
+
+
+async def test_linux_tells_when_the_clock_is_set() -> None:
+    """The kernel's timer is there, is looked after by the loop, and is armed anew after each ring."""
+    clock = SystemClock()
+    with clock.watching() as watched:
+        assert watched
+        timer = _armed_timer()
+        assert timer is not None
+        for _ in range(2):
+            wait = await _waiting(clock)
+            clock._ring(timer)
+            await wait
+    assert not clock._waits
+
+
+async def test_a_wait_ends_by_its_event_and_by_its_time() -> None:
+    """As the port promises."""
+    clock = SystemClock()
+    event = asyncio.Event()
+    event.set()
+    await clock.wait(event, until=datetime.now(UTC) + FAR)
+    await clock.wait(asyncio.Event(), until=datetime.now(UTC) - FAR)
+    await clock.wait(asyncio.Event(), until=datetime.now(UTC) + FAR, cap_s=0.0)
