@@ -191,7 +191,7 @@ class Store(Protocol):
         ...
 
     async def ready_imports(self, lane: LaneId, *, now: datetime, limit: int) -> tuple[Import, ...]:
-        """Queued and failed rows with `not_before` <= now: earliest deadline first, then id."""
+        """Queued and failed rows with `not_before` <= now: by rank, then earliest deadline, then id."""
         ...
 
     async def next_ready_at(self, lane: LaneId, *, after: datetime) -> datetime | Absent:

@@ -20,6 +20,7 @@ from typing import Any
 
 from byokd.config.policy import BUILT_IN, NEVER_COUNTS_AS, PolicySettings
 from byokd.config.quantities import format_duration, round_seconds, write
+from byokd.decide.windows import longest_closed
 from byokd.facts.key import NEVER
 from byokd.facts.policy import Policy
 
@@ -63,6 +64,8 @@ def whole_policy(layers: Sequence[PolicySettings]) -> tuple[Policy, tuple[Compla
         look_every=value["look_every"],
         drill_every=value["drill_every"],
         settle_for=value["settle_for"],
+        windows=tuple(window.window() for window in value["windows"] or ()),
+        priority=value["priority"],
     )
     layer = {setting: index for setting, (_, index) in said.items()}
     return policy, tuple(_complaints(policy, value["emergency_share"], layer))
@@ -103,4 +106,21 @@ def _complaints(policy: Policy, emergency_share: Fraction, layer: dict[str, int]
         )
         hint = "lower emergency_share, or renew earlier"
         found.append(blame(("emergency_share", "renew_before", "valid_for"), what, hint))
+    if policy.windows and policy.valid_for is not NEVER and not found:
+        found.extend(blame(("windows", "renew_before", "valid_for"), *each) for each in _closed(policy, emergency))
     return found
+
+
+def _closed(policy: Policy, emergency: timedelta) -> list[tuple[str, str]]:
+    """What is wrong with windows in which some renewals could never begin: what, and the way out."""
+    closed = longest_closed(policy.windows)
+    if closed is None:
+        return [("never open", "a cron that names a day that exists")]
+    routine = policy.renew_before - max(policy.renew_before / 2, emergency)
+    if closed < routine:
+        return []
+    what = (
+        f"are closed for up to {format_duration(closed)}, and a renewal is routine for only {format_duration(routine)} "
+        f"(from renew_before, {format_duration(policy.renew_before)}, until it is urgent)"
+    )
+    return [(what, "open them more often, or renew earlier")]

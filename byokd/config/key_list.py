@@ -21,8 +21,10 @@ from byokd.config.policy import PolicySettings
 from byokd.config.problems import Place, Problems, did_you_mean, quoted
 
 MAX_BYTES: Final = 256 * 1024 * 1024
-COLUMNS: Final = ("key", "material", *PolicySettings.model_fields)
+COLUMNS: Final = ("key", "material", *(name for name in PolicySettings.model_fields if name != "windows"))
+"""Windows are tables, which a cell cannot hold: they stand in the fleet."""
 
+_WHOLE: Final = re.compile(r"-?[0-9]{1,9}", re.ASCII)
 _LINE: Final = re.compile(r"[^\n]*\n|[^\n]+")
 
 
@@ -71,11 +73,13 @@ class KeyList:
             problems.add(Place(str(self.file), reader.line_num), where, f"is not CSV: {error}", "see RFC 4180")
 
 
-def policy_settings(columns: tuple[str, ...], cells: tuple[str, ...]) -> dict[str, str | list[str]]:
+def policy_settings(columns: tuple[str, ...], cells: tuple[str, ...]) -> dict[str, str | int | list[str]]:
     """What a row says about its policy, as it would be said in TOML. Empty cells say nothing."""
-    written: dict[str, str | list[str]] = {name: cell for name, cell in zip(columns, cells, strict=True) if cell}
+    written: dict[str, str | int | list[str]] = {name: cell for name, cell in zip(columns, cells, strict=True) if cell}
     if isinstance(thresholds := written.get("alert_before"), str):
         written["alert_before"] = thresholds.split()
+    if isinstance(priority := written.get("priority"), str) and _WHOLE.fullmatch(priority):
+        written["priority"] = int(priority)
     return written
 
 

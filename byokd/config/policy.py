@@ -14,8 +14,10 @@ from typing import Annotated, Final, Literal
 from pydantic import Field
 
 from byokd.config.quantities import Portion, Span
-from byokd.config.settings import Name, Settings
+from byokd.config.settings import Count, Name, Settings
+from byokd.config.windows import WindowSettings
 from byokd.facts.key import Never, WrappingAlgorithm, WrappingKeySpec
+from byokd.facts.ledger import MOST_PRIORITY
 from byokd.facts.policy import OnLoss
 
 NEVER_COUNTS_AS: Final = timedelta(days=90)
@@ -70,6 +72,14 @@ class PolicySettings(Settings):
     settle_for: Annotated[timedelta, Span("1s", "1h")] | None = None
     """How long a change that KMS confirmed may stay invisible before it counts as failed: from 1s to 1h. Default 2m."""
 
+    windows: Annotated[tuple[WindowSettings, ...] | None, Field(max_length=20)] = None
+    """Change windows: a routine renewal begins only while one of them is open, an urgent one at any time. Up to 20;
+    none (`[]`) means at any time. Not in key lists. Default: none."""
+
+    priority: Annotated[Count, Field(ge=-MOST_PRIORITY, le=MOST_PRIORITY)] | None = None
+    """Whose routine renewals, and whose lapsed keys, the lane serves first: the higher number, from -100 to 100.
+    Between keys near their deadlines the deadline alone decides. Default 0."""
+
     source: Name | None = None
     """The source of the material, by its name in `[sources]`. Default: the only source, where there is one."""
 
@@ -92,5 +102,6 @@ BUILT_IN: Final = PolicySettings(
     look_every=timedelta(hours=6),
     drill_every=timedelta(days=1),
     settle_for=timedelta(minutes=2),
+    priority=0,
 )
 """What holds where nobody says otherwise."""

@@ -24,6 +24,7 @@ from byokd.config.problems import Unfit, quoted
 from byokd.config.quantities import Span
 from byokd.config.settings import ConfigPath, Flag, Line, Name, Settings
 from byokd.config.sources import CommandSource, Encoding, FileSource, SourceSettings
+from byokd.config.windows import WindowSettings
 
 __all__ = [
     "ChannelSettings",
@@ -42,6 +43,7 @@ __all__ = [
     "QuotasSettings",
     "SourceSettings",
     "WebhookChannel",
+    "WindowSettings",
 ]
 
 SOCKET_BYTES: Final = 107

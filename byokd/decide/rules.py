@@ -18,6 +18,7 @@ from byokd.decide.backoff import LONGEST as LONGEST_WAIT
 from byokd.decide.backoff import retry_at
 from byokd.decide.case import Case, Loss, wanted_expiry
 from byokd.decide.intents import settles_at
+from byokd.decide.windows import opens_at
 from byokd.facts.key import ABSENT, MATERIAL_BYTES, Absent, Blind, KeyState, ObservedKey
 from byokd.facts.ledger import ImportState, Proved, Tier, Unproved
 from byokd.facts.policy import OnLoss
@@ -219,11 +220,27 @@ def lost(the: Case) -> Verdict | None:
             return _wanted(the, Reason.DELETED, "its material was deleted before its ValidTo")
 
 
+def waits_for_window(the: Case) -> Verdict | None:
+    """A routine renewal begins in one of the policy's change windows; what is urgent does not wait for one."""
+    if the.window is None or the.tier is not Tier.DUE:
+        return None
+    opens = opens_at(the.policy.windows, the.now, by=the.window.urgent_at)
+    if opens <= the.now:
+        return None
+    late = opens >= the.window.urgent_at
+    what = "no change window opens before it is urgent, at" if late else "waits for its change window at"
+    message = f"is due; {what} {opens:%Y-%m-%d %H:%M:%S}Z"
+    return Verdict(reason=Reason.WAITS_FOR_WINDOW, message=message, wake_at=opens)
+
+
 def renewal_due(the: Case) -> Verdict | None:
     """The window has opened: import the same material again, to move `ValidTo`."""
     if the.window is None or the.tier is Tier.FRESH:
         return None
-    return _wanted(the, Reason.RENEWAL_DUE, f"ends at {the.window.valid_to:%Y-%m-%d %H:%M:%S}Z ({the.tier.value})")
+    ignores = the.tier is not Tier.DUE and opens_at(the.policy.windows, the.now, by=the.window.valid_to) > the.now
+    regardless = ", outside its change windows" if ignores else ""
+    message = f"ends at {the.window.valid_to:%Y-%m-%d %H:%M:%S}Z ({the.tier.value}{regardless})"
+    return _wanted(the, Reason.RENEWAL_DUE, message)
 
 
 def drill(the: Case) -> Verdict | None:
@@ -270,6 +287,7 @@ RULES: Final[tuple[Rule, ...]] = (
     backing_off,
     floor,
     lost,
+    waits_for_window,
     renewal_due,
     drill,
     fresh,

@@ -50,6 +50,8 @@ CALLS_PER_TURN: Final = 20
 """More calls to KMS than a turn ever makes; a turn that outlasts them all, and `TURN_SLACK`, is broken off."""
 TURN_SLACK: Final = timedelta(minutes=10)
 """For what a turn waits for beside KMS: its source, and the lane's pace."""
+_PUT_OFF: Final = (Reason.BACKING_OFF, Reason.WAITS_FOR_WINDOW)
+"""Reasons for which a row of the queue has got a time of its own."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -315,7 +317,7 @@ class LaneWorker:
         """Wake the loops for what a turn brought; a loop that sleeps past it would be late."""
         if self._looks_until is None or decision.wake_at < self._looks_until:
             self._looks.set()
-        if isinstance(decision.action, ImportWanted) or decision.reason is Reason.BACKING_OFF:
+        if isinstance(decision.action, ImportWanted) or decision.reason in _PUT_OFF:
             self._queue_changed()
 
     def _queue_changed(self) -> None:

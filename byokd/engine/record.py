@@ -139,7 +139,9 @@ def queue(snapshot: Snapshot, decision: Decision, now: datetime, new_id: NewId) 
             attempts=0,
             created_at=now,
             order_id=wanted.order_id,
+            priority=snapshot.desired.policy.priority,
         )
+    row = replace(row, priority=snapshot.desired.policy.priority)
     if row.tier is wanted.tier and row.order_id == wanted.order_id:
         return replace(row, not_before=min(row.not_before, now)) if row.state is ImportState.QUEUED else row
     hurried = wanted.tier in (Tier.EMERGENCY, Tier.LAPSED) or wanted.order_id is not ABSENT

@@ -52,6 +52,9 @@ Proof = Proved | Unproved | Literal[NotProved.NOT_PROVED]
 
 # -- the queue --------------------------------------------------------------------------------------------------------
 
+MOST_PRIORITY: Final = 100
+"""The bound of a policy's priority, positive and negative."""
+
 
 class ImportState(StrEnum):
     """States of a row of the import queue. A row leaves the first three exactly once."""
@@ -115,6 +118,30 @@ class Import:
     """An error code, `adopted`, or empty."""
     detail: str = ""
     order_id: str | Absent = ABSENT
+    priority: int = 0
+    """That of the key's policy."""
+
+    @property
+    def rank(self) -> int:
+        """Which rows the lane serves first: the lower number; among equals, the earliest deadline."""
+        return rank(self.tier, self.priority)
+
+
+def rank(tier: Tier, priority: int) -> int:
+    """Where a tier and a priority (`MOST_PRIORITY` at most, either way) stand in a lane's queue; lower goes first.
+
+        lapsed, by priority  →  urgent and emergency, all alike  →  routine, by priority
+
+    Between two keys that are near their deadlines the deadline alone decides: a priority must not lose a key that could
+    have been saved. Where nothing more can be lost, or nothing yet, it does.
+    """
+    match tier:
+        case Tier.LAPSED:
+            return MOST_PRIORITY - priority
+        case Tier.URGENT | Tier.EMERGENCY:
+            return 10 * MOST_PRIORITY
+        case Tier.FRESH | Tier.DUE:
+            return 21 * MOST_PRIORITY - priority
 
 
 # -- orders -----------------------------------------------------------------------------------------------------------

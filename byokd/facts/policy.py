@@ -20,6 +20,18 @@ class OnLoss(StrEnum):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class ChangeWindow:
+    """A recurring time in which routine renewals may begin; `byokd.decide.windows` knows when it is open."""
+
+    cron: str
+    """When it opens, by local time: five fields as in crontab(5)."""
+    lasts: timedelta
+    """How long it stays open, in elapsed time."""
+    time_zone: str
+    """Whose local time, by its name in the time zone database."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Policy:
     """How one key's material is kept alive. Config has checked each bound; see `config/byokd.example.toml`."""
 
@@ -45,6 +57,10 @@ class Policy:
     """How often the source is asked to prove that it can still produce the same material."""
     settle_for: timedelta
     """How long a change that KMS confirmed may stay invisible (eventual consistency) before it counts as failed."""
+    windows: tuple[ChangeWindow, ...] = ()
+    """Renewals of the tier DUE begin only while one of these is open; empty: at any time."""
+    priority: int = 0
+    """Whose routine renewals, and whose lapsed keys, come first: the higher number. See `Import.rank`."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -57,6 +57,7 @@ class Reason(StrEnum):
     LAPSED = "lapsed"
     DELETED = "deleted"
     ORDERED = "ordered"
+    WAITS_FOR_WINDOW = "waits_for_window"
     RENEWAL_DUE = "renewal_due"
     FRESH = "fresh"
     NEVER_EXPIRES = "never_expires"

@@ -42,7 +42,7 @@ OTHERS_KNOWN_AS: Final = select(keys.c.name).where(
 READY_IMPORTS: Final = (
     select(imports)
     .where(imports.c.lane == _LANE, queue.WAITING, imports.c.not_before + 0 <= _NOW)
-    .order_by(imports.c.deadline, imports.c.id)
+    .order_by(imports.c.rank, imports.c.deadline, imports.c.id)
     .limit(_LIMIT)
 )
 NEXT_READY_AT: Final = select(func.min(imports.c.not_before)).where(
@@ -87,7 +87,7 @@ def others_known_as(connection: Connection, arn: KeyArn, ref: KeyRef) -> tuple[s
 
 
 def ready_imports(connection: Connection, lane: LaneId, *, now: datetime, limit: int) -> tuple[Import, ...]:
-    """Rows that the lane may take up, earliest deadline first."""
+    """Rows that the lane may take up, by rank and then earliest deadline."""
     rows = connection.execute(READY_IMPORTS, {"lane": lane, "now": seconds(now), "limit": limit})
     return tuple(read_import(row) for row in rows)
 

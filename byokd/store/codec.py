@@ -31,7 +31,7 @@ from byokd.facts.key import (
     WrappingKeySpec,
 )
 from byokd.facts.ledger import NOT_PROVED, Fingerprint, NotProved, Proof, Proved, Unproved
-from byokd.facts.policy import OnLoss, Policy
+from byokd.facts.policy import ChangeWindow, OnLoss, Policy
 from byokd.store.times import (
     expiry_or_absent,
     expiry_seconds,
@@ -204,23 +204,27 @@ def read_proof(text: str) -> Proof:
 @lru_cache(maxsize=POLICIES_CACHED)
 def write_policy(policy: Policy) -> tuple[str, str]:
     """A policy's id, which is the hash of its JSON, and the JSON: equal policies are one row."""
-    text = _encode(
-        {
-            "valid_for": None if policy.valid_for is NEVER else policy.valid_for // _MICROSECOND,
-            "renew_before": policy.renew_before // _MICROSECOND,
-            "emergency_share": policy.emergency_share,
-            "spread": policy.spread // _MICROSECOND,
-            "renewal_floor": policy.renewal_floor // _MICROSECOND,
-            "on_lapse": policy.on_lapse.value,
-            "on_foreign_delete": policy.on_foreign_delete.value,
-            "wrapping_algorithm": policy.wrapping_algorithm.value,
-            "wrapping_key_spec": policy.wrapping_key_spec.value,
-            "alert_before": [each // _MICROSECOND for each in policy.alert_before],
-            "look_every": policy.look_every // _MICROSECOND,
-            "drill_every": policy.drill_every // _MICROSECOND,
-            "settle_for": policy.settle_for // _MICROSECOND,
-        }
-    )
+    document: Document = {
+        "valid_for": None if policy.valid_for is NEVER else policy.valid_for // _MICROSECOND,
+        "renew_before": policy.renew_before // _MICROSECOND,
+        "emergency_share": policy.emergency_share,
+        "spread": policy.spread // _MICROSECOND,
+        "renewal_floor": policy.renewal_floor // _MICROSECOND,
+        "on_lapse": policy.on_lapse.value,
+        "on_foreign_delete": policy.on_foreign_delete.value,
+        "wrapping_algorithm": policy.wrapping_algorithm.value,
+        "wrapping_key_spec": policy.wrapping_key_spec.value,
+        "alert_before": [each // _MICROSECOND for each in policy.alert_before],
+        "look_every": policy.look_every // _MICROSECOND,
+        "drill_every": policy.drill_every // _MICROSECOND,
+        "settle_for": policy.settle_for // _MICROSECOND,
+    }
+    # Left out where they say nothing, so that a policy without them keeps its id, and its keys count as unchanged.
+    if policy.windows:
+        document["windows"] = [[each.cron, each.lasts // _MICROSECOND, each.time_zone] for each in policy.windows]
+    if policy.priority:
+        document["priority"] = policy.priority
+    text = _encode(document)
     return sha256(text.encode()).hexdigest()[:32], text
 
 
@@ -243,4 +247,9 @@ def read_policy(text: str) -> Policy:
         look_every=timedelta(microseconds=document["look_every"]),
         drill_every=timedelta(microseconds=document["drill_every"]),
         settle_for=timedelta(microseconds=document["settle_for"]),
+        windows=tuple(
+            ChangeWindow(cron=cron, lasts=timedelta(microseconds=lasts), time_zone=time_zone)
+            for cron, lasts, time_zone in document.get("windows", ())
+        ),
+        priority=document.get("priority", 0),
     )

@@ -186,6 +186,10 @@ def _policy(policy: Policy) -> Document:
         "look_every_s": _seconds(policy.look_every),
         "drill_every_s": _seconds(policy.drill_every),
         "settle_for_s": _seconds(policy.settle_for),
+        "windows": [
+            {"cron": each.cron, "for_s": _seconds(each.lasts), "time_zone": each.time_zone} for each in policy.windows
+        ],
+        "priority": policy.priority,
     }
 
 
@@ -210,6 +214,7 @@ def import_row(row: Import) -> Document:
         "outcome": row.outcome,
         "detail": row.detail,
         "order": _text(row.order_id),
+        "priority": row.priority,
     }
 
 

@@ -15,6 +15,7 @@ from byokd.facts.ledger import (
     ImportState,
     OrderKind,
     OrderState,
+    Tier,
 )
 from tests.kit.builders import DAY, LANE_ID, ledger, observed, order
 from tests.kit.clock import LONG_AGO, START
@@ -56,6 +57,25 @@ async def test_ready_rows_come_by_deadline_and_only_waiting_ones(fleet: Fleet) -
     await fleet.save(keys[1], imports=(replace(done(2), ref=keys[1].ref),))
     assert await fleet.store.next_ready_at(LANE_ID, after=LONG_AGO) == START + HOUR
     assert await fleet.store.next_ready_at(OTHER_LANE, after=LONG_AGO) is ABSENT
+
+
+async def test_rank_comes_before_the_deadline(fleet: Fleet) -> None:
+    """Lapsed keys, then what is near its deadline, then routine; a priority counts among the first and the last."""
+    rows = [
+        row(1, tier=Tier.DUE, deadline=START + DAY),
+        row(2, tier=Tier.DUE, deadline=START + 9 * DAY, priority=5),
+        row(3, tier=Tier.URGENT, deadline=START + 9 * DAY, priority=-5),
+        row(4, tier=Tier.EMERGENCY, deadline=START + 10 * DAY, priority=100),
+        row(5, tier=Tier.LAPSED, deadline=START - DAY),
+        row(6, tier=Tier.LAPSED, deadline=START, priority=1),
+    ]
+    keys = [a_key(number) for number in range(1, 7)]
+    await fleet.store.sync_fleet(keys, now=START)
+    for key, each in zip(keys, rows, strict=True):
+        await fleet.save(key, imports=(replace(each, ref=key.ref),))
+    assert [each.id[-1] for each in await fleet.store.ready_imports(LANE_ID, now=START, limit=9)] == list("653421")
+    await fleet.save(keys[0], imports=(replace(rows[0], ref=keys[0].ref, tier=Tier.URGENT),))
+    assert [each.id[-1] for each in await fleet.store.ready_imports(LANE_ID, now=START, limit=9)] == list("651342")
 
 
 async def test_one_material_has_one_open_row(fleet: Fleet) -> None:

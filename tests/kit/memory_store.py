@@ -181,7 +181,7 @@ class MemoryStore(MemoryOutbox):
 
     async def ready_imports(self, lane: LaneId, *, now: datetime, limit: int) -> tuple[Import, ...]:
         ready = (row for row in self._waiting[lane].values() if row.not_before <= now)
-        return tuple(heapq.nsmallest(limit, ready, key=lambda row: (row.deadline, row.id)))
+        return tuple(heapq.nsmallest(limit, ready, key=lambda row: (row.rank, row.deadline, row.id)))
 
     async def next_ready_at(self, lane: LaneId, *, after: datetime) -> datetime | Absent:
         later = (row.not_before for row in self._waiting[lane].values() if row.not_before > after)

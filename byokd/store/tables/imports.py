@@ -49,11 +49,14 @@ imports: Final = Table(
     Column("outcome", Text, nullable=False),
     Column("detail", Text, nullable=False),
     Column("order_id", Text),
+    Column("priority", Integer, nullable=False, server_default=text("0")),
+    # What the lane serves first: `Import.rank`.
+    Column("rank", Integer, nullable=False, server_default=text("2100")),
     Index("ix_imports_of_key", "ref", "state", "id"),
 )
 
 partial_index("uq_imports_open", imports.c.ref, imports.c.material, where=OPEN, unique=True)
-partial_index("ix_imports_by_deadline", imports.c.lane, imports.c.deadline, imports.c.id, where=WAITING)
+partial_index("ix_imports_by_rank", imports.c.lane, imports.c.rank, imports.c.deadline, imports.c.id, where=WAITING)
 partial_index("ix_imports_by_not_before", imports.c.lane, imports.c.not_before, where=WAITING)
 partial_index("ix_imports_closed", imports.c.finished_at, imports.c.id, where=CLOSED_AT)
 
@@ -79,6 +82,8 @@ def import_values(row: Import) -> dict[str, Any]:
         "outcome": row.outcome,
         "detail": row.detail,
         "order_id": None if isinstance(row.order_id, Absent) else row.order_id,
+        "priority": row.priority,
+        "rank": row.rank,
     }
 
 
@@ -103,4 +108,5 @@ def read_import(row: Row[Any]) -> Import:
         outcome=row.outcome,
         detail=row.detail,
         order_id=ABSENT if row.order_id is None else row.order_id,
+        priority=row.priority,
     )

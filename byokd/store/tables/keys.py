@@ -73,6 +73,7 @@ keys: Final = Table(
     Column("due_at", Seconds),
     Column("renewals", Integer, nullable=False),
     Index("ix_keys_by_name", "name"),
+    Index("ix_keys_of_lane", "lane", "ref"),
 )
 
 MANAGED: Final = text("keys.due_at IS NOT NULL")

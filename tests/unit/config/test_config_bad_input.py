@@ -59,6 +59,45 @@ ONE_PROBLEM = {
         "byokd.toml:2: defaults.emergency_share: emergency_share (50%, 45d) must begin after renew_before (30d) "
         "(lower emergency_share, or renew earlier)",
     ),
+    "a window that opens too seldom": (
+        '[defaults]\nwindows = [{ cron = "0 2 1 * *", for = "4h" }]\n',
+        "byokd.toml:2: defaults.windows: are closed for up to 30d20h, and a renewal is routine for only 15d (from "
+        "renew_before, 30d, until it is urgent) (open them more often, or renew earlier)",
+    ),
+    "a window that never opens": (
+        '[defaults]\nwindows = [{ cron = "0 2 31 2 *", for = "4h" }]\n',
+        "byokd.toml:2: defaults.windows: never open (a cron that names a day that exists)",
+    ),
+    "a lead too short for the fleet's windows": (
+        f'{PARTS}{FLEET}windows = [{{ cron = "0 2 * * sat", for = "4h" }}]\n{key("alias/x", renew_before="12d")}',
+        "byokd.toml:11: fleets.a.keys[0].renew_before: are closed for up to 6d20h, and a renewal is routine for only "
+        "6d (from renew_before, 12d, until it is urgent) (open them more often, or renew earlier)",
+    ),
+    "a window without a cron": (
+        '[defaults]\nwindows = [{ for = "4h" }]\n',
+        "byokd.toml:2: defaults.windows[0].cron: is missing (When it opens, by the clock of `time_zone`: minute, hour, "
+        "day of month, month, day of week, as in crontab(5))",
+    ),
+    "a cron that is none": (
+        '[defaults]\nwindows = [{ cron = "0 25 * * *", for = "4h" }]\n',
+        "byokd.toml:2: defaults.windows[0].cron: \"0 25 * * *\": '25' is no hour: from 0 to 23 "
+        '(as in crontab(5), for example "0 2 * * sat")',
+    ),
+    "a window without end": (
+        '[defaults]\nwindows = [{ cron = "0 2 * * *", for = "8d" }]\n',
+        "byokd.toml:2: defaults.windows[0].for: 8d is out of bounds (from 1m to 7d)",
+    ),
+    "a time zone that is none": (
+        '[defaults]\nwindows = [{ cron = "0 2 * * *", for = "4h", time_zone = "Europe/Atlantis" }]\n',
+        "byokd.toml:2: defaults.windows[0].time_zone: 'Europe/Atlantis' is no time zone that this machine knows "
+        '(a name of the time zone database, such as "Europe/Berlin" (Debian has it in the package tzdata))',
+    ),
+    "a priority beyond all others": (
+        "[defaults]\npriority = 1000\n",
+        "byokd.toml:2: defaults.priority: must be less than or equal to 100 (Whose routine renewals, and whose lapsed "
+        "keys, the lane serves first: the higher number, from -100 to 100. Between keys near their deadlines the "
+        "deadline alone decides)",
+    ),
     "a choice that does not exist": (
         '[defaults]\non_lapse = "heel"\n',
         'byokd.toml:2: defaults.on_lapse: "heel" is not known here (did you mean heal?)',

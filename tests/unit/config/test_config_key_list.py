@@ -7,6 +7,7 @@ from datetime import timedelta
 import pytest
 
 from byokd.config.roster import MAX_PROBLEMS
+from byokd.facts.policy import ChangeWindow
 
 from .conftest import PARTS
 
@@ -30,7 +31,32 @@ def test_rows_are_keys(folder):
     assert config.files[-1] == folder.path / "keys.csv"
 
 
+def test_a_row_may_have_a_priority_of_its_own(folder):
+    """A number in a cell is a number; windows are no column, and the row inherits its fleet's."""
+    windows = 'windows = [{ cron = "0 2 * * sat", for = "4h", time_zone = "Europe/Berlin" }]\n'
+    x, y = folder.load(f"{MAIN}{windows}priority = 3\n", keys_csv="key,priority\nalias/x,-7\nalias/y,\n").keys()
+    assert (x.policy.priority, y.policy.priority) == (-7, 3)
+    window = ChangeWindow(cron="0 2 * * sat", lasts=timedelta(hours=4), time_zone="Europe/Berlin")
+    assert x.policy.windows == y.policy.windows == (window,)
+
+
 BAD = {
+    "a priority that is no number": (
+        "key,priority\nalias/x,high\n",
+        [
+            "keys.csv:2: fleets.a.keys_csv.priority: must be a valid integer (Whose routine renewals, and whose lapsed "
+            "keys, the lane serves first: the higher number, from -100 to 100. Between keys near their deadlines the "
+            "deadline alone decides)"
+        ],
+    ),
+    "windows in a cell": (
+        "key,windows\n",
+        [
+            'keys.csv:1: fleets.a.keys_csv: unknown column "windows" (known here: alert_before, drill_every, '
+            "emergency_share, key, lane, look_every, material, on_foreign_delete, on_lapse, priority, renew_before, "
+            "renewal_floor, settle_for, source, spread, valid_for, wrapping_algorithm, wrapping_key_spec)"
+        ],
+    ),
     "nothing": ("", ["keys.csv:1: fleets.a.keys_csv: has no column named key (the first row is key,material)"]),
     "semicolons": (
         "key;material\n",

@@ -23,6 +23,7 @@ INHERITED = set(json_schema()["$defs"]["PolicySettings"]["properties"])
 TABLES = {
     ("daemon",): "DaemonSettings",
     ("defaults",): "PolicySettings",
+    ("defaults", "windows", 0): "WindowSettings",
     ("lanes", "prod-eu"): "LaneSettings",
     ("lanes", "prod-eu", "quotas"): "QuotasSettings",
     ("lanes", "prod-eu", "quotas", "DescribeKey"): "QuotaSettings",
@@ -36,7 +37,12 @@ TABLES = {
 }
 """Where the example shows each model of the schema."""
 
-EXAMPLES = {("lanes", "prod-eu", "quotas"), ("sources", "vault", "environment"), ("fleets", "payments", "keys")}
+EXAMPLES = {
+    ("defaults", "windows", 0, "time_zone"),
+    ("lanes", "prod-eu", "quotas"),
+    ("sources", "vault", "environment"),
+    ("fleets", "payments", "keys"),
+}
 """Settings whose default is that there is nothing; the example shows something."""
 
 

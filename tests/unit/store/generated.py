@@ -84,6 +84,8 @@ policies = st.builds(
     look_every=spans,
     drill_every=spans,
     settle_for=spans,
+    windows=st.lists(st.builds(policy.ChangeWindow, cron=texts, lasts=spans, time_zone=texts), max_size=2).map(tuple),
+    priority=st.integers(-100, 100),
 )
 
 conditions = st.builds(
@@ -119,6 +121,7 @@ def snapshots(draw: st.DrawFn) -> Snapshot:
         outcome=texts,
         detail=texts,
         order_id=maybe(names),
+        priority=st.integers(-100, 100),
     )
     refused = imports.map(lambda row: replace(row, id=f"refused-{row.id}", state=ledger.ImportState.REFUSED))
     orders = st.builds(

@@ -12,19 +12,23 @@ from contextlib import closing
 from pathlib import Path
 
 import pytest
+from alembic import command
 from alembic.autogenerate import compare_metadata
+from alembic.config import Config
 from alembic.migration import MigrationContext
 from alembic.script import ScriptDirectory
 from sqlalchemy import create_engine
 
 from byokd.errors import OperatorError, StoreBusy, StoreError
 from byokd.facts.change import KeyFilter
+from byokd.facts.ledger import Tier
 from byokd.store import SqlStore, open_reader, open_store
 from byokd.store.schema import OURS, Migrations
 from byokd.store.tables import METADATA
+from byokd.store.tables.imports import import_values
 from tests.kit.builders import observed
 from tests.kit.clock import START
-from tests.kit.store_fleet import KEY, REF, with_a_key
+from tests.kit.store_fleet import KEY, REF, row, with_a_key
 
 
 def mode(path: Path) -> int:
@@ -129,10 +133,10 @@ async def test_a_reader_creates_nothing(path: Path) -> None:
 def later(tmp_path: Path, upgrade: str) -> Migrations:
     """The migrations of a later version: ours, and one more."""
     scripts = Path(shutil.copytree(OURS.scripts, tmp_path / "later"))
-    (scripts / "versions" / "0002_later.py").write_text(
-        f"from alembic import op\nrevision = '0002'\ndown_revision = '{OURS.head}'\ndef upgrade():\n{upgrade}"
+    (scripts / "versions" / "9999_later.py").write_text(
+        f"from alembic import op\nrevision = '9999'\ndown_revision = '{OURS.head}'\ndef upgrade():\n{upgrade}"
     )
-    return Migrations(scripts=scripts, head="0002")
+    return Migrations(scripts=scripts, head="9999")
 
 
 ONE_MORE_TABLE = "    op.execute('CREATE TABLE more (x TEXT)')\n"
@@ -172,10 +176,37 @@ async def test_an_older_database_is_backed_up_and_migrated(path: Path, tmp_path:
 
     with closing(sqlite3.connect(path)) as migrated:
         assert migrated.execute("SELECT count(*) FROM more").fetchone() == (0,)
-    backup = path.with_name("byokd.db.before-0002")
+    backup = path.with_name("byokd.db.before-9999")
     assert mode(backup) == 0o600
     async with open_reader(backup) as reader:
         assert await reader.find(REF) == (REF,)
+
+
+async def test_rows_of_the_first_schema_are_ranked_by_their_tier(path: Path) -> None:
+    """Rows that waited while byokd was brought up to date are served in the order of today."""
+    old = create_engine(f"sqlite:///{path}")
+    with old.begin() as connection:
+        config = Config(attributes={"connection": connection})
+        config.set_main_option("script_location", str(OURS.scripts))
+        command.upgrade(config, "0001")
+        connection.exec_driver_sql("PRAGMA foreign_keys = OFF")
+        for number, tier in enumerate(Tier):
+            values = {
+                name: value for name, value in import_values(row(number, tier=tier)).items() if "rank" not in name
+            }
+            del values["priority"]
+            values |= {"ref": f"key {number}"}
+            names = ", ".join(values)
+            connection.exec_driver_sql(
+                f"INSERT INTO imports ({names}) VALUES ({', '.join('?' * len(values))})", tuple(values.values())
+            )
+    old.dispose()
+    async with open_store(path) as store:
+        rows = await store.ready_imports(KEY.lane, now=START, limit=9)
+    assert [each.tier for each in rows] == [Tier.LAPSED, Tier.URGENT, Tier.EMERGENCY, Tier.FRESH, Tier.DUE]
+    with closing(sqlite3.connect(path)) as migrated:
+        ranks = dict(migrated.execute("SELECT tier, rank FROM imports"))
+    assert ranks == {tier.value: row(tier=tier).rank for tier in Tier}
 
 
 async def test_a_migration_that_fails_leaves_the_database_as_it_was(path: Path, tmp_path: Path) -> None:

@@ -45,7 +45,7 @@ async def plan(store: SqlStore, statement: Executable, parameters: dict[str, Any
     [
         (agenda.DUE, "ix_keys_due"),
         (agenda.NEXT_DUE_AT, "ix_keys_due"),
-        (agenda.READY_IMPORTS, "ix_imports_by_deadline"),
+        (agenda.READY_IMPORTS, "ix_imports_by_rank"),
         (agenda.NEXT_READY_AT, "ix_imports_by_not_before"),
         (agenda.TO_TELL, "ix_conditions_to_tell"),
         (agenda.OUTBOX, "ix_notices_unsent"),

@@ -1,0 +1,70 @@
+"""The engine keeps to change windows, and serves its queue by rank."""
+
+from __future__ import annotations
+
+from datetime import datetime, timedelta
+
+from byokd.facts.key import KeyArn, KeyRef
+from byokd.facts.ledger import Tier
+from byokd.facts.policy import ChangeWindow, DesiredKey, Policy, Quota
+from byokd.facts.snapshot import Reason
+from tests.kit.builders import ARN, DAY, OPERATIONS, desired, lane, policy
+from tests.kit.world import World, running
+
+HOUR = timedelta(hours=1)
+NIGHTS = ChangeWindow(cron="0 2 * * sat,sun", lasts=4 * HOUR, time_zone="Europe/Berlin")
+
+
+async def test_a_renewal_happens_in_the_first_window_after_it_is_due() -> None:
+    """Due on a Tuesday, renewed on the Saturday that follows, as the window opens."""
+    world = World()
+    await world.add(desired(policy=policy(windows=(NIGHTS,), renew_before=32 * DAY)))
+    async with running(world):
+        await world.pass_time(62 * DAY, step=HOUR)
+        assert [f"{at:%a %H}" for at in _imported_at(world)] == ["Sun 12", "Sat 00"]
+
+
+async def test_what_became_urgent_while_the_windows_passed_does_not_wait_for_the_next() -> None:
+    """The daemon was down over every window; back on a Thursday, it renews what is urgent there and then."""
+    world = World()
+    await world.add(desired(policy=policy(windows=(NIGHTS,), renew_before=20 * DAY)))
+    async with running(world):
+        await world.pass_time(69 * DAY, step=12 * HOUR)
+        assert len(_imported_at(world)) == 1
+    world.clock.advance((12 * DAY).total_seconds())
+    async with running(world):
+        assert f"{_imported_at(world)[-1]:%a %H}" == "Thu 12"
+        (_, row) = reversed(await world.imports())
+        assert (row.reason, row.tier) == (Reason.RENEWAL_DUE.value, Tier.URGENT)
+
+
+async def test_the_queue_is_served_by_priority_and_then_by_deadline() -> None:
+    """Three fleets due at once at a slow pace: the important one first, whatever the deadlines are."""
+    slow = {operation: Quota(per_second=1000.0, burst=1000.0) for operation in OPERATIONS}
+    slow["GetParametersForImport"] = Quota(per_second=0.25, burst=1)
+    world = World(lane=lane(quotas=slow, reserve=0.0))
+    policies = {
+        0: policy(),
+        1: policy(priority=-5, renew_before=20 * DAY),
+        2: policy(priority=5, renew_before=40 * DAY),
+    }
+    keys = [_key(world, number, policies[number % 3]) for number in range(9)]
+    await world.store.sync_fleet(keys, now=world.clock.now())
+    async with running(world):
+        await world.pass_time(timedelta(seconds=60), step=timedelta(seconds=1))
+        asked = [call.key for call in world.kms.calls if call.operation == "GetParametersForImport"]
+    order = [int(arn[-1]) % 3 for arn in asked]
+    # The first began at once, when nobody waited yet.
+    assert len(order) == 9
+    assert order[1:] == sorted(order[1:], key=[2, 0, 1].index)
+
+
+def _key(world: World, number: int, rules: Policy) -> DesiredKey:
+    arn = KeyArn(ARN[:-1] + str(number))
+    world.kms.create(arn)
+    world.source.materials[f"{number}.key"] = bytes([number] * 32)
+    return desired(arn=arn, ref=KeyRef(arn), name=arn, locator=f"{number}.key", policy=rules)
+
+
+def _imported_at(world: World) -> list[datetime]:
+    return [call.at for call in world.kms.calls if call.operation == "ImportKeyMaterial"]
