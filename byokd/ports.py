@@ -8,7 +8,7 @@ nothing else; what they keep open is closed by the `async with` that opened them
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
@@ -29,7 +29,7 @@ from byokd.facts.key import (
     WrappingKeySpec,
 )
 from byokd.facts.ledger import Fingerprint, HistoryEntry, Import, Order
-from byokd.facts.policy import DesiredKey, Lane
+from byokd.facts.policy import DesiredKey, Lane, LearnedPace
 from byokd.facts.snapshot import Snapshot
 
 NewId = Callable[[], str]
@@ -173,11 +173,17 @@ class Store(Protocol):
         """
         ...
 
-    async def keep_lane(self, lane: LaneId, *, epoch: int, now: datetime, look_again: bool) -> None:
-        """Say that the lane is owned at `now`. With `look_again`, all its keys become due at `now` at the latest.
+    async def keep_lane(
+        self, lane: LaneId, *, epoch: int, now: datetime, look_again: bool, paces: Mapping[str, LearnedPace]
+    ) -> None:
+        """Say that the lane is owned at `now`, and what it learned. Raises `LeaseLost` when `epoch` is not the newest.
 
-        Raises `LeaseLost` when `epoch` is not the newest.
+        With `look_again`, all its keys become due at `now`. `paces`, by KMS operation, replaces what was on record.
         """
+        ...
+
+    async def learned_paces(self, lane: LaneId) -> Mapping[str, LearnedPace]:
+        """What was last said that the lane had learned."""
         ...
 
     # The timer queue and the import queue of one lane.

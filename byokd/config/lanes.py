@@ -85,30 +85,37 @@ class QuotaSettings(Settings):
     burst: Annotated[Rate, Field(ge=1, le=10_000)] | None = None
     """Requests at once after a pause: from 1 to 10000. Default: one second's worth, at least 1."""
 
-    def quota(self) -> Quota:
-        """The fact that these settings come to."""
-        return Quota(per_second=self.per_second, burst=max(1.0, self.per_second) if self.burst is None else self.burst)
+    ceiling: Annotated[Rate, Field(ge=0.001, le=10_000)] | None = None
+    """Requests a second up to which byokd may find out that more is allowed, little by little while requests have to
+    wait, and back at the first ThrottlingException: from 0.001 to 10000. Default: `per_second`, nothing is tried."""
+
+    def quota(self, share: float) -> Quota:
+        """The fact that these settings come to, for a share of AWS's quota."""
+        burst = max(1.0, self.per_second) if self.burst is None else self.burst
+        ceiling = self.per_second if self.ceiling is None else self.ceiling
+        return Quota(per_second=self.per_second * share, burst=max(1.0, burst * share), ceiling=ceiling * share)
 
 
 class QuotasSettings(Settings):
     """The pace of each KMS operation that byokd calls, by AWS's name for it."""
 
-    GetParametersForImport: QuotaSettings = QuotaSettings(per_second=0.25, burst=1)
-    """One for each import, and the bottleneck: AWS's documents name 0.25 and 1 a second. Default 0.25, burst 1."""
+    GetParametersForImport: QuotaSettings = QuotaSettings(per_second=0.25, burst=1, ceiling=1)
+    """One for each import, and the bottleneck: AWS's documents name 0.25 and 1 a second. Default 0.25, burst 1,
+    ceiling 1."""
 
-    ImportKeyMaterial: QuotaSettings = QuotaSettings(per_second=5, burst=5)
-    """One for each import; AWS's documents name 5 and 15 a second. Default 5, burst 5."""
+    ImportKeyMaterial: QuotaSettings = QuotaSettings(per_second=5, burst=5, ceiling=15)
+    """One for each import; AWS's documents name 5 and 15 a second. Default 5, burst 5, ceiling 15."""
 
-    DescribeKey: QuotaSettings = QuotaSettings(per_second=100, burst=100)
+    DescribeKey: QuotaSettings = QuotaSettings(per_second=100, burst=100, ceiling=100)
     """One for each look at a key; AWS's quota is 2000 a second. Default 100, burst 100."""
 
-    ListKeyRotations: QuotaSettings = QuotaSettings(per_second=25, burst=25)
+    ListKeyRotations: QuotaSettings = QuotaSettings(per_second=25, burst=25, ceiling=25)
     """One or more for each look at a symmetric key; AWS's quota is 100 a second. Default 25, burst 25."""
 
-    def quotas(self) -> dict[str, Quota]:
+    def quotas(self, share: float) -> dict[str, Quota]:
         """The facts that these settings come to, by operation."""
         settings = {name: getattr(self, name) for name in type(self).model_fields}
-        return {name: each.quota() for name, each in settings.items() if isinstance(each, QuotaSettings)}
+        return {name: each.quota(share) for name, each in settings.items() if isinstance(each, QuotaSettings)}
 
 
 class LaneSettings(Settings):
@@ -145,9 +152,13 @@ class LaneSettings(Settings):
     max_in_flight: Annotated[Count, Field(ge=1, le=1000)] = 16
     """Keys worked on at the same time: from 1 to 1000. Default 16."""
 
+    quota_share: Annotated[Fraction, Portion("1%", "100%")] | None = None
+    """Share of every quota that byokd uses, leaving the rest to others in the account: from 1% to below 100%. Default:
+    all of it."""
+
     reserve: Annotated[Fraction, Portion("0%", "100%")] = Fraction(20, 100)
-    """Share of the GetParametersForImport quota kept for keys near their deadline: from 0% to below 100%.
-    Default 20%."""
+    """Share of GetParametersForImport's burst that routine renewals leave untouched for keys near their deadline: from
+    0% to below 100%. The pace itself always goes to the earliest deadline. Default 20%."""
 
     quotas: QuotasSettings = QuotasSettings()
     """Pace by KMS operation; operations left out keep their default."""
@@ -167,6 +178,6 @@ class LaneSettings(Settings):
             connect_timeout=self.connect_timeout,
             call_timeout=self.call_timeout,
             max_in_flight=self.max_in_flight,
-            quotas=self.quotas.quotas(),
+            quotas=self.quotas.quotas(1.0 if self.quota_share is None else float(self.quota_share)),
             reserve=float(self.reserve),
         )

@@ -104,7 +104,7 @@ class Cycle:
             if booked and isinstance(decision.action, ImportWanted):
                 return await self._carry_out(await self._intend(before, after, closed, decision, now))
         if booked:
-            self._pace.give_back(decision.tier)
+            self._pace.give_back()
         return await self._conclude(before, after, closed, now)
 
     async def _proved(self, snapshot: Snapshot) -> tuple[Snapshot, datetime, Decision]:

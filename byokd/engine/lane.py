@@ -131,11 +131,19 @@ class LaneWorker:
             self._progress.expect(loop)
         try:
             async with self._open_kms(self.lane) as kms:
+                await self._recall()
                 while not self._stopping:
                     await self._own(kms)
         finally:
             for loop in loops:
                 self._progress.forget(loop)
+
+    async def _recall(self) -> None:
+        try:
+            self._pace.recall(await self._store.learned_paces(self.lane.id))
+        except ByokdError as error:
+            # It is learned again; what matters is that keys are looked at.
+            log.warning("pace_forgotten", lane=self.lane.name, why=str(error))
 
     async def _own(self, kms: Kms) -> None:
         """Work under one lease."""
@@ -196,7 +204,7 @@ class LaneWorker:
         now = self._clock.now()
         back = self._clock.steps_back != self._steps_back
         if back or not self._kept_at <= now < self._kept_at + KEEP_EVERY:
-            await self._store.keep_lane(self.lane.id, epoch=epoch, now=now, look_again=back)
+            await self._store.keep_lane(self.lane.id, epoch=epoch, now=now, look_again=back, paces=self._pace.known())
             self._kept_at, self._steps_back = now, self._clock.steps_back
 
     async def _look_at_due(self, cycle: Cycle, group: asyncio.TaskGroup) -> datetime | Absent:

@@ -6,10 +6,13 @@ so that whoever waits has the earliest deadline, and given back where no request
 
 from __future__ import annotations
 
-from byokd.decide.admit import Bucket, full, refill, take, throttled
+from collections.abc import Mapping
+from datetime import timedelta
+
+from byokd.decide.admit import Bucket, full, give_back, learned, refill, take, throttled
 from byokd.errors import Throttled
 from byokd.facts.ledger import Tier
-from byokd.facts.policy import Lane
+from byokd.facts.policy import Lane, LearnedPace
 from byokd.ports import Clock
 
 IMPORT_PARAMETERS = "GetParametersForImport"
@@ -20,29 +23,53 @@ class Pace:
 
     def __init__(self, lane: Lane, clock: Clock) -> None:
         self._clock = clock
-        self._reserve = lane.reserve
+        self._quotas = lane.quotas
+        self._kept = lane.reserve * (lane.quotas[IMPORT_PARAMETERS].burst - 1.0)
+        """Tokens that routine imports leave; none of a burst of one: who is in a hurry gets the next token anyway."""
         self._buckets: dict[str, Bucket] = {
             operation: full(quota, clock.monotonic()) for operation, quota in lane.quotas.items()
         }
 
+    def recall(self, known: Mapping[str, LearnedPace]) -> None:
+        """Go on with what was learned before a restart."""
+        now, at = self._clock.now(), self._clock.monotonic()
+        for operation, pace in known.items():
+            if operation in self._quotas:
+                age_s = max(0.0, (now - pace.limited_at).total_seconds())
+                self._buckets[operation] = learned(
+                    self._quotas[operation], at, share=pace.share, limit=pace.limit, age_s=age_s
+                )
+
+    def known(self) -> dict[str, LearnedPace]:
+        """What was learned, by operation; those that are at their quota are left out."""
+        now, at = self._clock.now(), self._clock.monotonic()
+        buckets = {operation: refill(bucket, at) for operation, bucket in self._buckets.items()}
+        return {
+            operation: LearnedPace(
+                share=round(bucket.share, 4),
+                limit=round(bucket.limit, 4),
+                limited_at=now - timedelta(seconds=int(at - bucket.limited_at)),
+            )
+            for operation, bucket in buckets.items()
+            if bucket.share != 1.0 or bucket.limit != bucket.quota.headroom
+        }
+
     def book(self, tier: Tier) -> float:
         """Book one import, in advance if need be; returns the seconds to wait before it may begin."""
-        return self._take(IMPORT_PARAMETERS, self._cost(tier))
+        return self._take(IMPORT_PARAMETERS, self._keep(tier))
 
     def book_now(self, tier: Tier) -> bool:
-        """Book one import if a token is there for it; whether one was. What it leaves to others, the next one waits."""
-        if refill(self._buckets[IMPORT_PARAMETERS], self._clock.monotonic()).tokens < 1:
-            return False
-        self.book(tier)
-        return True
+        """Book one import if a token is there for it; whether one was."""
+        tokens = refill(self._buckets[IMPORT_PARAMETERS], self._clock.monotonic()).tokens
+        return tokens >= 1.0 + self._keep(tier) and self.book(tier) == 0.0
 
-    def give_back(self, tier: Tier) -> None:
+    def give_back(self) -> None:
         """Undo a booking that no request came of."""
-        self._take(IMPORT_PARAMETERS, -self._cost(tier))
+        self._buckets[IMPORT_PARAMETERS] = give_back(self._buckets[IMPORT_PARAMETERS], self._clock.monotonic())
 
     async def admit(self, operation: str) -> None:
         """Return when a request of this kind may be sent."""
-        wait = self._take(operation, 1.0)
+        wait = self._take(operation)
         if wait > 0:
             await self._clock.sleep(wait)
 
@@ -51,11 +78,9 @@ class Pace:
         if isinstance(error, Throttled):
             self._buckets[operation] = throttled(self._buckets[operation], self._clock.monotonic())
 
-    def _take(self, operation: str, cost: float) -> float:
-        self._buckets[operation], wait = take(self._buckets[operation], self._clock.monotonic(), cost)
+    def _take(self, operation: str, keep: float = 0.0) -> float:
+        self._buckets[operation], wait = take(self._buckets[operation], self._clock.monotonic(), keep=keep)
         return wait
 
-    def _cost(self, tier: Tier) -> float:
-        # The reserve: routine work leaves a share of the pace to what is urgent.
-        routine = tier in (Tier.FRESH, Tier.DUE)
-        return 1 / (1 - self._reserve) if routine else 1.0
+    def _keep(self, tier: Tier) -> float:
+        return self._kept if tier in (Tier.FRESH, Tier.DUE) else 0.0

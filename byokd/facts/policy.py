@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from datetime import timedelta
+from datetime import datetime, timedelta
 from enum import StrEnum
 from typing import Literal
 
@@ -92,6 +92,25 @@ class Quota:
 
     per_second: float
     burst: float
+    ceiling: float = 0.0
+    """Requests a second that may be learned to be allowed; what is not above `per_second` leaves nothing to learn."""
+
+    @property
+    def headroom(self) -> float:
+        """The largest share of `per_second` that may be used, 1 at least."""
+        return max(1.0, self.ceiling / self.per_second)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LearnedPace:
+    """What a lane found out about one operation's quota, kept over restarts."""
+
+    share: float
+    """The pace as a share of the configured quota."""
+    limit: float
+    """The largest share that was found to be allowed."""
+    limited_at: datetime
+    """When that was found."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -116,4 +135,4 @@ class Lane:
     quotas: dict[str, Quota]
     """By KMS operation name, e.g. `GetParametersForImport`; every operation that byokd calls has one."""
     reserve: float
-    """Share of the GetParametersForImport quota kept for urgent and later tiers, 0 <= share < 1."""
+    """Share of GetParametersForImport's burst that routine renewals leave to urgent and later tiers, 0 <= share < 1."""

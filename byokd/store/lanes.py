@@ -1,19 +1,23 @@
-"""Owning a lane: a new epoch, under which older writes fail, a look at what was under way, and a sign of life."""
+"""Owning a lane: a new epoch under which older writes fail, a look at what was under way, and what the owner tells."""
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from datetime import datetime
 from typing import Final
 
-from sqlalchemy import Connection, bindparam, insert, select, update
+from sqlalchemy import Connection, bindparam, delete, insert, select, update
 
 from byokd.errors import LeaseLost
 from byokd.facts.key import LaneId
 from byokd.facts.ledger import ImportState
+from byokd.facts.policy import LearnedPace
 from byokd.store.tables import imports as queue
+from byokd.store.tables import paces as tables
 from byokd.store.tables.imports import imports
 from byokd.store.tables.keys import keys
 from byokd.store.tables.leases import leases
+from byokd.store.tables.paces import pace_values, read_pace
 from byokd.store.times import seconds
 
 _TAKE_OVER: Final = (
@@ -67,10 +71,31 @@ def acquire(connection: Connection, lane: LaneId, *, node: str, now: datetime) -
     return epoch
 
 
-def keep(connection: Connection, lane: LaneId, *, epoch: int, now: datetime, look_again: bool) -> None:
-    """Say that the lane is owned, and wake all its keys if asked. Raises: LeaseLost where another epoch owns it."""
+def keep(
+    connection: Connection,
+    lane: LaneId,
+    *,
+    epoch: int,
+    now: datetime,
+    look_again: bool,
+    paces: Mapping[str, LearnedPace],
+) -> None:
+    """Say that the lane is owned and what it learned, and wake all its keys if asked.
+
+    Raises: LeaseLost where another epoch owns it.
+    """
     row = {"of_lane": lane, "of_epoch": epoch, "renewed_at": seconds(now)}
     if not connection.execute(_KEEP, row).rowcount:
         raise LeaseLost(f"Another node owns the lane {lane} now.")
+    connection.execute(delete(tables.paces).where(tables.paces.c.lane == lane))
+    if paces:
+        rows = [pace_values(lane, operation, pace) for operation, pace in paces.items()]
+        connection.execute(insert(tables.paces), rows)
     if look_again:
         connection.execute(_WAKE_ALL, {"of_lane": lane, "wake_at": seconds(now)})
+
+
+def learned(connection: Connection, lane: LaneId) -> dict[str, LearnedPace]:
+    """What the lane learned about its quotas, by operation."""
+    rows = connection.execute(select(tables.paces).where(tables.paces.c.lane == lane))
+    return {row.operation: read_pace(row) for row in rows}

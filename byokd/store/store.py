@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime
 from typing import Final
 
@@ -13,7 +13,7 @@ from byokd.facts.change import Change, FleetChange, FleetCounts, KeyFilter, KeyL
 from byokd.facts.condition import Notice, OpenCondition
 from byokd.facts.key import Absent, KeyArn, KeyRef, LaneId
 from byokd.facts.ledger import HistoryEntry, Import, Order
-from byokd.facts.policy import DesiredKey
+from byokd.facts.policy import DesiredKey, LearnedPace
 from byokd.facts.snapshot import Snapshot
 from byokd.store import agenda, changes, lanes, lists
 from byokd.store.batches import Batches
@@ -63,11 +63,17 @@ class SqlStore:
         """See `ports.Store`."""
         return await self._writer.do(lambda connection: lanes.acquire(connection, lane, node=node, now=now))
 
-    async def keep_lane(self, lane: LaneId, *, epoch: int, now: datetime, look_again: bool) -> None:
+    async def keep_lane(
+        self, lane: LaneId, *, epoch: int, now: datetime, look_again: bool, paces: Mapping[str, LearnedPace]
+    ) -> None:
         """See `ports.Store`."""
         await self._writer.do(
-            lambda connection: lanes.keep(connection, lane, epoch=epoch, now=now, look_again=look_again)
+            lambda connection: lanes.keep(connection, lane, epoch=epoch, now=now, look_again=look_again, paces=paces)
         )
+
+    async def learned_paces(self, lane: LaneId) -> dict[str, LearnedPace]:
+        """See `ports.Store`."""
+        return await self._reader.read(lambda connection: lanes.learned(connection, lane))
 
     # The timer queue and the import queue of one lane.
 

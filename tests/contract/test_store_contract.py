@@ -17,6 +17,7 @@ from byokd.facts.ledger import (
     Ledger,
     OrderKind,
 )
+from byokd.facts.policy import LearnedPace
 from byokd.facts.snapshot import Snapshot
 from byokd.ports import Store
 from tests.kit.builders import DAY, LANE_ID, ledger, observed, order, policy, snapshot
@@ -163,21 +164,31 @@ async def test_a_new_owner_looks_at_what_was_under_way(fleet: Fleet) -> None:
 async def test_an_owner_shows_that_it_is_there_until_it_was_replaced(fleet: Fleet) -> None:
     """Keeping a lane wakes nobody by itself, and tells an owner that does not know yet that it is none any more."""
     await fleet.save(due_at=START + DAY)
-    await fleet.store.keep_lane(LANE_ID, epoch=fleet.epoch, now=START + HOUR, look_again=False)
+    await fleet.store.keep_lane(LANE_ID, epoch=fleet.epoch, now=START + HOUR, look_again=False, paces={})
     assert await fleet.due(now=START + HOUR) == ()
     await fleet.store.acquire_lane(LANE_ID, node="two", now=START + HOUR)
     with pytest.raises(LeaseLost):
-        await fleet.store.keep_lane(LANE_ID, epoch=fleet.epoch, now=START + HOUR, look_again=True)
+        await fleet.store.keep_lane(LANE_ID, epoch=fleet.epoch, now=START + HOUR, look_again=True, paces={})
     assert await fleet.due(now=START + HOUR) == ()
+
+
+async def test_what_a_lane_learned_is_kept(fleet: Fleet) -> None:
+    """Whoever owns the lane next goes on with the pace that was found to be allowed."""
+    slow = LearnedPace(share=0.5, limit=1.0, limited_at=START)
+    fast = LearnedPace(share=2.25, limit=2.5, limited_at=START + HOUR)
+    for paces in ({"DescribeKey": slow}, {"GetParametersForImport": fast, "ImportKeyMaterial": slow}):
+        await fleet.store.keep_lane(LANE_ID, epoch=fleet.epoch, now=START, look_again=False, paces=paces)
+        assert await fleet.store.learned_paces(LANE_ID) == paces
+    assert await fleet.store.learned_paces(OTHER_LANE) == {}
 
 
 async def test_a_lane_whose_clock_was_set_back_looks_at_all_its_keys(fleet: Fleet) -> None:
     """Asked for by the owner, or found by the next one, who sees a lease in the future."""
     await fleet.save(due_at=START + 200 * DAY)
-    await fleet.store.keep_lane(LANE_ID, epoch=fleet.epoch, now=START, look_again=True)
+    await fleet.store.keep_lane(LANE_ID, epoch=fleet.epoch, now=START, look_again=True, paces={})
     assert await fleet.due(now=START) == (REF,)
     await fleet.save(due_at=START + 200 * DAY)
-    await fleet.store.keep_lane(LANE_ID, epoch=fleet.epoch, now=START + 100 * DAY, look_again=False)
+    await fleet.store.keep_lane(LANE_ID, epoch=fleet.epoch, now=START + 100 * DAY, look_again=False, paces={})
     await fleet.store.acquire_lane(LANE_ID, node="one", now=START + HOUR)
     assert await fleet.due(now=START + HOUR) == (REF,)
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import heapq
 from collections import Counter, defaultdict
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime
 
@@ -26,7 +26,7 @@ from byokd.facts.ledger import (
     OrderState,
     Tier,
 )
-from byokd.facts.policy import DesiredKey
+from byokd.facts.policy import DesiredKey, LearnedPace
 from byokd.facts.snapshot import Snapshot
 from byokd.store.times import expiry_seconds
 from byokd.store.views import (
@@ -105,6 +105,7 @@ class MemoryStore(MemoryOutbox):
         super().__init__()
         self._keys: dict[KeyRef, _Key] = {}
         self._epochs: dict[LaneId, int] = {}
+        self._paces: dict[LaneId, dict[str, LearnedPace]] = {}
         self._kept_at: dict[LaneId, datetime] = {}
         # Per lane, a heap of (due_at, ref); an entry counts only while it is what the key says.
         self._agenda: defaultdict[LaneId, list[tuple[datetime, KeyRef]]] = defaultdict(list)
@@ -147,13 +148,19 @@ class MemoryStore(MemoryOutbox):
                 self._wake(key, now)
         return self._epochs[lane]
 
-    async def keep_lane(self, lane: LaneId, *, epoch: int, now: datetime, look_again: bool) -> None:
+    async def keep_lane(
+        self, lane: LaneId, *, epoch: int, now: datetime, look_again: bool, paces: Mapping[str, LearnedPace]
+    ) -> None:
         if self._epochs.get(lane) != epoch:
             raise LeaseLost(f"Another node owns the lane {lane} now.")
         self._kept_at[lane] = now
+        self._paces[lane] = dict(paces)
         for key in self._keys.values():
             if look_again and key.known.desired.lane == lane:
                 self._wake(key, now)
+
+    async def learned_paces(self, lane: LaneId) -> Mapping[str, LearnedPace]:
+        return self._paces.get(lane, {})
 
     # The timer queue and the import queue of one lane.
 
