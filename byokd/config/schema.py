@@ -134,6 +134,10 @@ class LocalKmsSettings(Settings):
     state: ConfigPath | None = None
     """File that keeps its keys. Default: none, and they are gone when the daemon stops."""
 
+    friendly: Flag = False
+    """Whether it answers as its rules alone want it: true or false. Otherwise it throttles, lags and loses answers, as
+    the real one may. Default false."""
+
     create_missing_keys: Flag = False
     """At start, create a key for each alias of the config that does not exist in it: true or false. Default false."""
 

@@ -30,9 +30,13 @@ async def open_local_kms(config: Config, stack: AsyncExitStack) -> str:
         return ""
     if settings.state is not None:
         settings.state.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-    server = await stack.enter_async_context(
-        localkms.serve(localkms.Options(host=settings.host, port=settings.port, state=settings.state))
+    options = localkms.Options(
+        host=settings.host,
+        port=settings.port,
+        state=settings.state,
+        hostility=localkms.FRIENDLY if settings.friendly else localkms.Hostility(),
     )
+    server = await stack.enter_async_context(localkms.serve(options))
     log.info("local_kms_serves", url=server.url)
     return server.url
 

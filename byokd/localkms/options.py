@@ -1,15 +1,70 @@
-"""What a caller may choose about a local KMS, and what it gets back. Plain values, cheap to import."""
+"""What a caller may choose about a local KMS, and what it gets back. Plain values, cheap to import.
+
+Options ── where it listens, where its state is, which clock it keeps
+  ├─ Signatures ── whose signatures are good
+  ├─ Limits ────── what one client may take of it
+  └─ Hostility ─── how it misbehaves (hostility.py)
+"""
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
+from types import MappingProxyType
 from typing import TYPE_CHECKING
 
 from byokd.localkms.clock import Clock, WallClock
+from byokd.localkms.hostility import Hostility
 
 if TYPE_CHECKING:
     from byokd.localkms.wrapping import WrappingKeys
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Credential:
+    """An access key that a local KMS knows."""
+
+    secret: str = field(repr=False)
+    """The secret access key."""
+
+    account: str
+    """Account (12 digits) that it belongs to."""
+
+    session_token: str | None = field(default=None, repr=False)
+    """The session token that must come with it. None: any or none will do."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Signatures:
+    """Whose signatures are good, and how strictly they are read."""
+
+    verify: bool = True
+    """Whether signatures are verified at all. False: only the account and Region are read from their scope."""
+
+    credentials: Mapping[str, Credential] = field(default_factory=lambda: MappingProxyType({}), repr=False)
+    """Secrets by access key id. Empty: any access key is accepted, and then the form, scope, date and signed headers of
+    a signature are verified, but not its HMAC, for which the secret would have to be known."""
+
+    skew_s: float = 300.0
+    """How far a signature's date may lie from the time, seconds, above 0. AWS allows five minutes."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Limits:
+    """What one client may take of a local KMS."""
+
+    connections: int = 2048
+    """Connections open at a time, from 1. When there are more, the one idle for longest is closed."""
+
+    idle_s: float = 60.0
+    """How long a connection may be idle, or take for the head of a request, seconds, above 0."""
+
+    body_s: float = 20.0
+    """How long the body of a request may take to arrive, seconds, above 0."""
+
+    body_bytes: int = 1024 * 1024
+    """Size of a request's body, bytes, from 1; far above what the service model's own limits allow in sum."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -22,6 +77,9 @@ class Options:
     port: int = 0
     """TCP port; 0 takes a free one, told in `Server.url`."""
 
+    admin: tuple[str, int] | None = None
+    """Loopback address and port of the admin endpoint (admin.py), told in `Server.admin_url`. None: there is none."""
+
     state: Path | None = None
     """SQLite file that holds the keys, with a key file `<state>.key` beside it. None: in memory, gone at the end."""
 
@@ -29,7 +87,16 @@ class Options:
     """Account (12 digits) of callers whose access key id does not itself consist of 12 digits."""
 
     clock: Clock = field(default_factory=WallClock)
-    """Where the server reads the time."""
+    """Where the server reads its own time. Dates of signatures are read against real time as well."""
+
+    signatures: Signatures = field(default_factory=Signatures)
+    """Whose signatures are good."""
+
+    limits: Limits = field(default_factory=Limits)
+    """What one client may take of it."""
+
+    hostility: Hostility = field(default_factory=Hostility)
+    """How it misbehaves. `FRIENDLY`: not at all."""
 
     pool: WrappingKeys | None = field(default=None, repr=False)
     """Ready-made wrapping keys, for many short-lived servers to share the cost of RSA. None: it makes its own."""
@@ -41,3 +108,6 @@ class Server:
 
     url: str
     """Endpoint for clients, such as `http://127.0.0.1:43121`."""
+
+    admin_url: str | None = None
+    """Address of the admin endpoint. None: there is none."""

@@ -14,13 +14,14 @@ import logging
 import sqlite3
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
-from typing import Final
+from typing import Any, Final
 
 from aiohttp import web
 
 from byokd.localkms.expiry import keep_time
 from byokd.localkms.keyring import Keyring
 from byokd.localkms.options import Options, Server
+from byokd.localkms.passage import Interference
 from byokd.localkms.persistence import Journal, open_journal
 from byokd.localkms.wire import Wire
 from byokd.localkms.wrapping import KEYS_PER_SPEC, WrappingKeys, WrappingSpec, generate, restore
@@ -41,7 +42,8 @@ async def running(options: Options) -> AsyncIterator[Server]:
         wrapping = _wrapping_keys(options, journal)
         keyring.expire(options.clock.now())
         await journal.flush()
-        url = await _listen(options, Wire(options, keyring, journal, wrapping), stack)
+        wire = Wire(options, keyring, journal, wrapping, Interference())
+        url = await _listen(options, wire, stack)
         tasks = [
             asyncio.create_task(keep_time(keyring, journal, options.clock), name="localkms keeps time"),
             asyncio.create_task(_make_wrapping_keys(wrapping, journal), name="localkms makes wrapping keys"),
@@ -53,7 +55,15 @@ async def running(options: Options) -> AsyncIterator[Server]:
 
 
 async def _listen(options: Options, wire: Wire, stack: AsyncExitStack) -> str:
-    runner = web.ServerRunner(web.Server(wire.handle), access_log=None, shutdown_timeout=SHUTDOWN_S)
+    loop = asyncio.get_running_loop()
+
+    def request(message: Any, payload: Any, protocol: Any, writer: Any, task: Any) -> web.BaseRequest:
+        size = options.limits.body_bytes
+        return web.BaseRequest(message, payload, protocol, writer, task, loop, client_max_size=size)
+
+    runner = web.ServerRunner(
+        web.Server(wire.handle, request_factory=request), access_log=None, shutdown_timeout=SHUTDOWN_S
+    )
     await runner.setup()
     stack.push_async_callback(runner.cleanup)
     await web.TCPSite(runner, options.host, options.port).start()

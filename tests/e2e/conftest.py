@@ -17,7 +17,7 @@ Call = Callable[..., Coroutine[Any, Any, dict[str, Any]]]
 @pytest.fixture
 async def kms() -> AsyncIterator[localkms.Server]:
     """A local KMS on loopback, in memory, on real time."""
-    async with localkms.serve(localkms.Options(account="111122223333")) as server:
+    async with localkms.serve(localkms.Options(account="111122223333", hostility=localkms.FRIENDLY)) as server:
         yield server
 
 

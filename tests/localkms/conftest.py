@@ -7,7 +7,7 @@ from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
-from byokd.localkms import Options, serve
+from byokd.localkms import FRIENDLY, Options, serve
 from byokd.localkms.wrapping import KEYS_PER_SPEC, WrappingKeys, WrappingSpec, generate
 
 from .kit import Kms, ManualClock
@@ -29,5 +29,5 @@ def clock() -> ManualClock:
 @pytest.fixture
 async def kms(clock: ManualClock, wrapping_keys: WrappingKeys) -> AsyncIterator[Kms]:
     """A client of a fresh local KMS in memory."""
-    async with serve(Options(clock=clock, pool=wrapping_keys)) as server:
+    async with serve(Options(clock=clock, pool=wrapping_keys, hostility=FRIENDLY)) as server:
         yield Kms(server.url, clock)

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from byokd.localkms import Options, serve
+from byokd.localkms import FRIENDLY, Options, serve
 from byokd.localkms.wrapping import WrappingKeys
 
 from .kit import ACCOUNT, REGION, Kms, ManualClock
@@ -220,6 +220,7 @@ async def test_accounts_and_regions_are_worlds_apart(kms: Kms) -> None:
 
 async def test_other_access_keys_belong_to_the_default_account(clock: ManualClock, wrapping_keys: WrappingKeys) -> None:
     """An access key id that is not 12 digits means the account of the options."""
-    async with serve(Options(clock=clock, pool=wrapping_keys, account="999900001111")) as server:
+    options = Options(clock=clock, pool=wrapping_keys, account="999900001111", hostility=FRIENDLY)
+    async with serve(options) as server:
         key = await Kms(server.url, clock, account="AKIAIOSFODNN7EXAMPLE", region="cn-north-1").create_key()
     assert key.startswith("arn:aws-cn:kms:cn-north-1:999900001111:key/")

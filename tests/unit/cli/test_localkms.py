@@ -14,7 +14,7 @@ from tests.unit.cli.terminal import byokd
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
 async def test_serve(number: signal.Signals):
     """One line says where it listens, and either signal ends it in order."""
-    async with process("localkms", "serve", "--listen", "127.0.0.1:0") as running:
+    async with process("localkms", "serve", "--friendly", "--listen", "127.0.0.1:0") as running:
         await running.line("listening on http://127.0.0.1:")
         assert await running.end(number) == Exit.OK
     assert len(running.lines) == 1
