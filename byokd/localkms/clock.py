@@ -22,6 +22,11 @@ class Clock(Protocol):
         """Return around `when` (epoch seconds). May return early or late: callers look at `now()` again."""
 
 
+def real_now() -> float:
+    """Seconds since the epoch, UTC, by the machine's own clock: what clients sign their requests with."""
+    return time.time()
+
+
 @dataclass(frozen=True, slots=True)
 class WallClock:
     """The machine's own clock."""

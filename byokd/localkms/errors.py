@@ -39,6 +39,7 @@ class Fault(StrEnum):
     REQUEST_TOO_LARGE = "RequestEntityTooLargeException"
     SERIALIZATION = "SerializationException"
     UNKNOWN_OPERATION = "UnknownOperationException"
+    UNRECOGNIZED_CLIENT = "UnrecognizedClientException"
     VALIDATION = "ValidationException"
 
     @property

@@ -63,7 +63,7 @@ class Interference:
     """Takes a hand between the stages. This one does nothing: a request passes as the rules alone want it."""
 
     async def admit(self, passage: Passage) -> None:
-        """Between verified and admitted: the caller and the operation are known, the body is not read.
+        """Between verified and admitted: the caller and the operation are known, the body is not looked at.
 
         Raises: Refusal, such as ThrottlingException; Dropped.
         """

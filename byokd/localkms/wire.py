@@ -7,8 +7,8 @@
 The way of a request, and the seam at which hostility takes a hand in it (passage.py says what may happen where)::
 
     received ─▶ verified ─▶ admitted ─▶ checked ─▶ performed ─▶ answered
-             _verified   admit()    body, shape  before(), rules,   told(), then the bytes,
-                                                 disk, after()      all, a part or none of them
+    target,     body,       admit()    AWS's     before(), rules,   told(), then the bytes,
+    type        signature              shape     disk, after()      all, a part or none of them
 
 Every answer carries `x-amzn-RequestId` and a `Date` of the server's own clock. An answer leaves only when all that it
 rests upon is on disk. Whatever goes wrong inside becomes KMSInternalException and one line in the log: no client sees a
@@ -29,6 +29,7 @@ from typing import Any, Final
 from aiohttp import web
 
 from byokd.localkms.calls import Answer, Call
+from byokd.localkms.clock import real_now
 from byokd.localkms.errors import Fault, Refusal
 from byokd.localkms.keyring import Keyring
 from byokd.localkms.model import request_check
@@ -36,7 +37,8 @@ from byokd.localkms.operations import OPERATIONS
 from byokd.localkms.options import Options
 from byokd.localkms.passage import Dropped, Interference, Passage
 from byokd.localkms.persistence import Journal
-from byokd.localkms.signatures import caller_of
+from byokd.localkms.signatures import Verifier
+from byokd.localkms.sigv4 import Message
 from byokd.localkms.wrapping import WrappingKeys
 
 CONTENT_TYPE: Final = "application/x-amz-json-1.1"
@@ -66,7 +68,7 @@ class Wire:
         interference: Interference,
     ) -> None:
         self._clock = options.clock
-        self._account = options.account
+        self._verifier = Verifier(options.signatures, default_account=options.account)
         self._body_bytes = options.limits.body_bytes
         self._keyring = keyring
         self._journal = journal
@@ -109,9 +111,13 @@ class Wire:
             raise Refusal(Fault.UNKNOWN_OPERATION)
         passage.operation, check, run = known
         passage.user_agent = http.headers.get("User-Agent", "")
-        passage.caller = caller = caller_of(http.headers, default_account=self._account)
+        body = await http.read()
+        path, _, query = http.raw_path.partition("?")
+        message = Message(http.method, path, query, http.headers, body)
+        caller, passage.access_key_id = self._verifier.identify(message, real_now=real_now(), own_now=passage.now)
+        passage.caller = caller
         await self._interference.admit(passage)
-        passage.request = request = check(await http.read())
+        passage.request = request = check(body)
         await self._interference.before(passage)
         self._keyring.expire(passage.now)
         call = Call(
