@@ -26,6 +26,7 @@ from contextlib import asynccontextmanager
 from byokd.localkms.clock import Clock, WallClock
 from byokd.localkms.hostility import FRIENDLY, Hostility
 from byokd.localkms.options import Credential, Limits, Options, Server, Signatures
+from byokd.localkms.outlets import Outlets
 
 __all__ = [
     "FRIENDLY",
@@ -34,6 +35,7 @@ __all__ = [
     "Hostility",
     "Limits",
     "Options",
+    "Outlets",
     "Server",
     "Signatures",
     "WallClock",

@@ -15,6 +15,7 @@ class Fault(StrEnum):
 
     ALREADY_EXISTS = "AlreadyExistsException"
     CONFLICT = "ConflictException"
+    DEPENDENCY_TIMEOUT = "DependencyTimeoutException"
     DISABLED = "DisabledException"
     DRY_RUN = "DryRunOperationException"
     EXPIRED_IMPORT_TOKEN = "ExpiredImportTokenException"
@@ -34,10 +35,13 @@ class Fault(StrEnum):
     ACCESS_DENIED = "AccessDeniedException"
     INCOMPLETE_SIGNATURE = "IncompleteSignatureException"
     INTERNAL = "KMSInternalException"
+    INTERNAL_FAILURE = "InternalFailure"
     INVALID_SIGNATURE = "InvalidSignatureException"
     MISSING_AUTHENTICATION_TOKEN = "MissingAuthenticationTokenException"
     REQUEST_TOO_LARGE = "RequestEntityTooLargeException"
     SERIALIZATION = "SerializationException"
+    SERVICE_UNAVAILABLE = "ServiceUnavailable"
+    THROTTLING = "ThrottlingException"
     UNKNOWN_OPERATION = "UnknownOperationException"
     UNRECOGNIZED_CLIENT = "UnrecognizedClientException"
     VALIDATION = "ValidationException"
@@ -46,8 +50,10 @@ class Fault(StrEnum):
     def status(self) -> int:
         """The HTTP status that goes with the code: 400 for everything a caller can cause within the protocol."""
         match self:
-            case Fault.INTERNAL:
+            case Fault.INTERNAL | Fault.INTERNAL_FAILURE:
                 return 500
+            case Fault.DEPENDENCY_TIMEOUT | Fault.SERVICE_UNAVAILABLE:
+                return 503
             case Fault.REQUEST_TOO_LARGE:
                 return 413
             case _:

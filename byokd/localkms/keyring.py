@@ -15,11 +15,13 @@ import heapq
 import math
 from bisect import bisect_left, insort
 from collections import defaultdict
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 
 from byokd.localkms.aliases import Alias
-from byokd.localkms.keys import Key
+from byokd.localkms.errors import Refusal
+from byokd.localkms.keys import Key, arn_of
 from byokd.localkms.materials import lapsed
+from byokd.localkms.names import resource_named
 from byokd.localkms.persistence import Journal
 from byokd.localkms.signatures import Caller
 
@@ -56,6 +58,19 @@ class Deadlines:
         return arn
 
 
+class Watcher:
+    """Somebody who is told of every change to a key, after it was made and before it is on disk. Must not raise."""
+
+    def changed(self, before: Key | None, after: Key) -> None:
+        """A key has changed; `before` None: it has come into being."""
+
+    def expired(self, key: Key, material_id: str, now: float) -> None:
+        """A material has lapsed, at `now` in epoch seconds; the key is the one without it."""
+
+    def deleted(self, key: Key, now: float) -> None:
+        """A key's waiting period was over at `now`, epoch seconds, and it is no longer there."""
+
+
 class Keyring:
     """All keys and aliases of all accounts and Regions."""
 
@@ -67,6 +82,7 @@ class Keyring:
         self._aliases: dict[str, Alias] = {}
         self._alias_names: defaultdict[Caller, list[str]] = defaultdict(list)
         self.deadlines = Deadlines()
+        self.watchers: list[Watcher] = []
         for key in journal.all_keys():
             self._hold(key)
         for alias in journal.all_aliases():
@@ -80,10 +96,28 @@ class Keyring:
         """The ids of all keys of an account and Region, sorted."""
         return self._key_ids.get(owner, ())
 
+    def named(self, identifier: object, caller: Caller) -> Key | None:
+        """The key that a caller means by an id, an ARN or an alias; None if there is none, or nothing is meant."""
+        if not isinstance(identifier, str):
+            return None
+        try:
+            resource = resource_named(identifier, caller, aliases=True)
+        except Refusal:
+            return None
+        alias = self._aliases.get(arn_of(caller, resource))
+        return self._keys.get(arn_of(caller, resource if alias is None else f"key/{alias.target}"))
+
+    def all_keys(self) -> Iterator[Key]:
+        """Every key of all accounts and Regions; none may come or go meanwhile."""
+        return iter(self._keys.values())
+
     def put(self, key: Key) -> None:
         """Hold a new key, or a new version of one."""
+        before = self._keys.get(key.arn)
         self._hold(key)
         self._journal.save_key(key)
+        for watcher in self.watchers:
+            watcher.changed(before, key)
 
     def alias(self, arn: str) -> Alias | None:
         """The alias of an ARN."""
@@ -113,12 +147,21 @@ class Keyring:
                 continue
             if key.deletion_at is not None and key.deletion_at <= now:
                 self._drop(key)
+                for watcher in self.watchers:
+                    watcher.deleted(key, now)
                 continue
             after = lapsed(key, now)
             if after is key:
                 self.deadlines.note(key.arn, key.due_at)
             else:
                 self.put(after)
+                self._tell_expiries(key, after, now)
+
+    def _tell_expiries(self, before: Key, after: Key, now: float) -> None:
+        for material in before.materials:
+            if material.expires_at is not None and material.expires_at <= now:
+                for watcher in self.watchers:
+                    watcher.expired(after, material.id, now)
 
     def _drop(self, key: Key) -> None:
         """Delete a key "and all KMS data associated with it, including all aliases" (API reference)."""

@@ -3,7 +3,8 @@
 Options ── where it listens, where its state is, which clock it keeps
   ├─ Signatures ── whose signatures are good
   ├─ Limits ────── what one client may take of it
-  └─ Hostility ─── how it misbehaves (hostility.py)
+  ├─ Hostility ─── how it misbehaves (hostility/)
+  └─ Outlets ───── where it tells of events and calls (outlets/)
 """
 
 from __future__ import annotations
@@ -16,6 +17,7 @@ from typing import TYPE_CHECKING
 
 from byokd.localkms.clock import Clock, WallClock
 from byokd.localkms.hostility import Hostility
+from byokd.localkms.outlets import Outlets
 
 if TYPE_CHECKING:
     from byokd.localkms.wrapping import WrappingKeys
@@ -97,6 +99,9 @@ class Options:
 
     hostility: Hostility = field(default_factory=Hostility)
     """How it misbehaves. `FRIENDLY`: not at all."""
+
+    outlets: Outlets = field(default_factory=Outlets)
+    """Where it sends what AWS would tell the world about keys: events, a trail of calls."""
 
     pool: WrappingKeys | None = field(default=None, repr=False)
     """Ready-made wrapping keys, for many short-lived servers to share the cost of RSA. None: it makes its own."""

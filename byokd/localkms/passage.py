@@ -8,25 +8,36 @@
 
 A Passage is what is known of one request so far: each stage fills in its own fields and later stages read them. An
 Interference is called between the stages. It may wait (latency), raise Refusal (the client gets that answer), raise
-Dropped (the client gets no answer and a reset), or, in `after` and `told`, shorten what is sent by `Passage.cut_after`.
-What it raises in `admit` and `before` happens with nothing changed; what it raises in `after` happens with the change
-made and durable, as a client of a real service has to fear.
+Dropped (the client gets no answer and a reset) or Replaced (a page that is not KMS's), or, in `told`, drop the answer
+after all or shorten it by `Passage.cut_after`. What it raises in `admit` and `before` happens with nothing changed;
+what it raises in `after` happens with the change made and durable, as a client of a real service has to fear.
 
 This file must know neither HTTP nor any rule of KMS.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
 from byokd.localkms.errors import Refusal
+from byokd.localkms.hostility.fate import KIND, Fate
+from byokd.localkms.keys import Key
 from byokd.localkms.signatures import Caller
 
 
 class Dropped(Exception):
     """The connection is to end here, without an answer."""
+
+
+class Replaced(Exception):
+    """Something that stands in front of KMS answers in its place, with a page that is not AWS JSON."""
+
+    def __init__(self, status: int, page: bytes) -> None:
+        super().__init__(status)
+        self.status = status
+        self.page = page
 
 
 @dataclass(slots=True, kw_only=True)
@@ -53,6 +64,12 @@ class Passage:
     """Why it was refused, in `told`. None: it was not."""
     dropped: bool = False
     """Whether, in `told`, the connection ended without an answer."""
+    replaced: Replaced | None = None
+    """The page that stands in for the answer, in `told`. None: KMS answers itself."""
+    fate: Fate = KIND
+    """What hostility has in store for it."""
+    find: Callable[[str], Key | None] | None = None
+    """How its operation finds keys by their ARN. None: as they are now."""
     date_at: float = 0.0
     """What the answer's `Date` says, epoch seconds; `now`, unless somebody shifts it."""
     cut_after: float | None = None

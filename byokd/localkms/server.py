@@ -19,9 +19,11 @@ from typing import Any, Final
 from aiohttp import web
 
 from byokd.localkms.expiry import keep_time
+from byokd.localkms.hostility.hostile import Hostile
+from byokd.localkms.hostility.losses import keep_losing
 from byokd.localkms.keyring import Keyring
 from byokd.localkms.options import Options, Server
-from byokd.localkms.passage import Interference
+from byokd.localkms.outlets.publisher import Publisher
 from byokd.localkms.persistence import Journal, open_journal
 from byokd.localkms.wire import Wire
 from byokd.localkms.wrapping import KEYS_PER_SPEC, WrappingKeys, WrappingSpec, generate, restore
@@ -39,15 +41,23 @@ async def running(options: Options) -> AsyncIterator[Server]:
         journal = open_journal(options.state)
         stack.push_async_callback(journal.close)
         keyring = Keyring(journal)
+        publisher = Publisher(options.outlets, keyring)
+        stack.callback(publisher.close)
+        hostile = Hostile(options.hostility, keyring, options.clock, publisher)
+        keyring.watchers += [hostile, publisher]
         wrapping = _wrapping_keys(options, journal)
         keyring.expire(options.clock.now())
         await journal.flush()
-        wire = Wire(options, keyring, journal, wrapping, Interference())
+        wire = Wire(options, keyring, journal, wrapping, hostile)
         url = await _listen(options, wire, stack)
         tasks = [
             asyncio.create_task(keep_time(keyring, journal, options.clock), name="localkms keeps time"),
             asyncio.create_task(_make_wrapping_keys(wrapping, journal), name="localkms makes wrapping keys"),
+            asyncio.create_task(publisher.deliver(), name="localkms delivers events"),
         ]
+        if options.hostility.loss_every_s:
+            losing = keep_losing(keyring, journal, options.clock, options.hostility)
+            tasks.append(asyncio.create_task(losing, name="localkms loses material"))
         stack.push_async_callback(_stop, tasks)
         for task in tasks:
             task.add_done_callback(_report)

@@ -35,7 +35,7 @@ from byokd.localkms.keyring import Keyring
 from byokd.localkms.model import request_check
 from byokd.localkms.operations import OPERATIONS
 from byokd.localkms.options import Options
-from byokd.localkms.passage import Dropped, Interference, Passage
+from byokd.localkms.passage import Dropped, Interference, Passage, Replaced
 from byokd.localkms.persistence import Journal
 from byokd.localkms.signatures import Verifier
 from byokd.localkms.sigv4 import Message
@@ -89,6 +89,8 @@ class Wire:
             passage.refusal = refusal
         except Dropped:
             passage.dropped = True
+        except Replaced as instead:
+            passage.replaced = instead
         except web.HTTPRequestEntityTooLarge:
             message = f"A request may have at most {self._body_bytes} bytes."
             passage.refusal = Refusal(Fault.REQUEST_TOO_LARGE, message)
@@ -102,6 +104,8 @@ class Wire:
         if passage.refusal is not None:
             status, body = passage.refusal.fault.status, _refused(passage.refusal)
         self._interference.told(passage)
+        if passage.replaced is not None:
+            return web.Response(status=passage.replaced.status, body=passage.replaced.page, content_type="text/html")
         return await self._sent(http, passage, status, body)
 
     async def _passed(self, http: web.BaseRequest, passage: Passage) -> Answer:
@@ -128,6 +132,8 @@ class Wire:
             keyring=self._keyring,
             wrapping=self._wrapping,
             seal=self._journal.seal,
+            find=passage.find,
+            token_s=passage.fate.token_s,
         )
         answer = await run(call)
         if not self._journal.settled:
