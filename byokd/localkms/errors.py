@@ -15,6 +15,7 @@ class Fault(StrEnum):
 
     ALREADY_EXISTS = "AlreadyExistsException"
     CONFLICT = "ConflictException"
+    CUSTOM_KEY_STORE_NOT_FOUND = "CustomKeyStoreNotFoundException"
     DEPENDENCY_TIMEOUT = "DependencyTimeoutException"
     DISABLED = "DisabledException"
     DRY_RUN = "DryRunOperationException"

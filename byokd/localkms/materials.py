@@ -17,7 +17,9 @@ from dataclasses import dataclass, field, replace
 from typing import Final
 
 from byokd.localkms.errors import Fault, Refusal
-from byokd.localkms.keys import SYMMETRIC_BYTES, Key, KeyState, Material, MaterialState, material_id
+from byokd.localkms.keys import Key, KeyState, Material, MaterialState, material_id
+from byokd.localkms.private_keys import canonical
+from byokd.localkms.specs import SPECS, KeySpec
 
 ROTATIONS_MAX: Final = 25
 """On-demand rotations in a key's life (API reference of RotateKeyOnDemand; copies of the guide also say 10 and 50)."""
@@ -37,21 +39,41 @@ class Import:
     """None: keep the one of the last import of this material."""
 
 
+def material_within(plaintext: bytes, spec: KeySpec) -> bytes:
+    """Unwrapped material in the form in which it is kept, once it has been checked against the key spec.
+
+    Takes up to 5 ms for private keys: call it in a thread.
+
+    Raises: Refusal with IncorrectKeyMaterialException for raw bytes of another length than the spec's, and for anything
+    but a sound PKCS #8 private key of the spec's size or curve.
+    """
+    row = SPECS[spec]
+    if row.raw:
+        if len(plaintext) != row.size:
+            raise Refusal(
+                Fault.INCORRECT_KEY_MATERIAL, f"The key material of a {spec} key must be {row.size * 8} bits long."
+            )
+        return plaintext
+    private = canonical(plaintext, row)
+    if private is None:
+        message = f"The key material is not a valid {spec} private key in PKCS #8 format."
+        raise Refusal(Fault.INCORRECT_KEY_MATERIAL, message)
+    return private
+
+
 def imported(key: Key, given: Import) -> tuple[Key, str]:
     """The key with the material in it, and the material's id.
 
     A key whose last missing material comes in is Enabled, even if it was disabled: "when this operation is successful,
     the state of the KMS key changes to Enabled" (API reference; the documents leave a Disabled key open).
 
-    Raises: Refusal with IncorrectKeyMaterialException for a wrong length, for other bytes than expected, and for new
-    material that the key already owns; KMSInvalidStateException for new material while another is pending rotation;
+    Raises: Refusal with IncorrectKeyMaterialException for other bytes than expected, and for new material that the key
+    already owns; KMSInvalidStateException for new material while another is pending rotation;
     ValidationException for an id given with new material.
     """
     new = given.new if given.new is not None else not key.materials
     if new and given.id is not None:
         raise Refusal(Fault.VALIDATION, "KeyMaterialId cannot be specified when ImportType is NEW_KEY_MATERIAL")
-    if len(given.secret) != SYMMETRIC_BYTES:
-        raise Refusal(Fault.INCORRECT_KEY_MATERIAL, f"The key material must be {SYMMETRIC_BYTES * 8} bits long.")
     identity = material_id(key.id, given.secret)
     owned = key.material(identity)
     if new:
@@ -125,7 +147,7 @@ def rotated(key: Key, now: float) -> Key:
     turned = []
     for material in key.materials:
         match material.state:
-            case MaterialState.PENDING_ROTATION:
+            case MaterialState.PENDING_ROTATION | MaterialState.PENDING_MULTI_REGION:
                 turned.append(replace(material, state=MaterialState.CURRENT, rotated_at=now))
             case MaterialState.CURRENT | MaterialState.NON_CURRENT:
                 turned.append(replace(material, state=MaterialState.NON_CURRENT))

@@ -17,9 +17,9 @@ KEY_ID: Final = re.compile(r"mrk-[0-9a-f]{32}|[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a
 ALIAS_PREFIX: Final = "alias/"
 
 
-def new_key_id() -> str:
-    """A fresh id for a single-Region key."""
-    return str(uuid.uuid4())
+def new_key_id(*, multi_region: bool) -> str:
+    """A fresh id: a UUID or, for a multi-Region primary, its digits behind `mrk-`."""
+    return f"mrk-{uuid.uuid4().hex}" if multi_region else str(uuid.uuid4())
 
 
 def resource_named(identifier: str, caller: Caller, *, aliases: bool) -> str:

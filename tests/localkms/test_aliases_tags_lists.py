@@ -94,15 +94,3 @@ async def test_a_data_key_comes_plain_and_encrypted(kms: Kms) -> None:
         opened = await kms.call("decrypt", CiphertextBlob=answer["CiphertextBlob"])
         assert opened["Plaintext"] == answer["Plaintext"]
     assert (await kms.refused("generate_data_key", KeyId=key)).code == "ValidationException"
-
-
-async def test_what_is_not_on_offer_is_refused_at_creation(kms: Kms) -> None:
-    """Kinds of keys that this server does not have are refused, not silently made into something else."""
-    for members, code in (
-        ({"KeySpec": "RSA_2048", "KeyUsage": "SIGN_VERIFY"}, "UnsupportedOperationException"),
-        ({"MultiRegion": True}, "UnsupportedOperationException"),
-        ({"Origin": "AWS_CLOUDHSM"}, "UnsupportedOperationException"),
-        ({"KeyUsage": "SIGN_VERIFY"}, "ValidationException"),
-        ({"KeySpec": "SYMMETRIC_DEFAULT", "CustomerMasterKeySpec": "SYMMETRIC_DEFAULT"}, "ValidationException"),
-    ):
-        assert (await kms.refused("create_key", **members)).code == code

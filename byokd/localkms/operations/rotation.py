@@ -6,13 +6,13 @@ rotation does not exist here. ListKeyRotations lists the oldest material first.
 
 from __future__ import annotations
 
-import os
 from typing import Any
 
 from byokd.localkms.calls import Answer, Call
-from byokd.localkms.keys import SYMMETRIC_BYTES, ExpirationModel, Key, Material, Origin
+from byokd.localkms.keys import ExpirationModel, Key, Material, Origin
 from byokd.localkms.materials import generated, rotated
 from byokd.localkms.pages import page
+from byokd.localkms.specs import fresh_secret
 
 
 async def rotate_key_on_demand(call: Call) -> Answer:
@@ -23,7 +23,7 @@ async def rotate_key_on_demand(call: Call) -> Answer:
     """
     key = call.key()
     if key.origin is Origin.AWS_KMS:
-        key = generated(key, os.urandom(SYMMETRIC_BYTES))
+        key = generated(key, fresh_secret(key.spec))
     call.keyring.put(rotated(key, round(call.now, 3)))
     return {"KeyId": key.arn}
 
