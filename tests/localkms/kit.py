@@ -8,6 +8,8 @@ from __future__ import annotations
 import asyncio
 import os
 import time
+from collections.abc import Callable
+from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass
 from io import BytesIO
 from typing import Any
@@ -29,6 +31,9 @@ MATERIAL = bytes(range(32))
 OTHER_MATERIAL = bytes(range(32, 64))
 
 _session = boto3.Session()
+
+Serving = Callable[..., AbstractAsyncContextManager["Kms"]]
+"""Serves with some hostility, and may keep its state in a file; what is not named is friendly."""
 
 
 class ManualClock:

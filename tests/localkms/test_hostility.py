@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Callable
-from contextlib import AbstractAsyncContextManager, asynccontextmanager
-from dataclasses import replace
+import asyncio
+import statistics
+from email.utils import parsedate_to_datetime
 from pathlib import Path
 from typing import Any
 
@@ -12,26 +12,14 @@ import pytest
 from aiohttp import ClientPayloadError
 from botocore.exceptions import ClientError, HTTPClientError
 
-from byokd.localkms import FRIENDLY, Options, serve
-from byokd.localkms.wrapping import WrappingKeys
+from byokd.localkms import Hostility
+from byokd.localkms.hostility.fate import Fates, Mishap
+from byokd.localkms.hostility.settings import EXCLUSIVE
+from byokd.localkms.signatures import Caller
 
-from .kit import Kms, ManualClock
+from .kit import ACCOUNT, DAY, MATERIAL, REGION, START, Kms, Serving
 
-Serving = Callable[..., AbstractAsyncContextManager[Kms]]
 CODES = {"KMSInternalException", "DependencyTimeoutException", "ServiceUnavailable", "InternalFailure", "502"}
-
-
-@pytest.fixture
-def serving(clock: ManualClock, wrapping_keys: WrappingKeys) -> Serving:
-    """Serves with some hostility and gives a client; what is not named is friendly."""
-
-    @asynccontextmanager
-    async def opened(state: Path | None = None, **settings: Any) -> AsyncIterator[Kms]:
-        hostility = replace(FRIENDLY, **settings)
-        async with serve(Options(state=state, clock=clock, pool=wrapping_keys, hostility=hostility)) as server:
-            yield Kms(server.url, clock)
-
-    return opened
 
 
 async def seen(kms: Kms, operation: str, **members: Any) -> str:
@@ -86,3 +74,89 @@ async def test_the_same_seed_brings_the_same_weather(serving: Serving) -> None:
     assert first == await run(7)
     assert first != await run(8)
     assert 10 <= sum(each != "whole" for each in first) <= 38
+
+
+async def test_latency_is_real_time_and_bounded(serving: Serving) -> None:
+    """A request waits on its way, and never longer than the bound."""
+    async with serving(latency_p50_s=0.05, latency_p99_s=0.5, latency_max_s=0.05) as kms:
+        before = asyncio.get_running_loop().time()
+        await kms.call("list_keys")
+        assert asyncio.get_running_loop().time() - before > 0.01
+
+
+async def test_draws_keep_to_their_settings() -> None:
+    """Of many requests, the shares, the median and the 99th percentile are what the settings say."""
+    settings = Hostility(lag_rate=0.3, early_token_rate=0.2, latency_p50_s=0.01, latency_p99_s=0.1, latency_max_s=0.2)
+    fates = Fates(settings)
+    drawn = [fates.of(Caller(ACCOUNT, REGION), "DescribeKey") for _ in range(5000)]
+    latencies = sorted(each.latency_s for each in drawn)
+    assert 0.009 < statistics.median(latencies) < 0.011
+    assert 0.07 < latencies[4950] < 0.15
+    assert latencies[-1] <= 0.2
+    assert 0.27 < sum(each.behind for each in drawn) / 5000 < 0.33
+    assert 0.17 < sum(each.token_s == 0.0 for each in drawn) / 5000 < 0.23
+    for name in EXCLUSIVE:
+        rate = getattr(settings, name)
+        assert 0.5 * rate < sum(each.mishap is Mishap(name) for each in drawn) / 5000 < 1.6 * rate
+
+
+async def test_another_caller_changes_no_ones_fate() -> None:
+    """A caller's nth request of an operation has its fate whatever others, or other operations, do between."""
+    one, other = Caller(ACCOUNT, REGION), Caller(ACCOUNT, "us-east-1")
+    alone, crowded = Fates(Hostility()), Fates(Hostility())
+    expected = [alone.of(one, "DescribeKey") for _ in range(50)]
+    met = []
+    for _ in range(50):
+        crowded.of(other, "DescribeKey")
+        crowded.of(one, "ListKeys")
+        met.append(crowded.of(one, "DescribeKey"))
+    assert met == expected
+
+
+async def test_a_token_may_end_before_it_was_said_to(serving: Serving) -> None:
+    """ParametersValidTo says a day; after the minute that it really lives, the token is ExpiredImportTokenException."""
+    async with serving(early_token_rate=1.0, early_token_s=60.0) as kms:
+        key = await kms.create_key()
+        answer = await kms.call(
+            "get_parameters_for_import",
+            KeyId=key,
+            WrappingAlgorithm="RSAES_OAEP_SHA_256",
+            WrappingKeySpec="RSA_2048",
+        )
+        assert answer["ParametersValidTo"].timestamp() == START + DAY
+        terms = await kms.import_terms(key, MATERIAL) | {"ExpirationModel": "KEY_MATERIAL_DOES_NOT_EXPIRE"}
+        kms.clock.advance(59)
+        await kms.call("import_key_material", **terms)
+        kms.clock.advance(1)
+        assert (await kms.refused("import_key_material", **terms)).code == "ExpiredImportTokenException"
+
+
+async def test_the_date_is_off_by_no_more_than_its_bound(serving: Serving) -> None:
+    """Answers tell times around the server's own, not all the same, none further off than the setting."""
+    async with serving(skew_s=30.0) as kms:
+        offsets = set()
+        for _ in range(20):
+            _, _, headers = await kms.raw("ListKeys", b"{}")
+            offsets.add(parsedate_to_datetime(headers["Date"]).timestamp() - START)
+    assert len(offsets) > 5
+    assert all(abs(each) <= 30 for each in offsets)
+
+
+OUT_OF_BOUNDS: dict[str, dict[str, Any]] = {
+    "a rate above 1": {"lag_rate": 1.1},
+    "a negative rate": {"cut_rate": -0.1},
+    "rates that exclude each other": {"drop_before_rate": 0.6, "drop_after_rate": 0.6},
+    "a 99th percentile below the median": {"latency_p50_s": 0.1, "latency_p99_s": 0.05},
+    "a median above the bound": {"latency_p50_s": 1.0, "latency_p99_s": 2.0},
+    "an endless lag": {"lag_s": 601.0},
+    "a quota of nothing": {"quotas": {"DescribeKey": 0.0}},
+    "not a number": {"skew_s": float("nan")},
+}
+
+
+@pytest.mark.parametrize("case", OUT_OF_BOUNDS)
+def test_a_setting_out_of_bounds_is_refused(case: str) -> None:
+    """What cannot be meant is a ValueError that names the setting."""
+    settings = OUT_OF_BOUNDS[case]
+    with pytest.raises(ValueError, match="|".join([*settings, "The quota of DescribeKey"])):
+        Hostility(**settings)

@@ -33,7 +33,7 @@ class Hostile(Interference, Watcher):
     def __init__(self, hostility: Hostility, keyring: Keyring, clock: Clock, publisher: Publisher) -> None:
         self._fates = Fates(hostility)
         self._quotas = Quotas(hostility)
-        self._past = Past(hostility.lag_s)
+        self._past = Past(hostility.lag_s if hostility.lag_rate else 0.0)
         self._keyring = keyring
         self._clock = clock
         self._publisher = publisher

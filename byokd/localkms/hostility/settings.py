@@ -7,7 +7,7 @@ proportions when time is sped up or moved by hand. Only latency, which belongs t
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field, fields
+from dataclasses import dataclass, field
 from types import MappingProxyType
 from typing import Final
 
@@ -22,6 +22,8 @@ RATES: Final = (
 )
 EXCLUSIVE: Final = ("error_before_rate", "error_after_rate", "drop_before_rate", "drop_after_rate", "cut_rate")
 """Of these at most one befalls a request, so their sum is a probability too."""
+SWITCHES: Final = (*RATES, "quota_factor", "latency_p50_s", "skew_s", "loss_every_s")
+"""The settings whose 0 turns one kind of hostility off."""
 LAG_MAX_S: Final = 600.0
 LATENCY_MAX_S: Final = 300.0
 SKEW_MAX_S: Final = 366 * 86_400
@@ -116,9 +118,8 @@ class Hostility:
 
     @classmethod
     def friendly(cls) -> Hostility:
-        """No hostility of any kind."""
-        off = {each.name: 0.0 for each in fields(cls) if each.name not in ("seed", "quotas")}
-        return cls(**off)  # type: ignore[arg-type]  # all settings but the two left out are floats
+        """No hostility of any kind; the bounds keep their defaults, for whoever turns one kind on again."""
+        return cls(**dict.fromkeys(SWITCHES, 0.0))  # type: ignore[arg-type]  # the switches are all floats
 
     @property
     def draws(self) -> bool:
