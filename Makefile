@@ -57,6 +57,10 @@ soak: .venv/dev.stamp  ## the tests marked soak: many seeds, long histories
 bench: .venv/dev.stamp  ## print the numbers that byokd promises, with machine and versions
 	@exec $(BIN)/python -m bench
 
+.PHONY: docs
+docs: .venv/dev.stamp  ## write into the pages what is read from the code
+	$(BIN)/python -m tests.localkms.rules
+
 .PHONY: fmt
 fmt: .venv/dev.stamp  ## format the code and repair what lint can repair
 	$(BIN)/ruff format .

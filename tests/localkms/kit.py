@@ -29,6 +29,7 @@ REGION = "eu-central-1"
 ACCOUNT = "111122223333"
 MATERIAL = bytes(range(32))
 OTHER_MATERIAL = bytes(range(32, 64))
+FOREVER = {"ExpirationModel": "KEY_MATERIAL_DOES_NOT_EXPIRE"}
 
 _session = boto3.Session()
 

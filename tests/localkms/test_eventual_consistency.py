@@ -7,11 +7,13 @@ from byokd.localkms.keys import Key, Origin
 from byokd.localkms.signatures import Caller
 
 from .kit import ACCOUNT, DAY, MATERIAL, REGION, START, Serving
+from .rules import rule
 
 PARAMETERS = {"WrappingAlgorithm": "RSAES_OAEP_SHA_256", "WrappingKeySpec": "RSA_2048"}
 YOUNGER = Key(id="key", owner=Caller(ACCOUNT, REGION), origin=Origin.EXTERNAL, created_at=START)
 
 
+@rule("Quotas and consistency", "guide programming-eventual-consistency")
 async def test_a_new_key_is_not_found_by_reads_for_a_while(serving: Serving) -> None:
     """DescribeKey and GetParametersForImport may miss a key that has just been created, no longer than the lag."""
     async with serving(lag_rate=1.0, lag_s=2.0) as kms:
@@ -35,6 +37,7 @@ async def test_changes_and_cryptography_see_the_present(serving: Serving) -> Non
         assert (await kms.refused("describe_key", KeyId=key)).code == "NotFoundException"
 
 
+@rule("Quotas and consistency", "guide programming-eventual-consistency")
 async def test_an_import_is_seen_late(serving: Serving) -> None:
     """DescribeKey and ListKeyRotations show the key without its material for a while, which is in use by then."""
     async with serving(lag_rate=1.0, lag_s=2.0) as kms:

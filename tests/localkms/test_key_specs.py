@@ -10,6 +10,7 @@ from cryptography.hazmat.primitives.serialization import load_der_private_key
 from byokd.localkms.specs import SPECS, KeySpec, KeyUsage, fresh_secret
 
 from .kit import Kms
+from .rules import rule
 
 RSA_SIGNING = [f"RSASSA_{scheme}_SHA_{bits}" for scheme in ("PKCS1_V1_5", "PSS") for bits in (256, 384, 512)]
 RSA_ENCRYPTION = ["RSAES_OAEP_SHA_1", "RSAES_OAEP_SHA_256"]
@@ -30,6 +31,7 @@ KINDS: list[tuple[str, str, str, list[str]]] = [
 LISTS = {"EncryptionAlgorithms", "SigningAlgorithms", "MacAlgorithms", "KeyAgreementAlgorithms"}
 
 
+@rule("Keys and their states", "API KeyMetadata")
 @pytest.mark.parametrize(("spec", "usage", "member", "algorithms"), KINDS, ids=[f"{k[0]}-{k[1]}" for k in KINDS])
 async def test_a_key_tells_its_spec_usage_and_algorithms(
     spec: str, usage: str, member: str, algorithms: list[str], kms: Kms
@@ -45,6 +47,7 @@ async def test_a_key_tells_its_spec_usage_and_algorithms(
     assert not created.keys() & {"CurrentKeyMaterialId", "ExpirationModel", "ValidTo", "MultiRegionConfiguration"}
 
 
+@rule("Keys and their states", "API CreateKey")
 @pytest.mark.parametrize("spec", [spec for spec in KeySpec if "3072" not in spec and "4096" not in spec])
 async def test_a_key_of_origin_aws_kms_is_born_with_material(spec: KeySpec, kms: Kms) -> None:
     """Such a key is Enabled at once, and only a symmetric encryption key tells the id of its material."""
@@ -68,6 +71,7 @@ def test_fresh_material_has_the_form_of_its_spec(spec: KeySpec) -> None:
         assert private.curve.name == row.curve.name
 
 
+@rule("Multi-Region keys", "API CreateKey")
 async def test_a_multi_region_primary_names_itself(kms: Kms) -> None:
     """A multi-Region key has an mrk- id and tells itself as the primary, with no replicas yet."""
     created = (await kms.call("create_key", MultiRegion=True))["KeyMetadata"]
@@ -98,6 +102,7 @@ async def test_what_is_not_on_offer_is_refused_at_creation(case: str, kms: Kms) 
     assert (await kms.refused("create_key", **members)).code == code
 
 
+@rule("Keys and their states", "API CreateKey")
 async def test_a_key_is_made_only_for_a_use_of_its_spec(kms: Kms) -> None:
     """Every KeyUsage that a spec does not have is a ValidationException."""
     for spec, row in SPECS.items():

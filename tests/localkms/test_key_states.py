@@ -13,6 +13,7 @@ import pytest
 from byokd.localkms.states import ROWS
 
 from .kit import Kms
+from .rules import rule
 
 STATES = ("Enabled", "Disabled", "PendingImport", "PendingDeletion")
 EXPECTED = {
@@ -80,6 +81,7 @@ async def bring_into(state: str, key: str, kms: Kms) -> None:
     assert await kms.state(key) == state
 
 
+@rule("Keys and their states", "guide key-state")
 @pytest.mark.parametrize("operation", EXPECTED)
 async def test_an_operation_admits_the_states_of_the_table(operation: str, kms: Kms) -> None:
     """Each operation succeeds or is refused in each key state as the developer guide's table says."""

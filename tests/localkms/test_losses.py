@@ -5,8 +5,10 @@ from __future__ import annotations
 import asyncio
 
 from .kit import DAY, MATERIAL, OTHER_MATERIAL, Kms, Serving
+from .rules import rule
 
 
+@rule("Expiry and deletion of material", "guide import-keys-protect")
 async def test_a_region_loses_its_imported_material(serving: Serving) -> None:
     """At its time one Region's keys are PendingImport; the same material brings them back, and their ciphertexts."""
     async with serving(loss_every_s=10 * DAY, seed=1) as kms:

@@ -18,6 +18,7 @@ from byokd.localkms.outlets.trail import Trail
 from byokd.localkms.wrapping import WrappingKeys
 
 from .kit import ACCOUNT, DAY, MATERIAL, OTHER_MATERIAL, REGION, Kms, ManualClock
+from .rules import rule
 
 
 @dataclass
@@ -72,6 +73,7 @@ async def telling(
         yield Kms(server.url, clock)
 
 
+@rule("What AWS tells the world", "guide kms-events")
 async def test_an_expiry_is_told_as_eventbridge_tells_it(
     clock: ManualClock, wrapping_keys: WrappingKeys, receiver: Receiver
 ) -> None:
@@ -166,6 +168,7 @@ async def test_an_expiry_reaches_a_queue(
     assert json.loads(message["MessageBody"])["resources"] == [key]
 
 
+@rule("What AWS tells the world", "guide kms-events, ct-delete-key")
 async def test_a_deleted_key_is_told(clock: ManualClock, wrapping_keys: WrappingKeys, receiver: Receiver) -> None:
     """The end of a key's waiting period is KMS CMK Deletion to EventBridge, and DeleteKey to CloudTrail."""
     async with telling(clock, wrapping_keys, webhook=receiver.url) as kms:
@@ -182,6 +185,7 @@ def lines(path: Path) -> list[dict[str, Any]]:
     return [json.loads(line) for line in path.read_text().splitlines()]
 
 
+@rule("What AWS tells the world", "guide logging-using-cloudtrail")
 async def test_the_trail_has_every_call(clock: ManualClock, wrapping_keys: WrappingKeys, tmp_path: Path) -> None:
     """One record a call, in order, each with its request id, its key, and how it ended."""
     trail = tmp_path / "trail.jsonl"
@@ -218,6 +222,7 @@ async def test_the_trail_has_every_call(clock: ManualClock, wrapping_keys: Wrapp
     assert trail.stat().st_mode & 0o777 == 0o600
 
 
+@rule("What AWS tells the world", "guide logging-using-cloudtrail")
 async def test_the_trail_holds_no_secrets(clock: ManualClock, wrapping_keys: WrappingKeys, tmp_path: Path) -> None:
     """Neither plaintext nor wrapped material, tokens, ciphertexts or grant tokens stand in it in any encoding."""
     trail = tmp_path / "trail.jsonl"

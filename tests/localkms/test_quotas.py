@@ -13,6 +13,7 @@ from byokd.localkms.operations import OPERATIONS
 from byokd.localkms.signatures import Caller
 
 from .kit import ACCOUNT, REGION, START, Kms, Refused, Serving
+from .rules import rule
 
 HERE = Caller(ACCOUNT, REGION)
 SLOW_DOWN = Refused(
@@ -21,6 +22,7 @@ SLOW_DOWN = Refused(
 PARAMETERS = {"WrappingAlgorithm": "RSAES_OAEP_SHA_256", "WrappingKeySpec": "RSA_2048"}
 
 
+@rule("Quotas and consistency", "guide requests-per-second")
 async def test_parameters_for_import_come_once_in_four_seconds(serving: Serving) -> None:
     """GetParametersForImport has a burst of one, and its next token comes after four seconds of the server's clock."""
     async with serving(quota_factor=1.0) as kms:
@@ -33,6 +35,7 @@ async def test_parameters_for_import_come_once_in_four_seconds(serving: Serving)
         await kms.parameters(key)
 
 
+@rule("Quotas and consistency", "guide throttling")
 async def test_quotas_are_apart_by_account_region_and_operation(serving: Serving) -> None:
     """Who is throttled in one operation calls the others; other accounts and Regions notice nothing."""
     async with serving(quota_factor=1.0) as kms:
@@ -58,6 +61,7 @@ async def test_a_refused_call_counts_and_a_throttled_one_does_not(serving: Servi
         assert (await kms.refused("describe_key", KeyId="nonsense")).code == "NotFoundException"
 
 
+@rule("Quotas and consistency", "guide requests-per-second")
 async def test_cryptographic_operations_share_a_quota(serving: Serving) -> None:
     """Encrypt, Decrypt and GenerateDataKey of symmetric keys drink from one bucket."""
     async with serving(quotas={"Cryptographic operations (symmetric)": 3.0}, quota_factor=1.0) as kms:
@@ -114,6 +118,7 @@ COUNTED: dict[str, tuple[str, dict[str, Any], str | None, dict[tuple[str, str], 
 }
 
 
+@rule("Quotas and consistency", "guide requests-per-second")
 @pytest.mark.parametrize("case", COUNTED)
 def test_what_a_request_counts_against(case: str) -> None:
     """Each request is charged to the quotas that the guide's page names for it."""
@@ -121,6 +126,7 @@ def test_what_a_request_counts_against(case: str) -> None:
     assert {(owner.region, quota): cost for owner, quota, cost in due(HERE, operation, request, spec)} == expected
 
 
+@rule("Quotas and consistency", "guide requests-per-second")
 def test_published_values_that_differ_by_region() -> None:
     """The shared symmetric quota has three sizes, and data key pairs are scarce in China."""
     symmetric = "Cryptographic operations (symmetric)"

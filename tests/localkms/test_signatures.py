@@ -20,6 +20,7 @@ from byokd.localkms import FRIENDLY, Credential, Options, Signatures, serve
 from byokd.localkms.wrapping import WrappingKeys
 
 from .kit import ACCOUNT, REGION, START, Kms, ManualClock, unkeyed
+from .rules import rule
 
 KEY_ID = "AKIAIOSFODNN7EXAMPLE"
 SECRET = "wJalrXUtnFEMI/K7MDENG/bPxRfiCYEXAMPLEKEY"
@@ -134,6 +135,7 @@ async def post(url: str, headers: dict[str, str], body: bytes = b"{}") -> tuple[
         return answer.status, await answer.json(content_type=None)
 
 
+@rule("Requests", "SigV4")
 @pytest.mark.parametrize("case", NEEDS_NO_SECRET)
 async def test_what_is_wrong_under_any_secret_is_refused(case: str, kms: Kms) -> None:
     """Form, scope, date, signed headers and body hash are verified also where any access key is good."""
@@ -275,6 +277,7 @@ WRONG: dict[str, tuple[Make, dict[str, str], bytes | None, str]] = {
 }
 
 
+@rule("Requests", "SigV4")
 @pytest.mark.parametrize("case", WRONG)
 async def test_a_wrong_signature_is_refused(case: str, strict: str) -> None:
     """Where the secret is known, nothing that was changed after signing passes."""
@@ -301,6 +304,7 @@ PRESIGNED_BADLY: dict[str, tuple[str, str]] = {
 }
 
 
+@rule("Requests", "SigV4")
 @pytest.mark.parametrize("case", PRESIGNED_BADLY)
 async def test_a_presigned_request_of_the_wrong_form_is_refused(case: str, kms: Kms) -> None:
     """The query form has the same parts as the header, and each is asked for."""
@@ -310,6 +314,7 @@ async def test_a_presigned_request_of_the_wrong_form_is_refused(case: str, kms: 
     assert message in answer["message"]
 
 
+@rule("Requests", "SigV4")
 async def test_a_presigned_request_is_good_as_long_as_it_says(kms: Kms) -> None:
     """X-Amz-Expires replaces the five minutes, and not a second is added."""
     query = (

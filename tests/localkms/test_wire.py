@@ -12,6 +12,7 @@ from byokd.localkms import FRIENDLY, Options, serve
 from byokd.localkms.wrapping import WrappingKeys
 
 from .kit import ACCOUNT, REGION, Kms, ManualClock, unkeyed
+from .rules import rule
 
 FAILED = "failed to satisfy constraint: Member must"
 
@@ -70,6 +71,7 @@ REFUSED_BY_THE_MODEL: dict[str, tuple[str, dict[str, Any], str]] = {
 }
 
 
+@rule("Requests", "service model")
 @pytest.mark.parametrize("case", REFUSED_BY_THE_MODEL)
 async def test_the_service_model_refuses_in_awss_words(case: str, kms: Kms) -> None:
     """A broken constraint of the service model is a ValidationException worded as AWS words it."""
@@ -104,6 +106,7 @@ UNREADABLE: dict[str, tuple[str, bytes]] = {
 }
 
 
+@rule("Requests", "AWS JSON 1.1")
 @pytest.mark.parametrize("case", UNREADABLE)
 async def test_what_cannot_be_read_is_a_serialization_exception(case: str, kms: Kms) -> None:
     """Broken JSON and wrong JSON types never reach a rule."""
@@ -112,6 +115,7 @@ async def test_what_cannot_be_read_is_a_serialization_exception(case: str, kms: 
     assert (status, answer["__type"]) == (400, "SerializationException")
 
 
+@rule("Requests", "AWS JSON 1.1")
 async def test_unknown_members_are_passed_over(kms: Kms) -> None:
     """AWS ignores members that it does not know, and so does this."""
     status, answer, _ = await kms.raw("ListKeys", b'{"Unheard": {"of": []}}')
@@ -126,6 +130,7 @@ UNKNOWN: dict[str, dict[str, str]] = {
 }
 
 
+@rule("Requests", "API common errors")
 @pytest.mark.parametrize("case", UNKNOWN)
 async def test_an_unknown_operation_is_answered_as_such(case: str, kms: Kms) -> None:
     """What is not an operation of KMS gets UnknownOperationException."""
@@ -169,6 +174,7 @@ async def test_a_torn_request_harms_nobody(case: str, kms: Kms, caplog: pytest.L
     assert [record.getMessage() for record in caplog.records if record.name.startswith("byokd")] == []
 
 
+@rule("Requests", "AWS JSON 1.1")
 async def test_every_answer_tells_request_id_type_and_the_servers_own_date(kms: Kms) -> None:
     """Good and bad answers alike carry the headers that clients read."""
     for body in (b"{}", b"{"):
@@ -178,6 +184,7 @@ async def test_every_answer_tells_request_id_type_and_the_servers_own_date(kms: 
         assert headers["Date"] == "Fri, 15 Jan 2027 08:00:00 GMT"
 
 
+@rule("Requests", "service model")
 async def test_an_operation_without_an_answer_has_an_empty_body(kms: Kms) -> None:
     """EnableKey and its like answer nothing, not an empty object."""
     key = await kms.create_key(Origin="AWS_KMS")
@@ -185,6 +192,7 @@ async def test_an_operation_without_an_answer_has_an_empty_body(kms: Kms) -> Non
     assert (status, answer, headers["Content-Length"]) == (200, None, "0")
 
 
+@rule("Names, aliases and tags", "API, throughout")
 async def test_accounts_and_regions_are_worlds_apart(kms: Kms) -> None:
     """A key belongs to the account and Region of its creator; others neither list nor find it."""
     key = await kms.create_key()
