@@ -28,6 +28,8 @@ class Fault(StrEnum):
     INVALID_KEY_USAGE = "InvalidKeyUsageException"
     INVALID_MARKER = "InvalidMarkerException"
     INVALID_STATE = "KMSInvalidStateException"
+    KMS_INVALID_MAC = "KMSInvalidMacException"
+    KMS_INVALID_SIGNATURE = "KMSInvalidSignatureException"
     LIMIT_EXCEEDED = "LimitExceededException"
     NOT_FOUND = "NotFoundException"
     TAG = "TagException"

@@ -79,7 +79,7 @@ class ExpirationModel(StrEnum):
         return cls.DOES_NOT_EXPIRE if expires_at is None else cls.EXPIRES
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(frozen=True, slots=True, weakref_slot=True, kw_only=True)
 class Material:
     """One key material of a key, present or to be imported again."""
 

@@ -5,6 +5,7 @@ table, the API reference. Messages are AWS's own. Where the documents allow two 
 
 - Cryptographic use of a key that is pending deletion: KMSInvalidStateException (the table also allows
   DisabledException).
+- GetPublicKey of a Disabled key: admitted, as was seen of the service (the table says DisabledException).
 - ImportKeyMaterial into a Disabled key: admitted, as the table says (the API text names PendingImport and Enabled
   only).
 
@@ -26,13 +27,28 @@ IMPORT: Final[Answer] = (Fault.INVALID_STATE, "{arn} is pending import.")
 DELETION: Final[Answer] = (Fault.INVALID_STATE, "{arn} is pending deletion.")
 NOT_DELETION: Final[Answer] = (Fault.INVALID_STATE, "{arn} is not pending deletion.")
 
+CRYPTOGRAPHY: Final = (
+    "Encrypt",
+    "Decrypt",
+    "ReEncrypt",
+    "GenerateDataKey",
+    "GenerateDataKeyWithoutPlaintext",
+    "GenerateDataKeyPair",
+    "GenerateDataKeyPairWithoutPlaintext",
+    "Sign",
+    "Verify",
+    "GenerateMac",
+    "VerifyMac",
+    "DeriveSharedSecret",
+)
+"""The operations that use a key's material; ReEncrypt asks for both its keys. They share one row."""
+
 COLUMNS: Final = (KeyState.ENABLED, KeyState.DISABLED, KeyState.PENDING_IMPORT, KeyState.PENDING_DELETION)
 
 ROWS: Final[dict[str, tuple[Answer, Answer, Answer, Answer]]] = {
     #                             Enabled       Disabled      PendingImport  PendingDeletion
-    "Encrypt":                   (OK,           DISABLED,     IMPORT,        DELETION),
-    "Decrypt":                   (OK,           DISABLED,     IMPORT,        DELETION),
-    "GenerateDataKey":           (OK,           DISABLED,     IMPORT,        DELETION),
+    **dict.fromkeys(CRYPTOGRAPHY, (OK,           DISABLED,     IMPORT,        DELETION)),
+    "GetPublicKey":              (OK,           OK,           IMPORT,        DELETION),
     "RotateKeyOnDemand":         (OK,           DISABLED,     IMPORT,        DELETION),
     "EnableKey":                 (OK,           OK,           IMPORT,        DELETION),
     "DisableKey":                (OK,           OK,           IMPORT,        DELETION),

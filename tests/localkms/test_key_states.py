@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from byokd.localkms.states import ROWS
+from byokd.localkms.states import CRYPTOGRAPHY, ROWS
 
 from .kit import Kms
 from .rules import rule
@@ -104,5 +104,6 @@ async def test_an_operation_admits_the_states_of_the_table(operation: str, kms: 
 
 
 def test_every_row_of_the_table_is_tried() -> None:
-    """No operation is added to the table without its row in this test."""
-    assert {name.lower() for name in ROWS} <= {name.replace("_", "") for name in EXPECTED}
+    """No operation is added to the table without its row in this test, or in test_uses.py if it uses material."""
+    tried = {name.lower() for name in ROWS.keys() - set(CRYPTOGRAPHY) - {"GetPublicKey"}}
+    assert tried <= {name.replace("_", "") for name in EXPECTED}
