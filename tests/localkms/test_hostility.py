@@ -160,3 +160,24 @@ def test_a_setting_out_of_bounds_is_refused(case: str) -> None:
     settings = OUT_OF_BOUNDS[case]
     with pytest.raises(ValueError, match="|".join([*settings, "The quota of DescribeKey"])):
         Hostility(**settings)
+
+
+async def test_mishaps_may_be_kept_to_some_operations(serving: Serving) -> None:
+    """What is not named among the operations goes well, every time."""
+    async with serving(drop_before_rate=1.0, operations=frozenset({"CreateKey"})) as kms:
+        assert await seen(kms, "create_key") == "ConnectionClosedError"
+        assert await seen(kms, "list_keys") == "whole"
+
+
+MISSPELT: dict[str, dict[str, Any]] = {
+    "an operation": {"operations": frozenset({"DescribeKeys"})},
+    "a quota": {"quotas": {"describe_key": 1.0}},
+}
+
+
+@pytest.mark.parametrize("case", MISSPELT)
+async def test_a_misspelt_name_is_refused_at_the_start(case: str, serving: Serving) -> None:
+    """It would otherwise turn hostility off, and nobody would notice."""
+    with pytest.raises(ValueError, match="names what does not exist"):
+        async with serving(**MISSPELT[case]):
+            pass

@@ -75,11 +75,11 @@ class Fates:
 
     def of(self, caller: Caller, operation: str) -> Fate:
         """The fate of the next request of a caller for an operation."""
-        if not self._hostility.draws:
+        settings = self._hostility
+        if not settings.draws or (settings.operations and operation not in settings.operations):
             return KIND
         self._seen[caller, operation] += 1
-        request = f"{self._hostility.seed}/{caller.account}/{caller.region}/{operation}/{self._seen[caller, operation]}"
-        settings = self._hostility
+        request = f"{settings.seed}/{caller.account}/{caller.region}/{operation}/{self._seen[caller, operation]}"
         late = draw(request, "token") < settings.early_token_rate
         return Fate(
             latency_s=_latency(settings, draw(request, "latency")),

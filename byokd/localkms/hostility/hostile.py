@@ -17,10 +17,11 @@ from byokd.localkms.clock import Clock
 from byokd.localkms.errors import Refusal
 from byokd.localkms.hostility.fate import Fates, Mishap
 from byokd.localkms.hostility.past import READS, Past
-from byokd.localkms.hostility.quotas import Quotas, due
+from byokd.localkms.hostility.quotas import Quotas, due, per_second
 from byokd.localkms.hostility.settings import Hostility
 from byokd.localkms.keyring import Keyring, Watcher
 from byokd.localkms.keys import Key
+from byokd.localkms.operations import OPERATIONS
 from byokd.localkms.outlets.publisher import Publisher
 from byokd.localkms.passage import Dropped, Interference, Passage, Replaced
 
@@ -31,6 +32,8 @@ class Hostile(Interference, Watcher):
     """An Interference by the settings of hostility, which also lets the outlets hear of each request."""
 
     def __init__(self, hostility: Hostility, keyring: Keyring, clock: Clock, publisher: Publisher) -> None:
+        """Raises: ValueError when a setting names an operation that does not exist."""
+        _check_names(hostility)
         self._fates = Fates(hostility)
         self._quotas = Quotas(hostility)
         self._past = Past(hostility.lag_s if hostility.lag_rate else 0.0)
@@ -82,6 +85,14 @@ class Hostile(Interference, Watcher):
     def changed(self, before: Key | None, after: Key) -> None:
         """See Watcher."""
         self._past.note(before, after.arn, self._clock.now())
+
+
+def _check_names(hostility: Hostility) -> None:
+    """A misspelt operation would turn hostility off in silence. Not in the settings: they know no operations."""
+    unknown = hostility.operations - OPERATIONS.keys()
+    unknown |= {quota for quota in hostility.quotas if per_second(quota, "") is None}
+    if unknown:
+        raise ValueError(f"Hostility names what does not exist: {', '.join(sorted(unknown))}.")
 
 
 def _outage(passage: Passage) -> Refusal | Replaced:

@@ -40,6 +40,10 @@ class Hostility:
     """Where all draws come from. With the same seed, the nth call of an operation by an account in a Region has the
     same fate at every run, whatever other callers do meanwhile."""
 
+    operations: frozenset[str] = frozenset()
+    """The operations, in AWS's names, whose requests may go wrong; empty, the default: all. Quotas and losses hold
+    whatever it says."""
+
     quota_factor: float = 1.0
     """AWS's request quotas times this; see quotas.py. 0: no quotas. Counted on the server's clock."""
 
