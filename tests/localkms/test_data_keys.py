@@ -9,7 +9,10 @@ from cryptography.hazmat.primitives.asymmetric import ec, ed25519, rsa
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat, load_der_private_key
 
 from .kit import Kms
+from .rules import rule
 from .specimens import CURVES, RSA_BITS
+
+pytestmark = rule("Encryption", "API GenerateDataKey")
 
 CONTEXT = {"purpose": "test"}
 EITHER = "Please specify either number of bytes or key spec."
@@ -67,6 +70,7 @@ def spec_of(private: object) -> str:
             raise AssertionError(private)
 
 
+@rule("Encryption", "API GenerateDataKeyPair")
 @pytest.mark.parametrize("spec", ["RSA_2048", *CURVES, "ECC_NIST_EDWARDS25519"])
 async def test_a_data_key_pair_belongs_together(spec: str, kms: Kms) -> None:
     """The plain and the encrypted private key of a pair are one, of the wanted spec, and its public key fits."""
@@ -90,6 +94,7 @@ async def test_a_data_key_pair_belongs_together(spec: str, kms: Kms) -> None:
     assert plain["PublicKey"] != quiet["PublicKey"]
 
 
+@rule("Encryption", "API GenerateDataKeyPair")
 async def test_larger_rsa_pairs_are_made_while_others_are_served(kms: Kms) -> None:
     """RSA_3072 and RSA_4096 pairs fit into a ciphertext, and the server answers while it makes them."""
     key = await kms.create_key(Origin="AWS_KMS")
@@ -99,6 +104,7 @@ async def test_larger_rsa_pairs_are_made_while_others_are_served(kms: Kms) -> No
         assert spec_of(load_der_private_key(der, password=None, unsafe_skip_rsa_key_validation=True)) == spec
 
 
+@rule("Encryption", "API GenerateDataKeyPair")
 async def test_a_pair_of_china_is_not_on_offer(kms: Kms) -> None:
     """SM2 exists in China Regions only; elsewhere it is unsupported."""
     key = await kms.create_key(Origin="AWS_KMS")
@@ -107,6 +113,7 @@ async def test_a_pair_of_china_is_not_on_offer(kms: Kms) -> None:
     )
 
 
+@rule("Encryption", "API GenerateRandom")
 @pytest.mark.parametrize("length", [1, 1024])
 async def test_random_bytes_come_in_the_wanted_length(length: int, kms: Kms) -> None:
     """1 to 1024 bytes, and nothing else in the answer."""
@@ -116,6 +123,7 @@ async def test_random_bytes_come_in_the_wanted_length(length: int, kms: Kms) -> 
     assert length == 1 or answer["Plaintext"] != (await kms.call("generate_random", NumberOfBytes=length))["Plaintext"]
 
 
+@rule("Encryption", "API GenerateRandom")
 async def test_random_bytes_are_refused_as_recorded(kms: Kms) -> None:
     """No length, a length out of bounds, and a custom key store, of which there are none."""
     problem = "1 validation error detected: Value '{}' at 'numberOfBytes' failed to satisfy constraint: {}"

@@ -10,7 +10,10 @@ from cryptography.hazmat.primitives.asymmetric import padding, rsa
 from cryptography.hazmat.primitives.serialization import load_der_public_key
 
 from .kit import DAY, MATERIAL, OTHER_MATERIAL, Kms
+from .rules import rule
 from .specimens import FOREVER, imported_key, made_key, private_key
+
+pytestmark = rule("Encryption", "API Encrypt")
 
 ENCRYPT_DECRYPT = "ENCRYPT_DECRYPT"
 LIMITS = {  # bytes of plaintext: the table in the API reference of Encrypt
@@ -54,6 +57,7 @@ async def test_rsa_encrypts_up_to_its_limit_here_and_elsewhere(spec: str, algori
     )
 
 
+@rule("Encryption", "API Decrypt")
 async def test_what_was_encrypted_outside_under_the_public_key_decrypts(kms: Kms) -> None:
     """Whoever holds the public key can encrypt without the KMS, under a key that the KMS made as well."""
     key = await made_key(kms, "RSA_2048", ENCRYPT_DECRYPT)
@@ -67,6 +71,7 @@ async def test_what_was_encrypted_outside_under_the_public_key_decrypts(kms: Kms
         assert decrypted["Plaintext"] == b"from outside"
 
 
+@rule("Encryption", "API Decrypt")
 async def test_rsa_ciphertexts_that_do_not_decrypt_are_refused_without_a_message(kms: Kms) -> None:
     """Another hash, another key, damage, a wrong length, or no algorithm at all: InvalidCiphertextException."""
     key, other = await imported_key(kms, "RSA_2048", ENCRYPT_DECRYPT), await made_key(kms, "RSA_2048", ENCRYPT_DECRYPT)
@@ -126,6 +131,7 @@ async def test_symmetric_keys_encrypt_what_the_model_allows(length: int, kms: Km
         assert (answer["Plaintext"], answer["KeyId"]) == (b"p" * length, key)
 
 
+@rule("Encryption", "API Decrypt")
 async def test_any_flipped_byte_of_a_symmetric_ciphertext_is_refused(kms: Kms) -> None:
     """Header, material id, nonce, body and tag are all bound; where the flip names no key, nothing else is told."""
     key = await kms.create_key(Origin="AWS_KMS")
@@ -138,6 +144,7 @@ async def test_any_flipped_byte_of_a_symmetric_ciphertext_is_refused(kms: Kms) -
         assert in_key_id or refused.message == ""
 
 
+@rule("Encryption", "API Decrypt")
 async def test_a_missing_ciphertext_is_a_missing_member(kms: Kms) -> None:
     """The model cannot require CiphertextBlob, for a dry run may do without; every other call may not."""
     for operation, members in (("decrypt", {}), ("re_encrypt", {"DestinationKeyId": "alias/none"})):
@@ -149,6 +156,7 @@ async def test_a_missing_ciphertext_is_a_missing_member(kms: Kms) -> None:
         )
 
 
+@rule("Encryption", "guide importing-keys-delete-key-material")
 async def test_old_ciphertexts_survive_rotation_lapse_and_reimport(kms: Kms) -> None:
     """A ciphertext names its material, and decrypts whenever that very material is in the key, current or not."""
     key = await kms.create_key()
@@ -164,6 +172,7 @@ async def test_old_ciphertexts_survive_rotation_lapse_and_reimport(kms: Kms) -> 
     assert (answer["Plaintext"], answer["KeyMaterialId"]) == (b"old", old)
 
 
+@rule("Encryption", "API ReEncrypt")
 async def test_re_encrypt_moves_between_keys_of_both_kinds(kms: Kms) -> None:
     """Symmetric to symmetric, to RSA and back: the answer names both keys, algorithms and materials."""
     one, two = await imported_key(kms, "SYMMETRIC_DEFAULT", ENCRYPT_DECRYPT), await kms.create_key(Origin="AWS_KMS")
@@ -187,6 +196,7 @@ async def test_re_encrypt_moves_between_keys_of_both_kinds(kms: Kms) -> None:
     assert (await kms.call("decrypt", CiphertextBlob=blob))["Plaintext"] == b"moved"
 
 
+@rule("Encryption", "API ReEncrypt")
 async def test_re_encrypt_changes_the_context(kms: Kms) -> None:
     """Under one key, ReEncrypt replaces the context that a ciphertext is bound to."""
     key = await kms.create_key(Origin="AWS_KMS")
@@ -200,6 +210,7 @@ async def test_re_encrypt_changes_the_context(kms: Kms) -> None:
     assert (refused.code, refused.message) == ("InvalidCiphertextException", "")
 
 
+@rule("Encryption", "API ReEncrypt")
 async def test_re_encrypt_refuses_what_decrypt_and_encrypt_would(kms: Kms) -> None:
     """A wrong source key, a destination that is not in, a plaintext that does not fit the destination."""
     source, other, empty = (
@@ -239,6 +250,7 @@ async def test_re_encrypt_refuses_what_decrypt_and_encrypt_would(kms: Kms) -> No
         assert (refused.code, refused.message) == (code, message), members
 
 
+@rule("Encryption", "API ReEncrypt")
 async def test_a_lost_source_key_is_told_by_its_state(kms: Kms) -> None:
     """ReEncrypt from a key whose material was deleted says so of the source."""
     key, other = await kms.create_key(), await kms.create_key(Origin="AWS_KMS")

@@ -8,7 +8,10 @@ from typing import Any
 import pytest
 
 from .kit import Kms
+from .rules import rule
 from .specimens import imported_key, made_key, material
+
+pytestmark = rule("Signatures, MACs and shared secrets", "API GenerateMac")
 
 SPECS = ["HMAC_224", "HMAC_256", "HMAC_384", "HMAC_512"]
 MESSAGE = b"to be authenticated"
@@ -41,6 +44,7 @@ async def test_two_keys_that_the_kms_made_make_different_macs(kms: Kms) -> None:
     assert (refused.code, refused.message) == ("KMSInvalidMacException", "")
 
 
+@rule("Signatures, MACs and shared secrets", "API VerifyMac")
 async def test_a_mac_that_does_not_verify_is_refused_without_a_message(kms: Kms) -> None:
     """Another message, a flipped bit, a shorter or longer MAC: KMSInvalidMacException, and nothing more."""
     key = await imported_key(kms, "HMAC_384", "GENERATE_VERIFY_MAC")

@@ -7,7 +7,10 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat, load_der_public_key
 
 from .kit import Kms
+from .rules import rule
 from .specimens import CURVES, PrivateKey, imported_key, made_key, private_key
+
+pytestmark = rule("Signatures, MACs and shared secrets", "API DeriveSharedSecret")
 
 NIST = ["ECC_NIST_P256", "ECC_NIST_P384", "ECC_NIST_P521"]
 FIELD_BYTES = {"ECC_NIST_P256": 32, "ECC_NIST_P384": 48, "ECC_NIST_P521": 66}

@@ -15,7 +15,10 @@ from cryptography.hazmat.primitives.serialization import load_der_public_key
 from byokd.localkms import ed25519ph
 
 from .kit import Kms
+from .rules import rule
 from .specimens import imported_key, made_key, private_key
+
+pytestmark = rule("Signatures, MACs and shared secrets", "API Sign")
 
 RSA_ALGORITHMS = [f"RSASSA_{scheme}_SHA_{bits}" for scheme in ("PSS", "PKCS1_V1_5") for bits in (256, 384, 512)]
 PAIRS = [
@@ -95,6 +98,7 @@ async def test_a_key_that_the_kms_made_signs_too(spec: str, algorithm: str, kms:
     verify_outside(public["PublicKey"], algorithm, answer["Signature"])
 
 
+@rule("Signatures, MACs and shared secrets", "API Verify")
 async def test_a_signature_made_outside_with_the_imported_key_verifies(kms: Kms) -> None:
     """The key is the very one that was imported: what its owner signs elsewhere, Verify accepts."""
     key, private = await imported_key(kms, "ECC_NIST_P384", "SIGN_VERIFY"), private_key("ECC_NIST_P384")
@@ -118,6 +122,7 @@ async def test_a_pss_signature_has_a_salt_as_long_as_its_digest(kms: Kms) -> Non
             assert (await kms.refused("verify", KeyId=key, **members)).code == "KMSInvalidSignatureException"
 
 
+@rule("Signatures, MACs and shared secrets", "API Verify")
 @pytest.mark.parametrize(("spec", "algorithm"), [PAIRS[0], PAIRS[3], *PAIRS[8:]])
 async def test_a_signature_that_does_not_verify_is_refused_without_a_message(
     spec: str, algorithm: str, kms: Kms
@@ -143,6 +148,7 @@ async def test_a_signature_that_does_not_verify_is_refused_without_a_message(
     assert (await kms.call("verify", KeyId=key, **members, Signature=signature))["SignatureValid"]
 
 
+@rule("Signatures, MACs and shared secrets", "API Verify")
 async def test_another_keys_signature_is_refused(kms: Kms) -> None:
     """A signature is bound to the key that made it, also between two keys of one spec."""
     one, two = await made_key(kms, "ECC_NIST_P256", "SIGN_VERIFY"), await made_key(kms, "ECC_NIST_P256", "SIGN_VERIFY")

@@ -19,6 +19,7 @@ from byokd.localkms.operations import OPERATIONS
 from byokd.localkms.states import CRYPTOGRAPHY
 
 from .kit import Kms
+from .rules import rule
 from .specimens import imported_key, made_key, private_key
 
 MODEL = ServiceModel(Loader().load_service_model("kms", "service-2"), "kms")
@@ -115,6 +116,7 @@ def test_every_cryptographic_operation_has_its_row() -> None:
     assert set(ROWS) < set(OPERATIONS)
 
 
+@rule("Keys and their states", "guide key-state")
 @pytest.mark.parametrize("operation", ROWS)
 async def test_an_operation_admits_enabled_keys_only(operation: str, kms: Kms) -> None:
     """In each key state the operation succeeds, or is refused as the developer guide's table says."""
@@ -152,6 +154,7 @@ async def test_a_key_that_the_kms_made_is_admitted_alike(kms: Kms) -> None:
         assert (await kms.refused(snake(operation), **request)).code == "DisabledException", operation
 
 
+@rule("Keys and their states", "API InvalidKeyUsageException")
 async def test_a_key_made_for_another_use_is_refused(kms: Kms) -> None:
     """Each operation against a key of every other usage: InvalidKeyUsageException, in the recorded words."""
     keys = {usage: await made_key(kms, spec, usage) for usage, spec in KINDS.items()}
@@ -174,6 +177,7 @@ async def test_the_usage_is_looked_at_before_the_state_and_the_state_before_the_
     assert (usage.code, state.code) == ("InvalidKeyUsageException", "DisabledException")
 
 
+@rule("Encryption", "API GenerateDataKey")
 @pytest.mark.parametrize("operation", ["GenerateDataKey", "GenerateDataKeyWithoutPlaintext", "GenerateDataKeyPair"])
 async def test_rsa_keys_protect_no_data_keys(operation: str, kms: Kms) -> None:
     """A data key is encrypted under a symmetric key only, though RSA keys have the same usage."""
@@ -193,6 +197,7 @@ def test_dry_runs_are_tried_of_every_operation_that_has_them() -> None:
     assert set(DRY_RUNS) == set(ROWS)
 
 
+@rule("Requests", "guide testing-permissions")
 @pytest.mark.parametrize("operation", DRY_RUNS)
 async def test_a_dry_run_of_what_would_succeed_says_so(operation: str, kms: Kms) -> None:
     """With DryRun a good request gets DryRunOperationException, in the recorded words; with false, its answer."""
@@ -207,6 +212,7 @@ async def test_a_dry_run_of_what_would_succeed_says_so(operation: str, kms: Kms)
     assert (await kms.refused(snake(operation), **request, DryRun=True)).code == "DisabledException"
 
 
+@rule("Requests", "guide testing-permissions")
 async def test_a_dry_run_finds_what_would_fail(kms: Kms) -> None:
     """DryRun asks whether the request would succeed: a bad ciphertext, signature, MAC or public key would not."""
     cases: dict[str, tuple[dict[str, Any], str]] = {
@@ -222,6 +228,7 @@ async def test_a_dry_run_finds_what_would_fail(kms: Kms) -> None:
         assert (await kms.refused(snake(operation), **request | change, DryRun=True)).code == code, operation
 
 
+@rule("Requests", "API Decrypt")
 async def test_a_dry_run_can_do_without_a_ciphertext(kms: Kms) -> None:
     """IGNORE_CIPHERTEXT asks for the key alone, which must be named; without DryRun it says nothing."""
     key, rsa_key = (
@@ -250,6 +257,7 @@ RECIPIENTS = [
 ]
 
 
+@rule("Requests", "API Decrypt")
 @pytest.mark.parametrize("operation", RECIPIENTS)
 async def test_nitro_enclaves_are_not_answered(operation: str, kms: Kms) -> None:
     """A Recipient is refused by each operation that has one, and not passed over: its caller expects no plaintext."""
@@ -259,6 +267,7 @@ async def test_nitro_enclaves_are_not_answered(operation: str, kms: Kms) -> None
     assert (refused.code, refused.message) == ("UnsupportedOperationException", "Recipient is not supported.")
 
 
+@rule("Names, aliases and tags", "API Encrypt")
 @pytest.mark.parametrize("operation", ROWS)
 async def test_a_key_is_named_by_id_arn_alias_or_alias_arn(operation: str, kms: Kms) -> None:
     """Cryptographic operations take all four, and answer the key ARN whichever it was."""
@@ -275,6 +284,7 @@ async def test_a_key_is_named_by_id_arn_alias_or_alias_arn(operation: str, kms: 
 PUBLIC = [("RSA_2048", "SIGN_VERIFY"), ("RSA_4096", "ENCRYPT_DECRYPT"), ("ECC_NIST_P521", "KEY_AGREEMENT")]
 
 
+@rule("Signatures, MACs and shared secrets", "API GetPublicKey")
 @pytest.mark.parametrize(
     ("spec", "usage"), [*PUBLIC, ("ECC_SECG_P256K1", "SIGN_VERIFY"), ("ECC_NIST_EDWARDS25519", "SIGN_VERIFY")]
 )
@@ -293,6 +303,7 @@ async def test_the_public_key_follows_from_the_imported_private_key(spec: str, u
     }
 
 
+@rule("Keys and their states", "API GetPublicKey")
 async def test_public_keys_are_given_out_by_state(kms: Kms) -> None:
     """Enabled and Disabled keys give theirs, others tell their state; a key without one is unsupported."""
     key = await imported_key(kms, "ECC_NIST_P256", "SIGN_VERIFY")
