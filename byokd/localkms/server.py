@@ -41,7 +41,7 @@ async def running(options: Options) -> AsyncIterator[Server]:
         journal = open_journal(options.state)
         stack.push_async_callback(journal.close)
         keyring = Keyring(journal)
-        publisher = Publisher(options.outlets, keyring)
+        publisher = Publisher(options.outlets, keyring, options.clock)
         stack.callback(publisher.close)
         hostile = Hostile(options.hostility, keyring, options.clock, publisher)
         keyring.watchers += [hostile, publisher]

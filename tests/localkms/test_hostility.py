@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+import re
 import statistics
+from dataclasses import fields
 from email.utils import parsedate_to_datetime
 from pathlib import Path
 from typing import Any
@@ -12,12 +14,13 @@ import pytest
 from aiohttp import ClientPayloadError
 from botocore.exceptions import ClientError, HTTPClientError
 
-from byokd.localkms import Hostility
+from byokd.localkms import Hostility, Outlets
 from byokd.localkms.hostility.fate import Fates, Mishap
 from byokd.localkms.hostility.settings import EXCLUSIVE
 from byokd.localkms.signatures import Caller
 
 from .kit import ACCOUNT, DAY, MATERIAL, REGION, START, Kms, Serving
+from .rules import PAGE
 
 CODES = {"KMSInternalException", "DependencyTimeoutException", "ServiceUnavailable", "InternalFailure", "502"}
 
@@ -181,3 +184,14 @@ async def test_a_misspelt_name_is_refused_at_the_start(case: str, serving: Servi
     with pytest.raises(ValueError, match="names what does not exist"):
         async with serving(**MISSPELT[case]):
             pass
+
+
+@pytest.mark.parametrize("settings", [Hostility, Outlets])
+def test_every_setting_has_its_row_in_the_reference(settings: type[Any]) -> None:
+    """The reference page lists each setting, and the default of each that is a number."""
+    rows = dict(re.findall(r"^\| (`\w+`(?:, `\w+`)*) \| (\S[^|]*?) \|", PAGE.read_text(encoding="utf-8"), re.MULTILINE))
+    listed = {name: default for names, default in rows.items() for name in re.findall(r"\w+", names)}
+    for setting in fields(settings):
+        assert setting.name in listed
+        if isinstance(setting.default, float):
+            assert float(listed[setting.name]) == setting.default

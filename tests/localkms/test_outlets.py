@@ -14,10 +14,15 @@ import pytest
 from aiohttp import web
 
 from byokd.localkms import FRIENDLY, Options, Outlets, serve
+from byokd.localkms.keyring import Keyring
+from byokd.localkms.keys import Key, Material, MaterialState, Origin
+from byokd.localkms.outlets.metrics import Tally, page
 from byokd.localkms.outlets.trail import Trail
+from byokd.localkms.persistence import open_journal
+from byokd.localkms.signatures import Caller
 from byokd.localkms.wrapping import WrappingKeys
 
-from .kit import ACCOUNT, DAY, MATERIAL, OTHER_MATERIAL, REGION, Kms, ManualClock
+from .kit import ACCOUNT, DAY, MATERIAL, OTHER_MATERIAL, REGION, START, Kms, ManualClock
 from .rules import rule
 
 
@@ -180,6 +185,27 @@ async def test_a_deleted_key_is_told(clock: ManualClock, wrapping_keys: Wrapping
     assert (event["detail-type"], event["resources"]) == ("KMS CMK Deletion", [key])
 
 
+@rule("What AWS tells the world", "guide kms-events")
+async def test_a_rotation_is_told(clock: ManualClock, wrapping_keys: WrappingKeys, receiver: Receiver) -> None:
+    """RotateKeyOnDemand is KMS CMK Rotation to EventBridge, with the materials before and after."""
+    async with telling(clock, wrapping_keys, webhook=receiver.url) as kms:
+        key = await kms.create_key()
+        first = await kms.import_material(key, MATERIAL)
+        second = await kms.import_material(key, OTHER_MATERIAL, ImportType="NEW_KEY_MATERIAL")
+        await kms.call("rotate_key_on_demand", KeyId=key)
+        clock.advance(DAY)  # a rotation goes on in the background
+        await kms.state(key)
+        (event,) = await receiver.next(1)
+    assert event["detail-type"] == "KMS CMK Rotation"
+    assert event["detail"] == {
+        "key-id": key.rpartition("/")[2],
+        "key-origin": "EXTERNAL",
+        "rotation-type": "ON_DEMAND",
+        "previous-key-material-id": first,
+        "current-key-material-id": second,
+    }
+
+
 def lines(path: Path) -> list[dict[str, Any]]:
     """The trail's records."""
     return [json.loads(line) for line in path.read_text().splitlines()]
@@ -248,6 +274,35 @@ async def test_the_trail_names_what_hostility_broke(
                 await kms.call("create_key")
     (record,) = lines(trail)
     assert (record["eventName"], record["additionalEventData"]) == ("CreateKey", {"mishap": "drop_after"})
+
+
+TIME_LEFT = "aws_kms_seconds_until_key_material_expiration"
+
+
+@rule("What AWS tells the world", "guide monitoring-cloudwatch")
+@pytest.mark.parametrize("openmetrics", [True, False])
+def test_the_time_left_is_a_metric(openmetrics: bool) -> None:
+    """Each key with material that expires shows the seconds until its earliest does; others show none."""
+    keyring = Keyring(open_journal(None))
+    owner = Caller(ACCOUNT, REGION)
+    for name, expiries in {"two": (START + 50.0, START + 20.5), "late": (START - 5.0,), "never": (None,)}.items():
+        materials = tuple(
+            Material(id="00", state=MaterialState.NON_CURRENT, secret=bytes(32), expires_at=expiry)
+            for expiry in expiries
+        )
+        keyring.put(Key(id=name, owner=owner, origin=Origin.EXTERNAL, created_at=START, materials=materials))
+    tally = Tally()
+    tally.requests["DescribeKey", "ThrottlingException"] += 3
+    text = page(keyring, tally, START, openmetrics=openmetrics)
+    labels = f'account="{ACCOUNT}",region="{REGION}"'
+    assert [line for line in text.splitlines() if line.startswith(TIME_LEFT)] == [
+        f'{TIME_LEFT}{{{labels},key_id="two"}} 20.500',
+        f'{TIME_LEFT}{{{labels},key_id="late"}} 0.000',
+    ]
+    assert 'localkms_requests_total{operation="DescribeKey",error="ThrottlingException"} 3' in text
+    named = "localkms_requests" if openmetrics else "localkms_requests_total"
+    assert f"# TYPE {named} counter" in text
+    assert text.endswith("# EOF\n") == openmetrics
 
 
 def test_a_full_trail_begins_anew(tmp_path: Path) -> None:

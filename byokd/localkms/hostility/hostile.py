@@ -57,7 +57,8 @@ class Hostile(Interference, Watcher):
     async def before(self, passage: Passage) -> None:
         """See Interference."""
         assert passage.caller is not None, "checked is after verified"
-        key = self._keyring.named(passage.request.get("KeyId"), passage.caller)
+        asked = passage.request.get("KeyId", passage.request.get("DestinationKeyId"))
+        key = self._keyring.named(asked, passage.caller)
         spec = None if key is None else key.spec
         self._quotas.admit(due(passage.caller, passage.operation, passage.request, spec), passage.now)
         if passage.fate.behind and passage.operation in READS:

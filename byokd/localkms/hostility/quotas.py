@@ -123,8 +123,9 @@ Due = tuple[Caller, str, int]
 def due(caller: Caller, operation: str, request: Mapping[str, Any], key_spec: str | None) -> list[Due]:
     """The quotas that a request counts against.
 
-    `key_spec` is that of the key which a cryptographic operation names; None where it names none that exists, which
-    counts as symmetric. A replication costs two key creations in the other Region, one of them a dry run.
+    `key_spec` is that of the key which a cryptographic operation names (ReEncrypt: of its destination); None where it
+    names none that exists, which counts as symmetric. A replication costs two key creations in the other Region, one of
+    them a dry run.
     """
     if operation in CRYPTOGRAPHIC:
         return [(caller, _shared(key_spec), 1)]

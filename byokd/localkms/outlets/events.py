@@ -16,6 +16,7 @@ from typing import Any, Final
 from byokd.localkms.keys import Key
 
 EXPIRATION: Final = "KMS Imported Key Material Expiration"
+ROTATION: Final = "KMS CMK Rotation"
 DELETION: Final = "KMS CMK Deletion"
 
 Event = dict[str, Any]
@@ -24,6 +25,19 @@ Event = dict[str, Any]
 def expiration(key: Key, at: float) -> Event:
     """Imported material of the key has expired and was deleted, at `at` in epoch seconds."""
     return _event(EXPIRATION, key, at)
+
+
+def rotation(key: Key, previous: str, at: float) -> Event:
+    """Another material of the key has become current in place of `previous`, at `at` in epoch seconds."""
+    assert key.current is not None, "a rotation leaves a current material"
+    event = _event(ROTATION, key, at)
+    event["detail"] |= {
+        "key-origin": str(key.origin),
+        "rotation-type": "AUTOMATIC" if key.current.automatic else "ON_DEMAND",
+        "previous-key-material-id": previous,
+        "current-key-material-id": key.current.id,
+    }
+    return event
 
 
 def deletion(key: Key, at: float) -> Event:

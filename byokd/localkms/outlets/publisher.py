@@ -11,10 +11,11 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, Final
 
 from aiohttp import ClientSession
 
+from byokd.localkms.clock import Clock
 from byokd.localkms.errors import Fault, Refusal
 from byokd.localkms.hostility.fate import Mishap
 from byokd.localkms.keyring import Keyring, Watcher
@@ -28,12 +29,16 @@ from byokd.localkms.outlets.settings import Outlets
 from byokd.localkms.outlets.trail import Trail
 from byokd.localkms.passage import Passage
 
+KEYS: Final = ("KeyId", "DestinationKeyId", "TargetKeyId")
+"""The request members that name the key which a call is about."""
+
 
 class Publisher(Watcher):
     """Tells the outlets. Made before anything happens to a key, and closed last."""
 
-    def __init__(self, outlets: Outlets, keyring: Keyring) -> None:
+    def __init__(self, outlets: Outlets, keyring: Keyring, clock: Clock) -> None:
         """Raises: OSError when the trail cannot be opened."""
+        self._clock = clock
         self._keyring = keyring
         self.tally = Tally()
         self._couriers: list[Courier] = couriers(outlets, self.tally.events)
@@ -84,6 +89,13 @@ class Publisher(Watcher):
             )
         )
 
+    def changed(self, before: Key | None, after: Key) -> None:
+        """See Watcher. A rotation shows in the current material."""
+        old = None if before is None else before.current
+        if old is not None and after.current is not None and old.id != after.current.id:
+            for courier in self._couriers:
+                courier.announce(events.rotation(after, old.id, self._clock.now()))
+
     def expired(self, key: Key, material_id: str, now: float) -> None:
         """See Watcher."""
         self.tally.expiries[key.owner.account, key.owner.region] += 1
@@ -106,6 +118,6 @@ class Publisher(Watcher):
         if isinstance(told, str) and told.startswith("arn:"):
             return told
         assert passage.caller is not None, "asked only of verified calls"
-        asked = passage.request.get("KeyId", passage.request.get("TargetKeyId"))
-        key = self._keyring.named(asked, passage.caller)
+        asked = (passage.request.get(member) for member in KEYS)
+        key = self._keyring.named(next((each for each in asked if each), None), passage.caller)
         return None if key is None else key.arn
