@@ -16,7 +16,7 @@ from __future__ import annotations
 
 from typing import Final
 
-from cryptography.exceptions import InvalidSignature, UnsupportedAlgorithm
+from cryptography.exceptions import InternalError, InvalidSignature, UnsupportedAlgorithm
 from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.asymmetric import ec, ed25519, padding, rsa
 from cryptography.hazmat.primitives.serialization import load_der_private_key
@@ -51,8 +51,8 @@ def _loaded(der: bytes, *, named_curve: bool) -> object:
     try:
         if _is_pkcs8(der, named_curve=named_curve):
             return load_der_private_key(der, password=None, unsafe_skip_rsa_key_validation=True)
-    except (ValueError, TypeError, UnsupportedAlgorithm, IndexError):
-        return None
+    except (ValueError, TypeError, UnsupportedAlgorithm, IndexError, InternalError):
+        return None  # InternalError: an Ed448 key of 32 bytes, which the library leaves to OpenSSL to be surprised at
     return None
 
 

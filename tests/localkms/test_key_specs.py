@@ -110,4 +110,4 @@ async def test_a_key_is_made_only_for_a_use_of_its_spec(kms: Kms) -> None:
             if usage not in row.algorithms:
                 refused = await kms.refused("create_key", Origin="EXTERNAL", KeySpec=spec, KeyUsage=usage)
                 assert refused.code == "ValidationException"
-                assert refused.message == f"KeyUsage {usage} is not compatible with KeySpec {spec}."
+                assert refused.message == f"KeyUsage {usage} is not compatible with KeySpec {spec}"

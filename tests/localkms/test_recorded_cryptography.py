@@ -23,6 +23,11 @@ SIGNED = {"Message": b"m", "SigningAlgorithm": "ECDSA_SHA_256"}
 AUTHENTICATED = {"Message": b"m", "MacAlgorithm": "HMAC_SHA_256"}
 
 
+async def an_rsa_key_for_agreement(kms: Kms) -> Told:
+    """A key is made for a use that its spec has."""
+    return await kms.refused("create_key", KeySpec="RSA_2048", KeyUsage="KEY_AGREEMENT"), ""
+
+
 async def encrypt_with_a_signing_key(kms: Kms) -> Told:
     """A key has one use for life."""
     key = await made_key(kms, "ECC_NIST_P256", "SIGN_VERIFY")
@@ -91,6 +96,13 @@ def _case(case: Case, situation: str, code: str, message: str, group: str = SIGN
 
 
 CASES = [
+    _case(
+        an_rsa_key_for_agreement,
+        "a KeyUsage that the key spec does not have",
+        "ValidationException",
+        "KeyUsage KEY_AGREEMENT is not compatible with KeySpec RSA_2048",
+        "Keys and their states",
+    ),
     _case(
         encrypt_with_a_signing_key,
         "wrong use of a key",

@@ -73,7 +73,7 @@ def _usage(request: Mapping[str, Any], spec: KeySpec) -> KeyUsage:
         message = "You must specify a KeyUsage value for all KMS keys except for symmetric encryption keys."
         raise Refusal(Fault.VALIDATION, message)
     if usage not in SPECS[spec].algorithms:
-        raise Refusal(Fault.VALIDATION, f"KeyUsage {usage} is not compatible with KeySpec {spec}.")
+        raise Refusal(Fault.VALIDATION, f"KeyUsage {usage} is not compatible with KeySpec {spec}")
     return KeyUsage(usage)
 
 
