@@ -41,6 +41,7 @@ class Fault(StrEnum):
     INTERNAL_FAILURE = "InternalFailure"
     INVALID_SIGNATURE = "InvalidSignatureException"
     MISSING_AUTHENTICATION_TOKEN = "MissingAuthenticationTokenException"
+    REQUEST_TIMEOUT = "RequestTimeoutException"
     REQUEST_TOO_LARGE = "RequestEntityTooLargeException"
     SERIALIZATION = "SerializationException"
     SERVICE_UNAVAILABLE = "ServiceUnavailable"
@@ -57,6 +58,8 @@ class Fault(StrEnum):
                 return 500
             case Fault.DEPENDENCY_TIMEOUT | Fault.SERVICE_UNAVAILABLE:
                 return 503
+            case Fault.REQUEST_TIMEOUT:
+                return 408
             case Fault.REQUEST_TOO_LARGE:
                 return 413
             case _:

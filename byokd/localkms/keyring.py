@@ -15,7 +15,7 @@ import heapq
 import math
 from bisect import bisect_left, insort
 from collections import defaultdict
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 
 from byokd.localkms.aliases import Alias
 from byokd.localkms.errors import Refusal
@@ -39,6 +39,12 @@ class Deadlines:
     def next_at(self) -> float:
         """The earliest deadline, epoch seconds; infinity if there is none."""
         return self._heap[0][0] if self._heap else math.inf
+
+    def clear(self) -> None:
+        """Forget them all, and let whoever sleeps until one look again."""
+        self._heap.clear()
+        self._live.clear()
+        self.nearer.set()
 
     def note(self, arn: str, due_at: float | None) -> None:
         """Look at a key at `due_at`. An entry that is earlier stays: it will find nothing due and ask again."""
@@ -87,6 +93,21 @@ class Keyring:
             self._hold(key)
         for alias in journal.all_aliases():
             self._point(alias)
+
+    def replace(self, keys: Iterable[Key], aliases: Iterable[Alias]) -> None:
+        """Hold these keys and aliases in place of all others. Whoever calls this notes it in the journal."""
+        for held in (self._keys, self._key_ids, self._aliases, self._alias_names):
+            held.clear()
+        self.deadlines.clear()
+        for key in keys:
+            self._hold(key)
+        for alias in aliases:
+            self._point(alias)
+
+    @property
+    def key_count(self) -> int:
+        """How many keys there are, of all accounts and Regions."""
+        return len(self._keys)
 
     def key(self, arn: str) -> Key | None:
         """The key of an ARN."""

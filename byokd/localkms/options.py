@@ -9,6 +9,7 @@ Options ── where it listens, where its state is, which clock it keeps
 
 from __future__ import annotations
 
+import ipaddress
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -36,6 +37,12 @@ class Credential:
     session_token: str | None = field(default=None, repr=False)
     """The session token that must come with it. None: any or none will do."""
 
+    def __post_init__(self) -> None:
+        """Refuse what cannot be."""
+        _check_account("account", self.account)
+        if not self.secret:
+            raise ValueError("The secret of an access key must not be empty.")
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Signatures:
@@ -49,7 +56,11 @@ class Signatures:
     a signature are verified, but not its HMAC, for which the secret would have to be known."""
 
     skew_s: float = 300.0
-    """How far a signature's date may lie from the time, seconds, above 0. AWS allows five minutes."""
+    """How far a signature's date may lie from the time, seconds, 1 to 86,400. AWS allows five minutes."""
+
+    def __post_init__(self) -> None:
+        """Refuse what cannot be."""
+        _check("skew_s", self.skew_s, 1, 86_400)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -57,21 +68,31 @@ class Limits:
     """What one client may take of a local KMS."""
 
     connections: int = 2048
-    """Connections open at a time, from 1. When there are more, the one idle for longest is closed."""
+    """Connections open at a time, 1 to 1,000,000. When there are more, the one idle for longest is closed."""
 
     idle_s: float = 60.0
-    """How long a connection may be idle, or take for the head of a request, seconds, above 0."""
+    """How long a connection may be idle, or take for the head of a request, seconds, 0.1 to 86,400."""
 
     body_s: float = 20.0
-    """How long the body of a request may take to arrive, seconds, above 0."""
+    """How long the body of a request may take to arrive, seconds, 0.1 to 86,400."""
 
     body_bytes: int = 1024 * 1024
-    """Size of a request's body, bytes, from 1; far above what the service model's own limits allow in sum."""
+    """Size of a request's body, bytes, 1 to 1 GiB; far above what the service model's own limits allow in sum."""
+
+    def __post_init__(self) -> None:
+        """Refuse what cannot be."""
+        _check("connections", self.connections, 1, 1_000_000)
+        _check("idle_s", self.idle_s, 0.1, 86_400)
+        _check("body_s", self.body_s, 0.1, 86_400)
+        _check("body_bytes", self.body_bytes, 1, 1 << 30)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Options:
-    """How a local KMS is to run."""
+    """How a local KMS is to run.
+
+    Raises: ValueError for a setting out of its bounds, in the groups too.
+    """
 
     host: str = "127.0.0.1"
     """Address to listen on. Loopback by default: the local KMS guards nothing, any credentials open it."""
@@ -106,6 +127,12 @@ class Options:
     pool: WrappingKeys | None = field(default=None, repr=False)
     """Ready-made wrapping keys, for many short-lived servers to share the cost of RSA. None: it makes its own."""
 
+    def __post_init__(self) -> None:
+        """Refuse what cannot be."""
+        _check_account("account", self.account)
+        if self.admin is not None and not is_loopback(self.admin[0]):
+            raise ValueError(f"The admin endpoint authenticates nobody: {self.admin[0]} is not a loopback address.")
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Server:
@@ -116,3 +143,21 @@ class Server:
 
     admin_url: str | None = None
     """Address of the admin endpoint. None: there is none."""
+
+
+def is_loopback(host: str) -> bool:
+    """Whether a host is an address of this machine alone."""
+    try:
+        return ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return host == "localhost"
+
+
+def _check(name: str, value: float, low: float, high: float) -> None:
+    if not low <= value <= high:
+        raise ValueError(f"{name} must be {low:g} to {high:g}, not {value:g}.")
+
+
+def _check_account(name: str, value: str) -> None:
+    if not (len(value) == 12 and value.isascii() and value.isdigit()):
+        raise ValueError(f"{name} must be 12 digits, not {value!r}.")

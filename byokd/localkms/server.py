@@ -1,8 +1,8 @@
 """The composition root: one local KMS from its options, and its end.
 
-    open the journal ─▶ read the state ─▶ let happen what lapsed while down ─▶ listen ─▶ keep time, make wrapping keys
-                                                                              ◀─ on leaving: stop tasks, finish
-                                                                              requests, close
+    open the journal ─▶ set the clock, read the state ─▶ let happen what lapsed while down ─▶ listen
+                          ─▶ keep time, make wrapping keys, deliver events
+                          ◀─ on leaving: stop tasks, finish requests, note the time, close
 
 This file decides nothing about keys. It is reached through `byokd.localkms.serve`.
 """
@@ -14,22 +14,20 @@ import logging
 import sqlite3
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
-from typing import Any, Final
 
-from aiohttp import web
-
-from byokd.localkms.expiry import keep_time
+from byokd.localkms.admin import admin_app
+from byokd.localkms.clock import Clock, MovableClock
+from byokd.localkms.expiry import keep_time, note_time
 from byokd.localkms.hostility.hostile import Hostile
 from byokd.localkms.hostility.losses import keep_losing
 from byokd.localkms.keyring import Keyring
+from byokd.localkms.listener import Listener, listen, listen_to
 from byokd.localkms.options import Options, Server
 from byokd.localkms.outlets.publisher import Publisher
 from byokd.localkms.persistence import Journal, open_journal
 from byokd.localkms.wire import Wire
+from byokd.localkms.world import World
 from byokd.localkms.wrapping import KEYS_PER_SPEC, WrappingKeys, WrappingSpec, generate, restore
-
-SHUTDOWN_S: Final = 2.0
-"""How long requests in progress may take to finish when the server ends, seconds."""
 
 log = logging.getLogger(__name__)
 
@@ -40,6 +38,7 @@ async def running(options: Options) -> AsyncIterator[Server]:
     async with AsyncExitStack() as stack:
         journal = open_journal(options.state)
         stack.push_async_callback(journal.close)
+        _set(options.clock, journal, stack)
         keyring = Keyring(journal)
         publisher = Publisher(options.outlets, keyring, options.clock)
         stack.callback(publisher.close)
@@ -49,7 +48,11 @@ async def running(options: Options) -> AsyncIterator[Server]:
         keyring.expire(options.clock.now())
         await journal.flush()
         wire = Wire(options, keyring, journal, wrapping, hostile)
-        url = await _listen(options, wire, stack)
+        url = await listen(Listener(wire.handle, options.limits), options.host, options.port, stack)
+        world = World(clock=options.clock, keyring=keyring, journal=journal, wrapping=wrapping, interference=hostile)
+        admin_url = None
+        if options.admin is not None:
+            admin_url = await listen_to(admin_app(world, publisher.tally), *options.admin, stack)
         tasks = [
             asyncio.create_task(keep_time(keyring, journal, options.clock), name="localkms keeps time"),
             asyncio.create_task(_make_wrapping_keys(wrapping, journal), name="localkms makes wrapping keys"),
@@ -61,24 +64,14 @@ async def running(options: Options) -> AsyncIterator[Server]:
         stack.push_async_callback(_stop, tasks)
         for task in tasks:
             task.add_done_callback(_report)
-        yield Server(url=url)
+        yield Server(url=url, admin_url=admin_url)
 
 
-async def _listen(options: Options, wire: Wire, stack: AsyncExitStack) -> str:
-    loop = asyncio.get_running_loop()
-
-    def request(message: Any, payload: Any, protocol: Any, writer: Any, task: Any) -> web.BaseRequest:
-        size = options.limits.body_bytes
-        return web.BaseRequest(message, payload, protocol, writer, task, loop, client_max_size=size)
-
-    # Content-Encoding is not looked into: what KMS's clients send is never compressed, and a bomb would be.
-    listener = web.Server(wire.handle, request_factory=request, access_log=None, auto_decompress=False)
-    runner = web.ServerRunner(listener, shutdown_timeout=SHUTDOWN_S)
-    await runner.setup()
-    stack.push_async_callback(runner.cleanup)
-    await web.TCPSite(runner, options.host, options.port).start()
-    host, port = runner.addresses[0][:2]
-    return f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"
+def _set(clock: Clock, journal: Journal, stack: AsyncExitStack) -> None:
+    """Let a clock that can be ahead of real time go on from where the state left it, and note where it ends."""
+    if isinstance(clock, MovableClock):
+        clock.lead_by(max(clock.lead_s, journal.lead_s))
+        stack.callback(note_time, clock, journal)
 
 
 def _wrapping_keys(options: Options, journal: Journal) -> WrappingKeys:

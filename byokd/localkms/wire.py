@@ -19,9 +19,10 @@ Protocol: https://smithy.io/2.0/aws/protocols/aws-json-1_1-protocol.html
 
 from __future__ import annotations
 
+import asyncio
 import json
 import logging
-import uuid
+import os
 from base64 import b64encode
 from email.utils import formatdate
 from typing import Any, Final
@@ -69,7 +70,7 @@ class Wire:
     ) -> None:
         self._clock = options.clock
         self._verifier = Verifier(options.signatures, default_account=options.account)
-        self._body_bytes = options.limits.body_bytes
+        self._limits = options.limits
         self._keyring = keyring
         self._journal = journal
         self._wrapping = wrapping
@@ -80,7 +81,7 @@ class Wire:
     async def handle(self, http: web.BaseRequest) -> web.StreamResponse:
         """Answer one request. Never raises but when the connection or the server ends."""
         now = self._clock.now()
-        passage = Passage(request_id=str(uuid.uuid4()), now=now, date_at=now, source=http.remote or "")
+        passage = Passage(request_id=_fresh_id(), now=now, date_at=now, source=http.remote or "")
         status, body = 200, b""
         try:
             passage.answer = await self._passed(http, passage)
@@ -92,10 +93,13 @@ class Wire:
         except Replaced as instead:
             passage.replaced = instead
         except web.HTTPRequestEntityTooLarge:
-            message = f"A request may have at most {self._body_bytes} bytes."
+            message = f"A request may have at most {self._limits.body_bytes} bytes."
             passage.refusal = Refusal(Fault.REQUEST_TOO_LARGE, message)
         except web.RequestPayloadError:
             passage.refusal = Refusal(Fault.SERIALIZATION, "The request body could not be read.")
+        except TimeoutError:
+            message = f"The request body did not arrive within {self._limits.body_s:g} seconds."
+            passage.refusal = Refusal(Fault.REQUEST_TIMEOUT, message)
         except ConnectionError:
             raise  # nobody is left to answer
         except Exception:
@@ -110,14 +114,16 @@ class Wire:
 
     async def _passed(self, http: web.BaseRequest, passage: Passage) -> Answer:
         """Lead a request through its stages to its answer."""
-        known = self._operations.get(http.headers.get("X-Amz-Target", ""))
-        if known is None or http.content_type != CONTENT_TYPE:
+        headers = http.headers
+        known = self._operations.get(headers.get("X-Amz-Target", ""))
+        # Comparing the header as every client writes it saves taking it apart.
+        if known is None or (headers.get("Content-Type") != CONTENT_TYPE and http.content_type != CONTENT_TYPE):
             raise Refusal(Fault.UNKNOWN_OPERATION)
         passage.operation, check, run = known
-        passage.user_agent = http.headers.get("User-Agent", "")
-        body = await http.read()
+        passage.user_agent = headers.get("User-Agent", "")
+        body = await self._body(http)
         path, _, query = http.raw_path.partition("?")
-        message = Message(http.method, path, query, http.headers, body)
+        message = Message(http.method, path, query, headers, body)
         caller, passage.access_key_id = self._verifier.identify(message, real_now=real_now(), own_now=passage.now)
         passage.caller = caller
         await self._interference.admit(passage)
@@ -141,6 +147,13 @@ class Wire:
         passage.answer = answer
         await self._interference.after(passage)
         return answer
+
+    async def _body(self, http: web.BaseRequest) -> bytes:
+        """The body. Raises: TimeoutError when it takes too long."""
+        if http.content.is_eof():  # it came with the head, as nearly always
+            return await http.read()
+        async with asyncio.timeout(self._limits.body_s):
+            return await http.read()
 
     async def _sent(self, http: web.BaseRequest, passage: Passage, status: int, body: bytes) -> web.StreamResponse:
         """The response, sent already where it is to end too early; aiohttp sends it where it is whole."""
@@ -169,6 +182,12 @@ class Wire:
         if second != self._date[0]:
             self._date = (second, formatdate(second, usegmt=True))
         return self._date[1]
+
+
+def _fresh_id() -> str:
+    """A request id: a UUID as AWS writes it, at a third of uuid's price."""
+    digits = os.urandom(16).hex()
+    return f"{digits[:8]}-{digits[8:12]}-4{digits[13:16]}-a{digits[17:20]}-{digits[20:]}"
 
 
 def _refused(refusal: Refusal) -> bytes:
