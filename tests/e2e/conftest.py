@@ -11,6 +11,8 @@ import aiohttp
 import pytest
 
 from byokd import localkms
+from byokd.localkms.wrapping import WrappingKeys
+from tests.kit.site import wrapping_keys
 from tests.localkms.kit import unkeyed
 
 Call = Callable[..., Coroutine[Any, Any, dict[str, Any]]]
@@ -21,6 +23,12 @@ async def kms() -> AsyncIterator[localkms.Server]:
     """A local KMS on loopback, in memory, on real time."""
     async with localkms.serve(localkms.Options(account="111122223333", hostility=localkms.FRIENDLY)) as server:
         yield server
+
+
+@pytest.fixture(scope="session")
+def pool() -> WrappingKeys:
+    """Wrapping keys, made once for all servers of these tests."""
+    return wrapping_keys()
 
 
 @pytest.fixture

@@ -15,7 +15,7 @@ from byokd.facts.policy import OnLoss, Quota
 from byokd.localkms import FRIENDLY, Hostility
 from byokd.localkms.wrapping import WrappingKeys
 from tests.kit.builders import DAY, OPERATIONS
-from tests.kit.site import Site, site, wrapping_keys
+from tests.kit.site import Site, site
 from tests.kit.world import running
 
 pytestmark = pytest.mark.timeout(120)
@@ -26,12 +26,6 @@ IMPORT = frozenset({"ImportKeyMaterial"})
 LOOKS = frozenset({"DescribeKey", "ListKeyRotations"})
 DAYS: dict[str, Any] = {"valid_for": 8 * DAY, "renew_before": 4 * DAY, "look_every": 12 * HOUR, "drill_every": 5 * DAY}
 """A policy of days, so that a test lives through several renewals in few steps."""
-
-
-@pytest.fixture(scope="module")
-def pool() -> WrappingKeys:
-    """Wrapping keys for all tests of this file."""
-    return wrapping_keys()
 
 
 HOSTILITIES: dict[str, tuple[Hostility, str]] = {
