@@ -30,13 +30,13 @@ def serve(
         str, typer.Option(metavar="HOST:PORT", help="Where to listen; port 0 picks a free one.")
     ] = "127.0.0.1:0",
     state: Annotated[str, typer.Option(metavar="FILE|:memory:", help="Where the keys are kept.")] = IN_MEMORY,
-    friendly: Annotated[bool, typer.Option("--friendly", help="Turn all hostility off.")] = False,
+    friendly: Annotated[bool, typer.Option("--friendly", help="Turn all hostility off, and all waiting.")] = False,
     json: Annotated[bool, typer.Option("--json", help="Print the address as JSON.")] = False,
 ) -> None:
     """Serve until SIGTERM or Ctrl-C. Prints `listening on http://...` when ready, and nothing else."""
     import asyncio
 
-    from byokd.localkms import FRIENDLY, Hostility, Options
+    from byokd.localkms import AT_ONCE, FRIENDLY, Hostility, Options, Pace
     from byokd.localkms.errors import StateError
 
     host, port = _address(listen)
@@ -45,6 +45,7 @@ def serve(
         port=port,
         state=None if state == IN_MEMORY else Path(state),
         hostility=FRIENDLY if friendly else Hostility(),
+        pace=AT_ONCE if friendly else Pace(),
     )
     try:
         asyncio.run(_serve(options, json=json))

@@ -35,6 +35,7 @@ async def open_local_kms(config: Config, stack: AsyncExitStack) -> str:
         port=settings.port,
         state=settings.state,
         hostility=localkms.FRIENDLY if settings.friendly else localkms.Hostility(),
+        pace=localkms.AT_ONCE if settings.friendly else localkms.Pace(),
     )
     server = await stack.enter_async_context(localkms.serve(options))
     log.info("local_kms_serves", url=server.url)

@@ -27,8 +27,10 @@ from byokd.localkms.clock import Clock, WallClock
 from byokd.localkms.hostility import FRIENDLY, Hostility
 from byokd.localkms.options import Credential, Limits, Options, Server, Signatures
 from byokd.localkms.outlets import Outlets
+from byokd.localkms.pace import AT_ONCE, Pace
 
 __all__ = [
+    "AT_ONCE",
     "FRIENDLY",
     "Clock",
     "Credential",
@@ -36,6 +38,7 @@ __all__ = [
     "Limits",
     "Options",
     "Outlets",
+    "Pace",
     "Server",
     "Signatures",
     "WallClock",

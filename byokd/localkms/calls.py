@@ -15,6 +15,7 @@ from byokd.localkms.errors import Fault, Refusal
 from byokd.localkms.keyring import Keyring
 from byokd.localkms.keys import Key, arn_of
 from byokd.localkms.names import ALIAS_PREFIX, resource_named
+from byokd.localkms.pace import PACE, Pace
 from byokd.localkms.seal import Seal
 from byokd.localkms.signatures import Caller
 from byokd.localkms.wrapping import WrappingKeys
@@ -34,6 +35,8 @@ class Call:
     keyring: Keyring
     wrapping: WrappingKeys
     seal: Seal
+    pace: Pace = PACE
+    """How long what AWS does in the background takes."""
     find: Callable[[str], Key | None] | None = None
     """How it finds keys by their ARN. None: as they are now; a read that is behind sees what they were."""
     token_s: float | None = None

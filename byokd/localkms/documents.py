@@ -1,4 +1,4 @@
-"""How keys and aliases are written down: one JSON document each, with every secret in it sealed.
+"""How keys, aliases and grants are written down: one JSON document each, with every secret in it sealed.
 
 A fact that has its default value is not written. The other direction must read every document that an earlier version
 of this file wrote, in which all were. This file is the only one that opens a sealed material.
@@ -14,6 +14,7 @@ from functools import cache
 from typing import Any
 
 from byokd.localkms.aliases import Alias
+from byokd.localkms.grants import Grant
 from byokd.localkms.keys import (
     Key,
     KeyState,
@@ -59,6 +60,18 @@ def read_alias(document: str) -> Alias:
     return Alias(**facts)
 
 
+def write_grant(grant: Grant) -> str:
+    """The document of a grant."""
+    return json.dumps(_facts(grant))
+
+
+def read_grant(document: str) -> Grant:
+    """The grant of a document. Raises: ValueError, KeyError or TypeError for a damaged one."""
+    facts = json.loads(document)
+    facts["operations"] = tuple(facts["operations"])
+    return Grant(**facts)
+
+
 def _write_material(material: Material, key_id: str, seal: Seal) -> dict[str, Any]:
     facts = _facts(material)
     if material.secret is not None:
@@ -97,7 +110,7 @@ READERS: dict[str, Callable[[Any], Any]] = {
 """How the facts of a key that are not plain JSON come back."""
 
 
-def _facts(value: Key | Material | Alias) -> dict[str, Any]:
+def _facts(value: Key | Material | Alias | Grant) -> dict[str, Any]:
     """All that differs from the defaults."""
     return {
         field.name: fact

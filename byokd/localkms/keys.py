@@ -159,8 +159,11 @@ class Key:
     multi_region: MultiRegion | None = None
     """None: a single-Region key."""
     transition: Transition | None = None
+    """A new replica, or a change of the primary, is still being worked on. None: not so."""
     rotation: Rotation | None = None
+    """A rotation on demand that has not finished; a family's is its primary's. None: there is none."""
     schedule: Schedule | None = None
+    """Automatic rotation, the same in a whole family. None: switched off."""
 
     @property
     def arn(self) -> str:
@@ -215,7 +218,7 @@ class Key:
 
     @property
     def due_at(self) -> float | None:
-        """The next moment at which the key changes by itself, as passing.py has it. None: never."""
+        """The next moment at which the key changes by itself, as aging.py has it. None: never."""
         moments = [material.expires_at for material in self.materials if material.expires_at is not None]
         if self.deletion_at is not None:
             moments.append(self.deletion_at)
@@ -223,20 +226,21 @@ class Key:
             moments.append(self.transition.until)
         if self.rotation is not None:
             moments.append(self.rotation.done_at)
-        if self.schedule is not None and self.state is KeyState.ENABLED:
+        if self.schedule is not None and not self.replica and self.state is KeyState.ENABLED:
             moments.append(self.schedule.next_at)
         return min(moments, default=None)
 
 
 def arn_of(owner: Caller, resource: str) -> str:
     """The ARN of a resource such as `key/<id>` or `alias/<name>` of an account and Region."""
-    if owner.region.startswith("cn-"):
-        partition = "aws-cn"
-    elif owner.region.startswith("us-gov-"):
-        partition = "aws-us-gov"
-    else:
-        partition = "aws"
-    return f"arn:{partition}:kms:{owner.region}:{owner.account}:{resource}"
+    return f"arn:{partition_of(owner.region)}:kms:{owner.region}:{owner.account}:{resource}"
+
+
+def partition_of(region: str) -> str:
+    """The partition that a Region belongs to."""
+    if region.startswith("cn-"):
+        return "aws-cn"
+    return "aws-us-gov" if region.startswith("us-gov-") else "aws"
 
 
 def material_id(key_id: str, secret: bytes) -> str:

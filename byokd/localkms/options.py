@@ -1,6 +1,7 @@
 """What a caller may choose about a local KMS, and what it gets back. Plain values, cheap to import.
 
 Options ── where it listens, where its state is, which clock it keeps
+  ├─ Pace ──────── how long things take that AWS does in the background
   ├─ Signatures ── whose signatures are good
   ├─ Limits ────── what one client may take of it
   ├─ Hostility ─── how it misbehaves (hostility/)
@@ -19,6 +20,7 @@ from typing import TYPE_CHECKING
 from byokd.localkms.clock import Clock, WallClock
 from byokd.localkms.hostility import Hostility
 from byokd.localkms.outlets import Outlets
+from byokd.localkms.pace import PACE, Pace
 
 if TYPE_CHECKING:
     from byokd.localkms.wrapping import WrappingKeys
@@ -111,6 +113,9 @@ class Options:
 
     clock: Clock = field(default_factory=WallClock)
     """Where the server reads its own time. Dates of signatures are read against real time as well."""
+
+    pace: Pace = PACE
+    """How long what AWS does in the background takes: new replicas, changes of the primary, rotations."""
 
     signatures: Signatures = field(default_factory=Signatures)
     """Whose signatures are good."""

@@ -29,29 +29,39 @@ from typing import Any, Final
 from byokd.localkms import documents
 from byokd.localkms.aliases import Alias
 from byokd.localkms.errors import StateError
+from byokd.localkms.grants import Grant
 from byokd.localkms.keys import Key
 from byokd.localkms.seal import KEY_BYTES, BrokenSealError, KeyFile, Seal
 
 APPLICATION_ID: Final = 0x4C4B4D53  # "LKMS" in the file's header: another program's database is not taken for ours
-SCHEMA_VERSION: Final = 2
+SCHEMA_VERSION: Final = 3
 
+GRANTS: Final = (
+    "CREATE TABLE grants (id TEXT PRIMARY KEY, key TEXT NOT NULL, document TEXT NOT NULL) WITHOUT ROWID",
+    "CREATE INDEX grants_of_key ON grants (key)",
+)
 SCHEMA: Final = (
     "CREATE TABLE keys (arn TEXT PRIMARY KEY, document TEXT NOT NULL) WITHOUT ROWID",
     "CREATE TABLE aliases (arn TEXT PRIMARY KEY, document TEXT NOT NULL) WITHOUT ROWID",
     "CREATE TABLE wrapping_keys (id TEXT PRIMARY KEY, spec TEXT NOT NULL, sealed BLOB NOT NULL) WITHOUT ROWID",
     "CREATE TABLE facts (name TEXT PRIMARY KEY, document TEXT NOT NULL) WITHOUT ROWID",
+    *GRANTS,
     "CREATE TABLE seal (proof BLOB NOT NULL)",
     f"PRAGMA application_id = {APPLICATION_ID}",
     f"PRAGMA user_version = {SCHEMA_VERSION}",
 )
 UPGRADES: Final = {
     1: ("CREATE TABLE facts (name TEXT PRIMARY KEY, document TEXT NOT NULL) WITHOUT ROWID",),
+    2: GRANTS,
 }
 """What brings a state of a version to the next one."""
-TABLES: Final = {"keys": 2, "aliases": 2, "wrapping_keys": 3, "facts": 2}
+TABLES: Final = {"keys": 2, "aliases": 2, "grants": 3, "wrapping_keys": 3, "facts": 2}
 """The tables that make up a state, and how many columns each has."""
 PROOF: Final = "proof of the key file"
 LEAD: Final = "clock"
+
+SAVE_KEY: Final = "INSERT OR REPLACE INTO keys VALUES (?, ?)"
+FORGET_KEY: Final = ("DELETE FROM keys WHERE arn = ?", "DELETE FROM grants WHERE key = ?")
 
 Row = tuple[str | bytes, ...]
 Change = tuple[str, Row]
@@ -74,31 +84,38 @@ class Journal:
         self.lead_s = float(facts.get(LEAD, 0.0))
         """How far the clock was ahead of real time when that was last noted, seconds."""
 
-    def save_key(self, key: Key) -> None:
-        """Note a new or changed key."""
-        self._note("INSERT OR REPLACE INTO keys VALUES (?, ?)", key.arn, documents.write_key(key, self.seal))
-
-    def forget_key(self, arn: str) -> None:
-        """Note that a key is deleted."""
-        self._note("DELETE FROM keys WHERE arn = ?", arn)
+    def save_keys(self, keys: Iterable[Key], *, forgotten: str | None = None) -> None:
+        """Note new and changed keys and, by its ARN, one that is deleted. All of it reaches the disk, or none."""
+        saved = [(SAVE_KEY, (key.arn, documents.write_key(key, self.seal))) for key in keys]
+        gone = [(statement, (forgotten,)) for statement in FORGET_KEY] if forgotten is not None else []
+        self._note(*saved, *gone)
 
     def save_alias(self, alias: Alias) -> None:
         """Note a new or changed alias."""
-        self._note("INSERT OR REPLACE INTO aliases VALUES (?, ?)", alias.arn, documents.write_alias(alias))
+        self._note(("INSERT OR REPLACE INTO aliases VALUES (?, ?)", (alias.arn, documents.write_alias(alias))))
 
     def forget_alias(self, arn: str) -> None:
         """Note that an alias is deleted."""
-        self._note("DELETE FROM aliases WHERE arn = ?", arn)
+        self._note(("DELETE FROM aliases WHERE arn = ?", (arn,)))
+
+    def save_grant(self, grant: Grant) -> None:
+        """Note a new grant."""
+        values = (grant.id, grant.key, documents.write_grant(grant))
+        self._note(("INSERT OR REPLACE INTO grants VALUES (?, ?, ?)", values))
+
+    def forget_grant(self, identity: str) -> None:
+        """Note that a grant is deleted."""
+        self._note(("DELETE FROM grants WHERE id = ?", (identity,)))
 
     def save_wrapping_key(self, identity: str, spec: str, private_der: bytes) -> None:
         """Note a wrapping key, so that the tokens issued for it outlive a restart."""
         sealed = self.seal.close(f"wrapping key {identity}", private_der)
-        self._note("INSERT OR REPLACE INTO wrapping_keys VALUES (?, ?, ?)", identity, spec, sealed)
+        self._note(("INSERT OR REPLACE INTO wrapping_keys VALUES (?, ?, ?)", (identity, spec, sealed)))
 
     def save_lead(self, seconds: float) -> None:
         """Note how far the clock is ahead of real time, so that a restart does not turn it back."""
         self.lead_s = seconds
-        self._note("INSERT OR REPLACE INTO facts VALUES (?, ?)", LEAD, repr(seconds))
+        self._note(("INSERT OR REPLACE INTO facts VALUES (?, ?)", (LEAD, repr(seconds))))
 
     async def copied(self) -> dict[str, list[Row]]:
         """Every row of the state by table, as it was at one moment after the call; secrets in it are sealed.
@@ -114,16 +131,19 @@ class Journal:
             places = ", ".join("?" * TABLES[table])
             changes.append((f"DELETE FROM {table}", ()))  # noqa: S608 -- a name from TABLES
             changes += ((f"INSERT INTO {table} VALUES ({places})", row) for row in rows)  # noqa: S608 -- as above
-        self._noted += 1
-        self._changes.append(tuple(changes))
+        self._note(*changes)
 
     def all_keys(self) -> Iterator[Key]:
         """Every key written. Raises: StateError for a damaged document."""
-        return keys_of(self._rows("SELECT arn, document FROM keys"), self.seal)
+        return keys_of(self._rows("SELECT arn, document FROM keys ORDER BY arn"), self.seal)
 
     def all_aliases(self) -> Iterator[Alias]:
         """Every alias written. Raises: StateError for a damaged document."""
         return aliases_of(self._rows("SELECT arn, document FROM aliases"))
+
+    def all_grants(self) -> Iterator[Grant]:
+        """Every grant written. Raises: StateError for a damaged document."""
+        return grants_of(self._rows("SELECT id, key, document FROM grants"))
 
     def all_wrapping_keys(self) -> Iterator[tuple[str, str, bytes]]:
         """Id, spec and PKCS #8 DER of every wrapping key written. Raises: StateError for a damaged one."""
@@ -160,9 +180,9 @@ class Journal:
         except sqlite3.Error as error:
             raise StateError(f"The state is damaged: {error}.") from error
 
-    def _note(self, statement: str, *values: str | bytes) -> None:
+    def _note(self, *changes: Change) -> None:
         self._noted += 1
-        self._changes.append(((statement, values),))
+        self._changes.append(changes)
 
     def _copy(self) -> dict[str, list[Row]]:
         self._write()
@@ -201,6 +221,15 @@ def aliases_of(rows: Iterable[Any]) -> Iterator[Alias]:
             yield documents.read_alias(document)
         except (ValueError, KeyError, TypeError, AttributeError) as error:
             raise StateError(f"The state of {arn} is damaged ({type(error).__name__}).") from None
+
+
+def grants_of(rows: Iterable[Any]) -> Iterator[Grant]:
+    """The grants of rows. Raises: StateError for a damaged document."""
+    for identity, _, document in rows:
+        try:
+            yield documents.read_grant(document)
+        except (ValueError, KeyError, TypeError) as error:
+            raise StateError(f"The state of grant {identity} is damaged ({type(error).__name__}).") from None
 
 
 def wrapping_keys_of(rows: Iterable[Any], seal: Seal) -> Iterator[tuple[str, str, bytes]]:

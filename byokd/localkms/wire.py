@@ -71,6 +71,7 @@ class Wire:
         self._clock = options.clock
         self._verifier = Verifier(options.signatures, default_account=options.account)
         self._limits = options.limits
+        self._pace = options.pace
         self._keyring = keyring
         self._journal = journal
         self._wrapping = wrapping
@@ -138,6 +139,7 @@ class Wire:
             keyring=self._keyring,
             wrapping=self._wrapping,
             seal=self._journal.seal,
+            pace=self._pace,
             find=passage.find,
             token_s=passage.fate.token_s,
         )

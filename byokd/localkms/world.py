@@ -17,11 +17,12 @@ from byokd.localkms import snapshots
 from byokd.localkms.aliases import Alias
 from byokd.localkms.clock import Clock, MovableClock
 from byokd.localkms.errors import StateError
+from byokd.localkms.grants import Grant
 from byokd.localkms.hostility.losses import lose_imported_material
 from byokd.localkms.keyring import Keyring
 from byokd.localkms.keys import Key
 from byokd.localkms.passage import Interference
-from byokd.localkms.persistence import LEAD, Journal, Row, aliases_of, keys_of, wrapping_keys_of
+from byokd.localkms.persistence import LEAD, Journal, Row, aliases_of, grants_of, keys_of, wrapping_keys_of
 from byokd.localkms.wrapping import WrappingKey, WrappingKeys, restore
 
 LEAD_MAX_S: Final = 8000 * 366 * 86_400.0
@@ -38,8 +39,10 @@ class _State:
 
     key_rows: Sequence[Row] = ()
     alias_rows: Sequence[Row] = ()
+    grant_rows: Sequence[Row] = ()
     keys: Sequence[Key] = field(default=(), repr=False)
     aliases: Sequence[Alias] = ()
+    grants: Sequence[Grant] = ()
     pairs: Sequence[WrappingKey] = ()
     lead_s: float = 0.0
 
@@ -107,8 +110,8 @@ class World:
 
     def _begin_anew(self, state: _State) -> None:
         """Replace the live state, and note it as a whole."""
-        self.journal.replace({"keys": state.key_rows, "aliases": state.alias_rows})
-        self.keyring.replace(state.keys, state.aliases)
+        self.journal.replace({"keys": state.key_rows, "aliases": state.alias_rows, "grants": state.grant_rows})
+        self.keyring.replace(state.keys, state.aliases, state.grants)
         if isinstance(self.clock, MovableClock):
             self.clock.lead_by(state.lead_s)
             self.journal.save_lead(state.lead_s)
@@ -127,8 +130,10 @@ class World:
         return _State(
             key_rows=tables["keys"],
             alias_rows=tables["aliases"],
+            grant_rows=tables["grants"],
             keys=list(keys_of(tables["keys"], self.journal.seal)),
             aliases=list(aliases_of(tables["aliases"])),
+            grants=list(grants_of(tables["grants"])),
             pairs=[restore(*row) for row in wrapping_keys_of(tables["wrapping_keys"], self.journal.seal)],
             lead_s=facts.get(LEAD, 0.0),
         )

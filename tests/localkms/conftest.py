@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 
-from byokd.localkms import FRIENDLY, Options, serve
+from byokd.localkms import AT_ONCE, FRIENDLY, Options, serve
 from byokd.localkms.wrapping import KEYS_PER_SPEC, WrappingKeys, WrappingSpec, generate
 
 from .kit import Kms, ManualClock, Serving
@@ -33,7 +33,7 @@ def clock() -> ManualClock:
 @pytest.fixture
 async def kms(clock: ManualClock, wrapping_keys: WrappingKeys) -> AsyncIterator[Kms]:
     """A client of a fresh local KMS in memory."""
-    async with serve(Options(clock=clock, pool=wrapping_keys, hostility=FRIENDLY)) as server:
+    async with serve(Options(clock=clock, pool=wrapping_keys, hostility=FRIENDLY, pace=AT_ONCE)) as server:
         yield Kms(server.url, clock)
 
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, Final
 
 from byokd.localkms.calls import Answer, Call
 from byokd.localkms.errors import Fault, Refusal
@@ -17,7 +17,12 @@ from byokd.localkms.materials import generated
 from byokd.localkms.names import new_key_id
 from byokd.localkms.operations.describe_key import metadata
 from byokd.localkms.operations.tags import check_tags
+from byokd.localkms.policies import check_policy
+from byokd.localkms.signatures import Caller
 from byokd.localkms.specs import SPECS, KeySpec, KeyUsage, Kind, fresh_secret
+
+KEYS_MAX: Final = 100_000
+"""Keys of an account in a Region (guide, page on resource quotas)."""
 
 
 async def create_key(call: Call) -> Answer:
@@ -42,12 +47,20 @@ async def create_key(call: Call) -> Answer:
         created_at=round(call.now, 3),
         description=request.get("Description", ""),
         tags=tuple(sorted(tags.items())),
+        policy=check_policy(request, call.caller),
         multi_region=MultiRegion(call.caller.region) if multi_region else None,
     )
     if origin is Origin.AWS_KMS:
         key = generated(key, await _fresh_secret(spec))
+    check_room(call, call.caller)
     call.keyring.put(key)
     return {"KeyMetadata": metadata(key)}
+
+
+def check_room(call: Call, owner: Caller) -> None:
+    """Let one more key of an account and Region pass. Raises: Refusal with LimitExceededException beyond KEYS_MAX."""
+    if len(call.keyring.key_ids(owner)) >= KEYS_MAX:
+        raise Refusal(Fault.LIMIT_EXCEEDED, f"An account can have at most {KEYS_MAX} KMS keys in a Region.")
 
 
 async def _fresh_secret(spec: KeySpec) -> bytes:

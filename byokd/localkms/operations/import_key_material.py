@@ -12,8 +12,9 @@ from typing import Final
 from byokd.localkms import tokens
 from byokd.localkms.calls import Answer, Call
 from byokd.localkms.errors import Fault, Refusal
+from byokd.localkms.families import take_import
 from byokd.localkms.keys import ExpirationModel
-from byokd.localkms.materials import Import, imported, material_within
+from byokd.localkms.materials import Import, material_within
 from byokd.localkms.specs import SPECS, KeySpec
 from byokd.localkms.wrapping import WrappingKey, unwrap
 
@@ -24,8 +25,8 @@ VALIDITY_MAX_S: Final = 365 * 24 * 3600
 async def import_key_material(call: Call) -> Answer:
     """Put material into a key; the key is Enabled once all its permanent materials are in.
 
-    Raises: Refusal as the key-state table, tokens.opened, wrapping.unwrap and materials.imported say, or with
-    ValidationException for terms that contradict each other.
+    Raises: Refusal as the key-state table, tokens.opened, wrapping.unwrap, materials.material_within and
+    materials.imported say, or with ValidationException for terms that contradict each other.
     """
     key = call.key()
     expires_at = _expires_at(call)
@@ -43,8 +44,8 @@ async def import_key_material(call: Call) -> Answer:
         id=call.request.get("KeyMaterialId"),
         description=call.request.get("KeyMaterialDescription"),
     )
-    key, material_id = imported(key, given)
-    call.keyring.put(key)
+    changed, material_id = take_import(key, call.keyring.relatives(key), given)
+    call.keyring.put(*changed)
     answer = {"KeyId": key.arn}
     return answer | {"KeyMaterialId": material_id} if SPECS[key.spec].rotates else answer
 
