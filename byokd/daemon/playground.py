@@ -34,7 +34,8 @@ async def open_local_kms(config: Config, stack: AsyncExitStack) -> str:
         host=settings.host,
         port=settings.port,
         state=settings.state,
-        hostility=localkms.FRIENDLY if settings.friendly else localkms.Hostility(),
+        clock=localkms.WallClock(settings.rate),
+        hostility=localkms.FRIENDLY if settings.friendly else localkms.Hostility(seed=settings.seed),
         pace=localkms.AT_ONCE if settings.friendly else localkms.Pace(),
     )
     server = await stack.enter_async_context(localkms.serve(options))
