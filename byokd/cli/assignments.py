@@ -14,9 +14,9 @@ from typing import TYPE_CHECKING, Any, TypeVar, get_args, get_origin, get_type_h
 import typer
 
 if TYPE_CHECKING:
-    from _typeshed import DataclassInstance
+    from byokd.localkms import Hostility, Limits, Outlets
 
-Group = TypeVar("Group", bound="DataclassInstance")
+Group = TypeVar("Group", "Hostility", "Limits", "Outlets")
 
 
 def assigned(group: Group, written: Iterable[str], *, option: str) -> Group:
