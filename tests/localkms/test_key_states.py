@@ -23,7 +23,7 @@ from byokd.localkms.states import CRYPTOGRAPHY, ROWS, TABLE, admit
 from byokd.localkms.wrapping import WrappingKeys
 
 from .kit import ACCOUNT, MATERIAL, OTHER_MATERIAL, REGION, START, Kms, ManualClock
-from .rules import RECORDED, rule
+from .rules import rule
 
 HOME, AWAY, THIRD = "eu-central-1", "us-east-1", "us-west-2"
 STATES = (
@@ -222,7 +222,6 @@ def test_every_use_of_a_key_has_the_row_of_encrypt(operation: str) -> None:
     }
 
 
-@rule("Several materials and rotation", RECORDED, recorded="RotateKeyOnDemand on a key that is not symmetric")
 @pytest.mark.parametrize("spec", [spec for spec in KeySpec if spec != "SYMMETRIC_DEFAULT"])
 def test_only_symmetric_encryption_keys_rotate(spec: KeySpec) -> None:
     """The operations of rotation are unsupported, without a message, on any other spec, whatever its state."""

@@ -19,7 +19,15 @@ Told = tuple[Refused, str, *tuple[str, ...]]
 Case = Callable[[Kms], Awaitable[Told]]
 
 STATES, ROTATION, TAGS = "Keys and their states", "Several materials and rotation", "Names, aliases and tags"
+REGIONS, MINUTE = "Multi-Region keys", 60
 WANTED = {"WrappingAlgorithm": "RSAES_OAEP_SHA_256", "WrappingKeySpec": "RSA_2048"}
+
+
+async def replicated(kms: Kms) -> tuple[str, Kms]:
+    """A fresh replica of a key that AWS made the material of, and a client of its Region."""
+    primary = await kms.create_key(Origin="AWS_KMS", MultiRegion=True)
+    answer = await kms.call("replicate_key", KeyId=primary, ReplicaRegion="us-east-1")
+    return str(answer["ReplicaKeyMetadata"]["Arn"]), Kms(kms.url, kms.clock, region="us-east-1")
 
 
 async def encrypt_pending_import(kms: Kms) -> Told:
@@ -82,6 +90,25 @@ async def rotate_disabled(kms: Kms) -> Told:
     await kms.import_material(key)
     await kms.call("disable_key", KeyId=key)
     return await kms.refused("rotate_key_on_demand", KeyId=key), key
+
+
+async def rotate_hmac(kms: Kms) -> Told:
+    """Only symmetric encryption keys are rotated."""
+    key = await kms.create_key(Origin="AWS_KMS", KeySpec="HMAC_256", KeyUsage="GENERATE_VERIFY_MAC")
+    return await kms.refused("rotate_key_on_demand", KeyId=key), key
+
+
+async def replicate_a_replica(kms: Kms) -> Told:
+    """Only a primary is replicated."""
+    replica, elsewhere = await replicated(kms)
+    kms.clock.advance(MINUTE)
+    return await elsewhere.refused("replicate_key", KeyId=replica, ReplicaRegion="us-west-2"), replica
+
+
+async def replicate_a_single_region_key(kms: Kms) -> Told:
+    """A key of a single Region stays there."""
+    key = await kms.create_key(Origin="AWS_KMS")
+    return await kms.refused("replicate_key", KeyId=key, ReplicaRegion="us-west-2"), key
 
 
 async def describe_unknown_arn(kms: Kms) -> Told:
@@ -209,6 +236,17 @@ CASES: list[tuple[Case, str, str, str, str]] = [
         "No more on-demand rotations can be performed for this key: <arn>",
     ),
     (rotate_disabled, STATES, "use of a disabled key", "DisabledException", "<arn> is disabled."),
+    (rotate_hmac, ROTATION, "RotateKeyOnDemand on a key that is not symmetric", UNSUPPORTED, "..."),
+    *(
+        (
+            case,
+            REGIONS,
+            "ReplicateKey of what is no primary",
+            UNSUPPORTED,
+            "<arn> is not a multi-region primary key.",
+        )
+        for case in (replicate_a_replica, replicate_a_single_region_key)
+    ),
     (describe_unknown_arn, TAGS, "unknown key", NOT_FOUND, "Key '<arn>' does not exist"),
     (describe_unknown_id, TAGS, "unknown key", NOT_FOUND, "Key '<arn>' does not exist"),
     (describe_nonsense, TAGS, "malformed key id", NOT_FOUND, "Invalid keyId '<a>'"),
@@ -339,3 +377,22 @@ async def test_only_symmetric_keys_name_their_current_material(kms: Kms) -> None
     told = await kms.describe(key)
     assert told["KeyState"] == "Enabled"
     assert not {"CurrentKeyMaterialId", "KeyMaterialId"} & (told.keys() | answer.keys())
+
+
+@rule(REGIONS, RECORDED, recorded="the answer of ReplicateKey")
+async def test_a_replica_is_answered_while_it_is_creating(kms: Kms) -> None:
+    """ReplicateKey answers the replica, of the same id in the other Region, in state Creating."""
+    primary = await kms.create_key(Origin="AWS_KMS", MultiRegion=True)
+    answer = await kms.call("replicate_key", KeyId=primary, ReplicaRegion="us-east-1")
+    told = answer["ReplicaKeyMetadata"]
+    assert (told["Arn"], told["KeyState"]) == (primary.replace(REGION, "us-east-1"), "Creating")
+
+
+@rule(REGIONS, RECORDED, recorded="a second ReplicateKey into the same Region")
+async def test_a_region_has_one_replica(kms: Kms) -> None:
+    """A Region that has the key already is refused: AlreadyExistsException."""
+    primary = await kms.create_key(Origin="AWS_KMS", MultiRegion=True)
+    await kms.call("replicate_key", KeyId=primary, ReplicaRegion="us-east-1")
+    kms.clock.advance(MINUTE)
+    refused = await kms.refused("replicate_key", KeyId=primary, ReplicaRegion="us-east-1")
+    assert refused.code == "AlreadyExistsException"
