@@ -27,7 +27,7 @@ from byokd.localkms.outlets.publisher import Publisher
 from byokd.localkms.persistence import Journal, open_journal
 from byokd.localkms.wire import Wire
 from byokd.localkms.world import World
-from byokd.localkms.wrapping import KEYS_PER_SPEC, WrappingKeys, WrappingSpec, generate, restore
+from byokd.localkms.wrapping import WrappingKey, WrappingKeys, restore
 
 log = logging.getLogger(__name__)
 
@@ -44,7 +44,7 @@ async def running(options: Options) -> AsyncIterator[Server]:
         stack.callback(publisher.close)
         hostile = Hostile(options.hostility, keyring, options.clock, publisher)
         keyring.watchers += [hostile, publisher]
-        wrapping = _wrapping_keys(options, journal)
+        wrapping = _wrapping_keys(options, journal, stack)
         keyring.expire(options.clock.now())
         await journal.flush()
         wire = Wire(options, keyring, journal, wrapping, hostile)
@@ -74,29 +74,27 @@ def _set(clock: Clock, journal: Journal, stack: AsyncExitStack) -> None:
         stack.callback(note_time, clock, journal)
 
 
-def _wrapping_keys(options: Options, journal: Journal) -> WrappingKeys:
-    """The pool: what the state holds, and what came ready-made, which the state holds from now on."""
+def _wrapping_keys(options: Options, journal: Journal, stack: AsyncExitStack) -> WrappingKeys:
+    """The pool: what the state holds, and what came ready-made or is still to come, which it holds from then on."""
+
+    def save(key: WrappingKey) -> None:
+        journal.save_wrapping_key(key.id, key.spec, key.private_der())
+
     pool = WrappingKeys() if options.pool is None else options.pool
     kept = [restore(*row) for row in journal.all_wrapping_keys()]
     known = {key.id for key in kept}
     for key in pool:
         if key.id not in known:
-            journal.save_wrapping_key(key.id, key.spec, key.private_der())
+            save(key)
     for key in kept:
         pool.add(key)
+    pool.watchers.append(save)
+    stack.callback(pool.watchers.remove, save)
     return pool
 
 
 async def _make_wrapping_keys(pool: WrappingKeys, journal: Journal) -> None:
-    """Fill the pool in threads: first one key of every spec, so that nobody waits longer than for one."""
-
-    async def make(spec: WrappingSpec) -> None:
-        key = await asyncio.to_thread(generate, spec)
-        pool.add(key)
-        journal.save_wrapping_key(key.id, key.spec, key.private_der())
-
-    for wanted in range(1, KEYS_PER_SPEC + 1):
-        await asyncio.gather(*(make(spec) for spec in WrappingSpec if pool.lacks(spec, wanted)))
+    await pool.fill()
     try:
         await journal.flush()
     except sqlite3.Error:

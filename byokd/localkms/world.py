@@ -90,7 +90,6 @@ class World:
         found = await asyncio.to_thread(self._read, snapshot)
         for pair in found.pairs:
             self.wrapping.add(pair)
-            self.journal.save_wrapping_key(pair.id, pair.spec, pair.private_der())
         self._begin_anew(found)
         await self.journal.flush()
 

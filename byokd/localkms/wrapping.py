@@ -19,7 +19,7 @@ from __future__ import annotations
 import asyncio
 import uuid
 from collections import deque
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Final
@@ -140,6 +140,9 @@ class WrappingKeys:
         self._shelves: dict[WrappingSpec, deque[WrappingKey]] = {spec: deque() for spec in WrappingSpec}
         self._by_id: dict[str, WrappingKey] = {}
         self._arrival = asyncio.Event()
+        self._making: set[asyncio.Task[None]] = set()
+        self.watchers: list[Callable[[WrappingKey], None]] = []
+        """Told of every pair that comes in from now on."""
         for key in keys:
             self.add(key)
 
@@ -155,14 +158,30 @@ class WrappingKeys:
         self._shelves[key.spec].append(key)
         self._arrival.set()
         self._arrival = asyncio.Event()
+        for watcher in self.watchers:
+            watcher(key)
 
     def find(self, identity: str) -> WrappingKey | None:
         """The pair of that id."""
         return self._by_id.get(identity)
 
-    def lacks(self, spec: WrappingSpec, wanted: int) -> bool:
-        """Whether fewer than `wanted` pairs of a spec are there."""
-        return len(self._shelves[spec]) < wanted
+    async def fill(self) -> None:
+        """Make what is missing, in threads: first one pair of every spec, so that nobody waits longer than for one.
+
+        What another server on the same pool is making already is left to it. Whoever is cancelled here has begun
+        nothing in vain: what is being made still comes in.
+        """
+        for wanted in range(1, KEYS_PER_SPEC + 1):
+            for spec in WrappingSpec:
+                if len(self._shelves[spec]) + sum(task.get_name() == spec for task in self._making) < wanted:
+                    task = asyncio.create_task(self._make(spec), name=spec)
+                    self._making.add(task)
+                    task.add_done_callback(self._making.discard)
+            if self._making:
+                await asyncio.wait(self._making)
+
+    async def _make(self, spec: WrappingSpec) -> None:
+        self.add(await asyncio.to_thread(generate, spec))
 
     async def take(self, spec: WrappingSpec) -> WrappingKey:
         """The next pair of a spec, in turns; waits while none has been made."""
