@@ -23,6 +23,7 @@ class Fault(StrEnum):
     INCORRECT_KEY = "IncorrectKeyException"
     INCORRECT_KEY_MATERIAL = "IncorrectKeyMaterialException"
     INVALID_ALIAS_NAME = "InvalidAliasNameException"
+    INVALID_ARN = "InvalidArnException"
     INVALID_CIPHERTEXT = "InvalidCiphertextException"
     INVALID_GRANT_ID = "InvalidGrantIdException"
     INVALID_GRANT_TOKEN = "InvalidGrantTokenException"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from typing import Any
 
 import pytest
@@ -96,10 +97,14 @@ async def test_a_data_key_pair_belongs_together(spec: str, kms: Kms) -> None:
 
 @rule("Encryption", "API GenerateDataKeyPair")
 async def test_larger_rsa_pairs_are_made_while_others_are_served(kms: Kms) -> None:
-    """RSA_3072 and RSA_4096 pairs fit into a ciphertext, and the server answers while it makes them."""
+    """RSA_3072 and RSA_4096 pairs fit into a ciphertext, and others are answered while they are made."""
     key = await kms.create_key(Origin="AWS_KMS")
-    for spec in sorted(RSA_BITS.keys() - {"RSA_2048"}):
-        answer = await kms.call("generate_data_key_pair_without_plaintext", KeyId=key, KeyPairSpec=spec)
+    larger = sorted(RSA_BITS.keys() - {"RSA_2048"})
+    operation = "generate_data_key_pair_without_plaintext"
+    making = [asyncio.create_task(kms.call(operation, KeyId=key, KeyPairSpec=spec)) for spec in larger]
+    await kms.call(operation, KeyId=key, KeyPairSpec="ECC_NIST_P256")
+    assert not all(task.done() for task in making)
+    for spec, answer in zip(larger, await asyncio.gather(*making), strict=True):
         der = (await kms.call("decrypt", CiphertextBlob=answer["PrivateKeyCiphertextBlob"]))["Plaintext"]
         assert spec_of(load_der_private_key(der, password=None, unsafe_skip_rsa_key_validation=True)) == spec
 

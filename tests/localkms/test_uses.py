@@ -317,3 +317,20 @@ async def test_public_keys_are_given_out_by_state(kms: Kms) -> None:
     for usage in ("ENCRYPT_DECRYPT", "GENERATE_VERIFY_MAC"):
         refused = await kms.refused("get_public_key", KeyId=await made_key(kms, KINDS[usage], usage))
         assert (refused.code, refused.message) == ("UnsupportedOperationException", "")
+
+
+async def test_missing_members_are_told_without_what_is_sensitive(kms: Kms) -> None:
+    """Every required member that is missing is named; of a Message or Plaintext not even that it is null."""
+    problems = {
+        f"{value} at '{label}' failed to satisfy constraint: Member must not be null"
+        for value, label in (
+            ("Value null", "keyId"),
+            ("Value", "message"),
+            ("Value null", "mac"),
+            ("Value null", "macAlgorithm"),
+        )
+    }
+    refused = await kms.refused("verify_mac")
+    opening, _, told = refused.message.partition(" detected: ")
+    assert (refused.code, opening) == ("ValidationException", "4 validation errors")
+    assert set(told.split("; ")) == problems

@@ -6,12 +6,12 @@ PendingImport) or AWS_KMS (born with material). Specs and origins that AWS has b
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import Mapping
 from typing import Any, Final
 
 from byokd.localkms.calls import Answer, Call
 from byokd.localkms.errors import Fault, Refusal
+from byokd.localkms.fresh_keys import fresh_material
 from byokd.localkms.keys import Key, MultiRegion, Origin
 from byokd.localkms.materials import generated
 from byokd.localkms.names import new_key_id
@@ -19,7 +19,7 @@ from byokd.localkms.operations.describe_key import metadata
 from byokd.localkms.operations.tags import check_tags
 from byokd.localkms.policies import check_policy
 from byokd.localkms.signatures import Caller
-from byokd.localkms.specs import SPECS, KeySpec, KeyUsage, Kind, fresh_secret
+from byokd.localkms.specs import SPECS, KeySpec, KeyUsage
 
 KEYS_MAX: Final = 100_000
 """Keys of an account in a Region (guide, page on resource quotas)."""
@@ -51,7 +51,7 @@ async def create_key(call: Call) -> Answer:
         multi_region=MultiRegion(call.caller.region) if multi_region else None,
     )
     if origin is Origin.AWS_KMS:
-        key = generated(key, await _fresh_secret(spec))
+        key = generated(key, await fresh_material(spec))
     check_room(call, call.caller)
     call.keyring.put(key)
     return {"KeyMetadata": metadata(key)}
@@ -61,10 +61,6 @@ def check_room(call: Call, owner: Caller) -> None:
     """Let one more key of an account and Region pass. Raises: Refusal with LimitExceededException beyond KEYS_MAX."""
     if len(call.keyring.key_ids(owner)) >= KEYS_MAX:
         raise Refusal(Fault.LIMIT_EXCEEDED, f"An account can have at most {KEYS_MAX} KMS keys in a Region.")
-
-
-async def _fresh_secret(spec: KeySpec) -> bytes:
-    return await asyncio.to_thread(fresh_secret, spec) if SPECS[spec].kind is Kind.RSA else fresh_secret(spec)
 
 
 def _spec(request: Mapping[str, Any]) -> KeySpec:

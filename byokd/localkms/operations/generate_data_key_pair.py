@@ -1,24 +1,20 @@
 """GenerateDataKeyPair and GenerateDataKeyPairWithoutPlaintext. Source: API reference of both.
 
-Every request gets a pair of its own, so an RSA pair takes as long as it takes to make: 0.04 s (RSA_2048) to 2 s
-(RSA_4096) of a core. They are made one after the other in a thread kept for that, so that no other request waits.
+Every request gets a pair of its own, so an RSA pair takes as long as it takes to make; see fresh_keys.py.
 """
 
 from __future__ import annotations
 
-import asyncio
-from concurrent.futures import ThreadPoolExecutor
-from typing import Any, Final
+from typing import Any
 
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 
 from byokd.localkms.calls import Answer, Call
 from byokd.localkms.encryption import SYMMETRIC, encrypt
 from byokd.localkms.errors import Fault, Refusal
-from byokd.localkms.specs import SPECS, KeySpec, PrivateKey, fresh_private_key, pkcs8
+from byokd.localkms.fresh_keys import fresh_pair
+from byokd.localkms.specs import KeySpec, PrivateKey, pkcs8
 from byokd.localkms.uses import check_protects_data_keys, material_of, refuse_recipient, usable
-
-MAKER: Final = ThreadPoolExecutor(max_workers=1, thread_name_prefix="localkms makes data key pairs")
 
 
 async def generate_data_key_pair(call: Call) -> Answer:
@@ -45,8 +41,8 @@ async def _generated(call: Call) -> tuple[bytes, dict[str, Any]]:
         raise Refusal(Fault.UNSUPPORTED_OPERATION, f"KeyPairSpec {wanted} is not supported.")
     refuse_recipient(call)
     call.finish_dry_run()
-    pair = await asyncio.get_running_loop().run_in_executor(MAKER, fresh_private_key, SPECS[KeySpec(wanted)])
-    key = usable(call)  # other requests ran while the thread worked: the key may have changed, or be gone
+    pair = await fresh_pair(KeySpec(wanted))
+    key = usable(call)  # other requests ran while an RSA pair was made: the key may have changed, or be gone
     private = pkcs8(pair)
     return private, {
         "PrivateKeyCiphertextBlob": encrypt(key, SYMMETRIC, private, call.request.get("EncryptionContext", {})),
