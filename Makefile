@@ -17,6 +17,8 @@ PIP := $(BIN)/python -P -m pip
 # not. It costs about 20 s for the daemon and 45 s for everything, once, where uv would take 6 s.
 INSTALL := $(PIP) install --quiet --require-hashes --no-deps --requirement
 PYTEST := $(BIN)/python -m pytest
+# The JavaScript client of tests/clients and what it depends on.
+NODE := tests/clients/node/node_modules
 
 .PHONY: help
 help:  ## list what there is
@@ -30,13 +32,14 @@ run: setup  ## start the daemon on its own local KMS with a small fleet, and wat
 	@exec $(BIN)/byokd --config config/byokd.dev.toml run
 
 .PHONY: test
-test: check  ## format, lint, types, contracts, house rules and every test
-	scripts/system-packages systemd-analyze=systemd
+test: check $(NODE)/.stamp  ## format, lint, types, contracts, house rules and every test
+	scripts/system-packages openssl=openssl systemd-analyze=systemd
 	$(PYTEST) -n 2 --ignore tests/meta
 
 .PHONY: test-fast
 test-fast: check  ## the same without the rings that start processes or run long
-	$(PYTEST) -n 2 --ignore tests/meta --ignore tests/e2e --ignore tests/sim --ignore tests/systemd
+	$(PYTEST) -n 2 --ignore tests/meta --ignore tests/clients --ignore tests/e2e \
+		--ignore tests/sim --ignore tests/systemd
 
 .PHONY: check
 check: .venv/dev.stamp  ## what reads the code without running it
@@ -54,6 +57,10 @@ soak: .venv/dev.stamp  ## the tests marked soak: many seeds, long histories
 bench: .venv/dev.stamp  ## print the numbers that byokd promises, with machine and versions
 	@exec $(BIN)/python -m bench
 
+.PHONY: docs
+docs: .venv/dev.stamp  ## write into the pages what is read from the code
+	$(BIN)/python -m tests.localkms.rules
+
 .PHONY: fmt
 fmt: .venv/dev.stamp  ## format the code and repair what lint can repair
 	$(BIN)/ruff format .
@@ -67,11 +74,19 @@ LOCK = $(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generat
 lock: .venv/dev.stamp  ## resolve the dependencies again (UPGRADE=--upgrade takes newer ones)
 	$(LOCK) --all-extras --group dev --output-file requirements/dev.lock
 	$(LOCK) --constraint requirements/dev.lock --output-file requirements/run.lock
+	scripts/system-packages node=nodejs npm=npm
+	npm update --prefix $(dir $(NODE)) --package-lock-only --omit-lockfile-registry-resolved --loglevel=error
 
 .PHONY: clean
 clean:  ## remove .venv and every cache
-	rm -rf .venv .pytest_cache .mypy_cache .ruff_cache .import_linter_cache .hypothesis
+	rm -rf .venv $(NODE) .pytest_cache .mypy_cache .ruff_cache .import_linter_cache .hypothesis
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +
+
+# Without a log of its own in the home directory, and without asking anybody about audits, funds and updates.
+$(NODE)/.stamp: tests/clients/node/package.json tests/clients/node/package-lock.json
+	scripts/system-packages node=nodejs npm=npm
+	npm ci --prefix tests/clients/node --loglevel=error --ignore-scripts --no-audit --no-fund --no-update-notifier --logs-max=0
+	@touch $@
 
 # Stamps make set-up a no-op until a lock or the project's metadata changes.
 .venv/dev.stamp: .venv/run.stamp requirements/dev.lock

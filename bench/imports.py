@@ -54,7 +54,7 @@ async def measure() -> list[Figure]:
     """CPU per import as a ratio, and durable commits per import."""
     # The engine's lines are written as systemd would get them, and are part of the cost.
     logs.configure(format="json", stream=Path(os.devnull).open("w"))  # noqa: SIM115 -- for the life of the process
-    async with byokd("localkms", "serve", "--listen", "127.0.0.1:0", "--state", ":memory:") as server:
+    async with byokd("localkms", "serve", "--friendly", "--listen", "127.0.0.1:0", "--state", ":memory:") as server:
         url = (await server.line("listening on ")).rpartition(" ")[2]
         site = lane(
             endpoint=url,

@@ -2,21 +2,26 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Final
 
 import typer
 
+from byokd.cli.assignments import assigned
 from byokd.cli.failures import Failed
 
 if TYPE_CHECKING:
-    from byokd.localkms import Options
+    from byokd.localkms import Options, Outlets
 
 app = typer.Typer(
     help="A local stand-in for AWS KMS, for tests and trials.", no_args_is_help=True, rich_markup_mode=None
 )
 
 IN_MEMORY: Final = ":memory:"
+FREE_PORT: Final = "127.0.0.1:0"
+ADDRESS: Final = "HOST:PORT"
+NAMED: Final = "NAME=VALUE"
 
 
 @app.callback()
@@ -26,31 +31,74 @@ def localkms() -> None:
 
 @app.command()
 def serve(
-    listen: Annotated[
-        str, typer.Option(metavar="HOST:PORT", help="Where to listen; port 0 picks a free one.")
-    ] = "127.0.0.1:0",
+    listen: Annotated[str, typer.Option(metavar=ADDRESS, help="Where to listen; port 0: a free one.")] = FREE_PORT,
+    admin: Annotated[str, typer.Option(metavar=ADDRESS, help="Where to serve the admin endpoint; loopback only.")] = "",
     state: Annotated[str, typer.Option(metavar="FILE|:memory:", help="Where the keys are kept.")] = IN_MEMORY,
-    json: Annotated[bool, typer.Option("--json", help="Print the address as JSON.")] = False,
+    account: Annotated[str, typer.Option(help="Account of access key ids that are not 12 digits.")] = "000000000000",
+    credentials: Annotated[str, typer.Option(metavar="FILE", help="Access keys; without them any is good.")] = "",
+    verify: Annotated[bool, typer.Option("--verify/--no-verify", help="Whether signatures are verified.")] = True,
+    rate: Annotated[float, typer.Option(help="Seconds of its clock in a real second.")] = 1.0,
+    friendly: Annotated[bool, typer.Option("--friendly", help="Turn all hostility off, and all waiting.")] = False,
+    seed: Annotated[int, typer.Option(help="Where the draws of hostility start.")] = 0,
+    hostile: Annotated[list[str] | None, typer.Option(metavar=NAMED, help="Set one kind of hostility.")] = None,
+    outlet: Annotated[
+        list[str] | None, typer.Option(metavar=NAMED, help="Set where events and calls are told.")
+    ] = None,
+    limit: Annotated[list[str] | None, typer.Option(metavar=NAMED, help="Set a limit on clients.")] = None,
+    json: Annotated[bool, typer.Option("--json", help="Print the addresses as JSON.")] = False,
 ) -> None:
-    """Serve until SIGTERM or Ctrl-C. Prints `listening on http://...` when ready, and nothing else."""
-    import asyncio
+    """Serve until SIGTERM or Ctrl-C. Prints `listening on http://...` when ready, and nothing else.
 
-    from byokd.localkms import Options
+    With --admin the same line goes on with `, admin on http://...`.
+    """
+    import asyncio
+    from dataclasses import replace
+
+    from byokd.localkms import AT_ONCE, FRIENDLY, Hostility, Limits, Options, Outlets, Pace, Signatures, WallClock
+    from byokd.localkms.credentials import read_credentials
     from byokd.localkms.errors import StateError
 
-    host, port = _address(listen)
-    options = Options(host=host, port=port, state=None if state == IN_MEMORY else Path(state))
+    host, port = _address(listen, "--listen")
+    hostility = replace(FRIENDLY if friendly else Hostility(), seed=seed)
+    try:
+        options = Options(
+            host=host,
+            port=port,
+            admin=_address(admin, "--admin") if admin else None,
+            state=None if state == IN_MEMORY else Path(state),
+            account=account,
+            signatures=Signatures(
+                verify=verify, credentials=read_credentials(Path(credentials)) if credentials else {}
+            ),
+            clock=WallClock(rate),
+            pace=AT_ONCE if friendly else Pace(),
+            hostility=assigned(hostility, hostile or (), option="--hostile"),
+            outlets=assigned(_signed(Outlets()), outlet or (), option="--outlet"),
+            limits=assigned(Limits(), limit or (), option="--limit"),
+        )
+    except (ValueError, OSError) as error:
+        raise typer.BadParameter(str(error)) from error
     try:
         asyncio.run(_serve(options, json=json))
     except StateError as error:
         raise Failed(str(error), step="", code="store") from error
     except OSError as error:
-        raise Failed(f"cannot serve on {listen}: {error.strerror or error}", step="", code="") from error
+        what = error.filename or f"cannot serve on {listen}"
+        raise Failed(f"{what}: {error.strerror or error}", step="", code="") from error
+
+
+def _signed(outlets: Outlets) -> Outlets:
+    """Who signs messages to SQS: the environment's access key, as with AWS's tools; a secret has no place in argv."""
+    from dataclasses import replace
+
+    key_id, secret = os.environ.get("AWS_ACCESS_KEY_ID"), os.environ.get("AWS_SECRET_ACCESS_KEY")
+    return replace(outlets, sqs_access_key_id=key_id, sqs_secret_access_key=secret) if key_id and secret else outlets
 
 
 async def _serve(options: Options, *, json: bool) -> None:
     import asyncio
     import signal
+    from json import dumps
 
     from byokd.localkms import serve as serve_kms
 
@@ -59,12 +107,14 @@ async def _serve(options: Options, *, json: bool) -> None:
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, stop.set)
     async with serve_kms(options) as server:
-        print(f'{{"url": "{server.url}"}}' if json else f"listening on {server.url}", flush=True)
+        told = {"url": server.url} | ({"admin_url": server.admin_url} if server.admin_url else {})
+        line = ", ".join(f"{what} on {url}" for what, url in zip(("listening", "admin"), told.values(), strict=False))
+        print(dumps(told) if json else line, flush=True)
         await stop.wait()
 
 
-def _address(listen: str) -> tuple[str, int]:
-    host, colon, port = listen.rpartition(":")
+def _address(written: str, option: str) -> tuple[str, int]:
+    host, colon, port = written.rpartition(":")
     if not (colon and host and port.isascii() and port.isdigit() and int(port) <= 65_535):
-        raise typer.BadParameter(f"{listen!r} is not HOST:PORT", param_hint="--listen")
+        raise typer.BadParameter(f"{written!r} is not HOST:PORT", param_hint=option)
     return host.removeprefix("[").removesuffix("]"), int(port)

@@ -22,7 +22,7 @@ from byokd.config.lanes import LaneSettings, QuotaSettings, QuotasSettings
 from byokd.config.policy import PolicySettings
 from byokd.config.problems import Unfit, quoted
 from byokd.config.quantities import Span
-from byokd.config.settings import ConfigPath, Flag, Line, Name, Settings
+from byokd.config.settings import ConfigPath, Count, Flag, Line, Name, Rate, Settings
 from byokd.config.sources import CommandSource, Encoding, FileSource, SourceSettings
 from byokd.config.windows import WindowSettings
 
@@ -135,6 +135,17 @@ class LocalKmsSettings(Settings):
 
     state: ConfigPath | None = None
     """File that keeps its keys. Default: none, and they are gone when the daemon stops."""
+
+    friendly: Flag = False
+    """Whether it answers as its rules alone want it: true or false. Otherwise it throttles, lags and loses answers, as
+    the real one may. Default false."""
+
+    seed: Count = 0
+    """Where its hostility starts drawing: with the same number a run repeats. Default 0."""
+
+    rate: Annotated[Rate, Field(ge=1, le=100_000)] = 1
+    """Seconds of its clock in one real second: from 1 to 100000. byokd's own clock stays real, so material lapses that
+    much sooner than byokd takes it to. Default 1."""
 
     create_missing_keys: Flag = False
     """At start, create a key for each alias of the config that does not exist in it: true or false. Default false."""

@@ -30,9 +30,15 @@ async def open_local_kms(config: Config, stack: AsyncExitStack) -> str:
         return ""
     if settings.state is not None:
         settings.state.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-    server = await stack.enter_async_context(
-        localkms.serve(localkms.Options(host=settings.host, port=settings.port, state=settings.state))
+    options = localkms.Options(
+        host=settings.host,
+        port=settings.port,
+        state=settings.state,
+        clock=localkms.WallClock(settings.rate),
+        hostility=localkms.FRIENDLY if settings.friendly else localkms.Hostility(seed=settings.seed),
+        pace=localkms.AT_ONCE if settings.friendly else localkms.Pace(),
     )
+    server = await stack.enter_async_context(localkms.serve(options))
     log.info("local_kms_serves", url=server.url)
     return server.url
 

@@ -11,6 +11,8 @@ How a request travels::
     HTTP    account,      shapes   what has  one file each  pure rules,        live       durable before
             Region        of AWS   lapsed                   values to values   objects    the answer leaves
 
+and hostility, between any two of these (passage.py).
+
 This package must never import anything of byokd outside itself: byokd proves its wrapping and its reading of the rules
 against this server, and shared code would share its mistakes. Importing it is cheap; aiohttp and cryptography load in
 `serve`.
@@ -22,9 +24,26 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
 from byokd.localkms.clock import Clock, WallClock
-from byokd.localkms.options import Options, Server
+from byokd.localkms.hostility import FRIENDLY, Hostility
+from byokd.localkms.options import Credential, Limits, Options, Server, Signatures
+from byokd.localkms.outlets import Outlets
+from byokd.localkms.pace import AT_ONCE, Pace
 
-__all__ = ["Clock", "Options", "Server", "WallClock", "serve"]
+__all__ = [
+    "AT_ONCE",
+    "FRIENDLY",
+    "Clock",
+    "Credential",
+    "Hostility",
+    "Limits",
+    "Options",
+    "Outlets",
+    "Pace",
+    "Server",
+    "Signatures",
+    "WallClock",
+    "serve",
+]
 
 
 @asynccontextmanager

@@ -24,3 +24,8 @@ class Alias:
     def arn(self) -> str:
         """The alias ARN."""
         return arn_of(self.owner, self.name)
+
+    @property
+    def key_arn(self) -> str:
+        """The ARN of the key it points at."""
+        return arn_of(self.owner, f"key/{self.target}")

@@ -15,6 +15,7 @@ from byokd.localkms.errors import Fault, Refusal
 from byokd.localkms.keyring import Keyring
 from byokd.localkms.keys import Key, arn_of
 from byokd.localkms.names import ALIAS_PREFIX, resource_named
+from byokd.localkms.pace import PACE, Pace
 from byokd.localkms.seal import Seal
 from byokd.localkms.signatures import Caller
 from byokd.localkms.wrapping import WrappingKeys
@@ -34,6 +35,12 @@ class Call:
     keyring: Keyring
     wrapping: WrappingKeys
     seal: Seal
+    pace: Pace = PACE
+    """How long what AWS does in the background takes."""
+    find: Callable[[str], Key | None] | None = None
+    """How it finds keys by their ARN. None: as they are now; a read that is behind sees what they were."""
+    token_s: float | None = None
+    """How long the import token that it asks for will really live, seconds. None: as long as the answer says."""
 
     def key(self, member: str = "KeyId", *, aliases: bool = False) -> Key:
         """The key that a member of the request names, if the key-state table lets this operation have it.
@@ -54,7 +61,7 @@ class Call:
                 raise no_such_alias(self.caller, resource)
             resource = f"key/{alias.target}"
         arn = arn_of(self.caller, resource)
-        key = self.keyring.key(arn)
+        key = self.keyring.key(arn) if self.find is None else self.find(arn)
         if key is None:
             raise Refusal(Fault.NOT_FOUND, f"Key '{arn}' does not exist")
         return key

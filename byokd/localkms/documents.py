@@ -1,20 +1,34 @@
-"""How keys and aliases are written down: one JSON document each, with every secret in it sealed.
+"""How keys, aliases and grants are written down: one JSON document each, with every secret in it sealed.
 
-The other direction must read every document that an earlier version of this file wrote. This file is the only one that
-opens a sealed material.
+A fact that has its default value is not written. The other direction must read every document that an earlier version
+of this file wrote, in which all were. This file is the only one that opens a sealed material.
 """
 
 from __future__ import annotations
 
 import json
 from base64 import b64decode, b64encode
-from dataclasses import fields
+from collections.abc import Callable
+from dataclasses import MISSING, fields
+from functools import cache
 from typing import Any
 
 from byokd.localkms.aliases import Alias
-from byokd.localkms.keys import Key, Material, MaterialState, Origin
+from byokd.localkms.grants import Grant
+from byokd.localkms.keys import (
+    Key,
+    KeyState,
+    Material,
+    MaterialState,
+    MultiRegion,
+    Origin,
+    Rotation,
+    Schedule,
+    Transition,
+)
 from byokd.localkms.seal import Seal
 from byokd.localkms.signatures import Caller
+from byokd.localkms.specs import KeySpec, KeyUsage
 
 
 def write_key(key: Key, seal: Seal) -> str:
@@ -27,10 +41,10 @@ def write_key(key: Key, seal: Seal) -> str:
 def read_key(document: str, seal: Seal) -> Key:
     """The key of a document. Raises: BrokenSealError, ValueError, KeyError or TypeError for a damaged one."""
     facts = json.loads(document)
-    facts["owner"] = Caller(*facts["owner"])
-    facts["origin"] = Origin(facts["origin"])
-    facts["tags"] = tuple((name, value) for name, value in facts["tags"])
-    facts["materials"] = tuple(_read_material(material, facts["id"], seal) for material in facts["materials"])
+    for name, value in facts.items():
+        if value is not None and (read := READERS.get(name)) is not None:
+            facts[name] = read(value)
+    facts["materials"] = tuple(_read_material(material, facts["id"], seal) for material in facts.get("materials", ()))
     return Key(**facts)
 
 
@@ -42,8 +56,20 @@ def write_alias(alias: Alias) -> str:
 def read_alias(document: str) -> Alias:
     """The alias of a document. Raises: ValueError, KeyError or TypeError for a damaged one."""
     facts = json.loads(document)
-    facts["owner"] = Caller(*facts["owner"])
+    facts["owner"] = _owner(*facts["owner"])
     return Alias(**facts)
+
+
+def write_grant(grant: Grant) -> str:
+    """The document of a grant."""
+    return json.dumps(_facts(grant))
+
+
+def read_grant(document: str) -> Grant:
+    """The grant of a document. Raises: ValueError, KeyError or TypeError for a damaged one."""
+    facts = json.loads(document)
+    facts["operations"] = tuple(facts["operations"])
+    return Grant(**facts)
 
 
 def _write_material(material: Material, key_id: str, seal: Seal) -> dict[str, Any]:
@@ -64,5 +90,30 @@ def _purpose(key_id: str, material_id: str) -> str:
     return f"material {material_id} of key {key_id}"
 
 
-def _facts(value: Key | Material | Alias) -> dict[str, Any]:
-    return {field.name: getattr(value, field.name) for field in fields(value)}
+@cache
+def _owner(account: str, region: str) -> Caller:
+    """One object for all keys of an account and Region."""
+    return Caller(account, region)
+
+
+READERS: dict[str, Callable[[Any], Any]] = {
+    "owner": lambda value: _owner(*value),
+    "origin": Origin,
+    "spec": KeySpec,
+    "usage": KeyUsage,
+    "tags": lambda value: tuple((name, text) for name, text in value),
+    "multi_region": lambda value: MultiRegion(value[0], tuple(value[1])),
+    "transition": lambda value: Transition(KeyState(value[0]), value[1]),
+    "rotation": lambda value: Rotation(*value),
+    "schedule": lambda value: Schedule(*value),
+}
+"""How the facts of a key that are not plain JSON come back."""
+
+
+def _facts(value: Key | Material | Alias | Grant) -> dict[str, Any]:
+    """All that differs from the defaults."""
+    return {
+        field.name: fact
+        for field in fields(value)
+        if (fact := getattr(value, field.name)) != field.default or field.default is MISSING
+    }

@@ -15,18 +15,26 @@ class Fault(StrEnum):
 
     ALREADY_EXISTS = "AlreadyExistsException"
     CONFLICT = "ConflictException"
+    CUSTOM_KEY_STORE_NOT_FOUND = "CustomKeyStoreNotFoundException"
+    DEPENDENCY_TIMEOUT = "DependencyTimeoutException"
     DISABLED = "DisabledException"
     DRY_RUN = "DryRunOperationException"
     EXPIRED_IMPORT_TOKEN = "ExpiredImportTokenException"
     INCORRECT_KEY = "IncorrectKeyException"
     INCORRECT_KEY_MATERIAL = "IncorrectKeyMaterialException"
     INVALID_ALIAS_NAME = "InvalidAliasNameException"
+    INVALID_ARN = "InvalidArnException"
     INVALID_CIPHERTEXT = "InvalidCiphertextException"
+    INVALID_GRANT_ID = "InvalidGrantIdException"
+    INVALID_GRANT_TOKEN = "InvalidGrantTokenException"
     INVALID_IMPORT_TOKEN = "InvalidImportTokenException"
     INVALID_KEY_USAGE = "InvalidKeyUsageException"
     INVALID_MARKER = "InvalidMarkerException"
     INVALID_STATE = "KMSInvalidStateException"
+    KMS_INVALID_MAC = "KMSInvalidMacException"
+    KMS_INVALID_SIGNATURE = "KMSInvalidSignatureException"
     LIMIT_EXCEEDED = "LimitExceededException"
+    MALFORMED_POLICY = "MalformedPolicyDocumentException"
     NOT_FOUND = "NotFoundException"
     TAG = "TagException"
     UNSUPPORTED_OPERATION = "UnsupportedOperationException"
@@ -34,19 +42,28 @@ class Fault(StrEnum):
     ACCESS_DENIED = "AccessDeniedException"
     INCOMPLETE_SIGNATURE = "IncompleteSignatureException"
     INTERNAL = "KMSInternalException"
+    INTERNAL_FAILURE = "InternalFailure"
     INVALID_SIGNATURE = "InvalidSignatureException"
     MISSING_AUTHENTICATION_TOKEN = "MissingAuthenticationTokenException"
+    REQUEST_TIMEOUT = "RequestTimeoutException"
     REQUEST_TOO_LARGE = "RequestEntityTooLargeException"
     SERIALIZATION = "SerializationException"
+    SERVICE_UNAVAILABLE = "ServiceUnavailable"
+    THROTTLING = "ThrottlingException"
     UNKNOWN_OPERATION = "UnknownOperationException"
+    UNRECOGNIZED_CLIENT = "UnrecognizedClientException"
     VALIDATION = "ValidationException"
 
     @property
     def status(self) -> int:
         """The HTTP status that goes with the code: 400 for everything a caller can cause within the protocol."""
         match self:
-            case Fault.INTERNAL:
+            case Fault.INTERNAL | Fault.INTERNAL_FAILURE:
                 return 500
+            case Fault.DEPENDENCY_TIMEOUT | Fault.SERVICE_UNAVAILABLE:
+                return 503
+            case Fault.REQUEST_TIMEOUT:
+                return 408
             case Fault.REQUEST_TOO_LARGE:
                 return 413
             case _:

@@ -1,8 +1,8 @@
 """Time passes also when nobody asks: the task that lets material expire and keys be deleted on the dot.
 
 Every request makes what is due happen before it looks at anything, so no client can catch material after its `ValidTo`.
-This task does the same when there are no requests. It sleeps until the nearest deadline, but never longer than
-MAX_SLEEP_S, which catches a clock that was stepped or a machine that was suspended.
+This task does the same when there are no requests. It sleeps until the nearest deadline; a clock may wake it sooner,
+when it was stepped or to have its lead written down.
 """
 
 from __future__ import annotations
@@ -12,11 +12,12 @@ import logging
 import sqlite3
 from typing import Final, NoReturn
 
-from byokd.localkms.clock import Clock
+from byokd.localkms.clock import Clock, MovableClock
 from byokd.localkms.keyring import Keyring
 from byokd.localkms.persistence import Journal
 
-MAX_SLEEP_S: Final = 60.0
+MAX_SLEEP_S: Final = 366 * 86_400.0
+"""By the clock: nobody sleeps until infinity."""
 
 log = logging.getLogger(__name__)
 
@@ -26,12 +27,19 @@ async def keep_time(keyring: Keyring, journal: Journal, clock: Clock) -> NoRetur
     while True:
         now = clock.now()
         keyring.expire(now)
+        note_time(clock, journal)
         if not journal.settled:
             try:
                 await journal.flush()
             except sqlite3.Error:
                 log.exception("an expiry could not be written to disk; it holds in memory and will be written later")
         await _sleep(keyring, clock, min(keyring.deadlines.next_at, now + MAX_SLEEP_S))
+
+
+def note_time(clock: Clock, journal: Journal) -> None:
+    """Note how far the clock is ahead of real time, if that has changed by a second or more of its own."""
+    if isinstance(clock, MovableClock) and abs(clock.lead_s - journal.lead_s) >= 1.0:
+        journal.save_lead(clock.lead_s)
 
 
 async def _sleep(keyring: Keyring, clock: Clock, until: float) -> None:

@@ -3,15 +3,20 @@
 A Key is a complete description of one KMS key at one moment; every change makes a new one. Its state is not stored but
 follows from its facts, in this order:
 
-    a deletion date is set            ─▶ PendingDeletion
-    a permanent material is missing   ─▶ PendingImport      (also when there never was one)
-    an operator disabled it           ─▶ Disabled
-    otherwise                         ─▶ Enabled
+    a deletion date is set              ─▶ PendingDeletion
+    it waits for its replicas to go     ─▶ PendingReplicaDeletion    (a primary scheduled for deletion)
+    a transition is under way           ─▶ Creating, Updating        (a new replica; a change of the primary)
+    a permanent material is missing     ─▶ PendingImport             (also when there never was one)
+    an operator disabled it             ─▶ Disabled
+    otherwise                           ─▶ Enabled
 
-A symmetric key owns materials, oldest first: NON_CURRENT ones, at most one CURRENT, at most one PENDING_ROTATION. All
+A symmetric key owns materials, oldest first: NON_CURRENT ones, at most one CURRENT, at most one pending rotation. All
 but the last are associated with the key for ever, whether their bytes are in (`secret`) or not, and the key works only
 when all of them are in (https://docs.aws.amazon.com/kms/latest/developerguide/importing-keys-import-key-material.html).
-A material whose bytes are gone keeps its id, by which a reimport is recognised.
+A material whose bytes are gone keeps its id, by which a reimport is recognised. Keys of other specs own one material.
+
+Multi-Region keys of a family are separate Keys in separate Regions that share an id and one MultiRegion value; what an
+operation on one of them does to the others is in families.py.
 
 This file must not know HTTP, clocks or storage. `secret` holds key material: it is excluded from repr and leaves a Key
 only for a cipher or, sealed, for the journal.
@@ -22,11 +27,10 @@ from __future__ import annotations
 import hashlib
 from dataclasses import dataclass, field
 from enum import StrEnum
-from typing import Final
+from typing import Final, NamedTuple
 
 from byokd.localkms.signatures import Caller
-
-SYMMETRIC_BYTES: Final = 32  # SYMMETRIC_DEFAULT is AES-256 everywhere but in China
+from byokd.localkms.specs import KeySpec, KeyUsage
 
 
 class Origin(StrEnum):
@@ -37,12 +41,17 @@ class Origin(StrEnum):
 
 
 class KeyState(StrEnum):
-    """The key states that a single-Region key can be in, as DescribeKey spells them."""
+    """The key states, as DescribeKey spells them."""
 
+    CREATING = "Creating"
     ENABLED = "Enabled"
     DISABLED = "Disabled"
     PENDING_IMPORT = "PendingImport"
     PENDING_DELETION = "PendingDeletion"
+    PENDING_REPLICA_DELETION = "PendingReplicaDeletion"
+    UPDATING = "Updating"
+    UNAVAILABLE = "Unavailable"
+    """Of keys in custom key stores, which are not on offer: no key here is ever in it."""
 
 
 class MaterialState(StrEnum):
@@ -51,6 +60,11 @@ class MaterialState(StrEnum):
     CURRENT = "CURRENT"
     NON_CURRENT = "NON_CURRENT"
     PENDING_ROTATION = "PENDING_ROTATION"
+    PENDING_MULTI_REGION = "PENDING_MULTI_REGION_IMPORT_AND_ROTATION"
+
+
+PERMANENT: Final = frozenset({MaterialState.CURRENT, MaterialState.NON_CURRENT})
+"""The states of material that a key depends on for ever; pending material may still be replaced."""
 
 
 class ExpirationModel(StrEnum):
@@ -65,24 +79,58 @@ class ExpirationModel(StrEnum):
         return cls.DOES_NOT_EXPIRE if expires_at is None else cls.EXPIRES
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(frozen=True, slots=True, weakref_slot=True, kw_only=True)
 class Material:
     """One key material of a key, present or to be imported again."""
 
     id: str
     state: MaterialState
     secret: bytes | None = field(repr=False)
-    """The bytes. None: deleted or expired, waiting for a reimport."""
+    """Raw bytes or PKCS #8 DER, as the key's spec says (specs.py). None: deleted or expired, waiting for a reimport."""
     expires_at: float | None = None
     """`ValidTo` in epoch seconds. None: never, or the bytes are gone."""
     description: str | None = None
     rotated_at: float | None = None
     """When a rotation made it current, epoch seconds. None: the first material, or not rotated in yet."""
+    automatic: bool = False
+    """Whether that rotation was a scheduled one."""
 
     @property
     def permanent(self) -> bool:
         """Whether the key depends on it for ever; a pending material may still be replaced."""
-        return self.state is not MaterialState.PENDING_ROTATION
+        return self.state in PERMANENT
+
+
+class MultiRegion(NamedTuple):
+    """The relation of multi-Region keys. All keys of a family have the same id and share one value of this."""
+
+    primary: str
+    """The Region of the primary key."""
+    replicas: tuple[str, ...] = ()
+    """The Regions of the replica keys, sorted."""
+
+
+class Transition(NamedTuple):
+    """A transient key state, Creating or Updating, that ends by itself."""
+
+    state: KeyState
+    until: float
+    """Epoch seconds."""
+
+
+class Rotation(NamedTuple):
+    """An on-demand rotation in progress. Times are epoch seconds."""
+
+    started_at: float
+    done_at: float
+
+
+class Schedule(NamedTuple):
+    """Automatic rotation, switched on."""
+
+    period_days: int
+    next_at: float
+    """Epoch seconds."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -93,17 +141,29 @@ class Key:
     owner: Caller
     origin: Origin
     created_at: float
-    spec: str = "SYMMETRIC_DEFAULT"
-    usage: str = "ENCRYPT_DECRYPT"
+    spec: KeySpec = KeySpec.SYMMETRIC_DEFAULT
+    usage: KeyUsage = KeyUsage.ENCRYPT_DECRYPT
     description: str = ""
     disabled: bool = False
     deletion_at: float | None = None
-    """When the key will be deleted. None: not scheduled."""
+    """When the key will be deleted. None: not scheduled, or not known yet."""
+    deletion_window_days: int | None = None
+    """How long a primary with replicas will wait for its deletion once the last of them is deleted. None: it won't."""
     rotations: int = 0
     """On-demand rotations begun in the key's life; bounded by materials.ROTATIONS_MAX."""
     materials: tuple[Material, ...] = ()
     tags: tuple[tuple[str, str], ...] = ()
     """Sorted by tag key."""
+    policy: str | None = None
+    """The key policy, a JSON text. None: the default one."""
+    multi_region: MultiRegion | None = None
+    """None: a single-Region key."""
+    transition: Transition | None = None
+    """A new replica, or a change of the primary, is still being worked on. None: not so."""
+    rotation: Rotation | None = None
+    """A rotation on demand that has not finished; a family's is its primary's. None: there is none."""
+    schedule: Schedule | None = None
+    """Automatic rotation, the same in a whole family. None: switched off."""
 
     @property
     def arn(self) -> str:
@@ -115,10 +175,22 @@ class Key:
         """The key state that follows from everything else; see the module's text."""
         if self.deletion_at is not None:
             return KeyState.PENDING_DELETION
-        permanent = [material for material in self.materials if material.permanent]
-        if not permanent or any(material.secret is None for material in permanent):
+        if self.deletion_window_days is not None:
+            return KeyState.PENDING_REPLICA_DELETION
+        return self.settled_state if self.transition is None else self.transition.state
+
+    @property
+    def settled_state(self) -> KeyState:
+        """The state of a key of which no deletion is scheduled, once it is neither Creating nor Updating any more."""
+        if not self.whole:
             return KeyState.PENDING_IMPORT
         return KeyState.DISABLED if self.disabled else KeyState.ENABLED
+
+    @property
+    def whole(self) -> bool:
+        """Whether all its permanent materials are in, and at least one."""
+        permanent = [material for material in self.materials if material.permanent]
+        return bool(permanent) and all(material.secret is not None for material in permanent)
 
     @property
     def current(self) -> Material | None:
@@ -130,28 +202,45 @@ class Key:
         """The material imported for the next rotation, if any."""
         return next((material for material in self.materials if not material.permanent), None)
 
+    @property
+    def primary(self) -> bool:
+        """Whether it is the primary of a family of multi-Region keys."""
+        return self.multi_region is not None and self.multi_region.primary == self.owner.region
+
+    @property
+    def replica(self) -> bool:
+        """Whether it is a replica in a family of multi-Region keys."""
+        return self.multi_region is not None and self.multi_region.primary != self.owner.region
+
     def material(self, material_id: str) -> Material | None:
         """The material of that id, present or not; None when the key does not own it."""
         return next((material for material in self.materials if material.id == material_id), None)
 
     @property
     def due_at(self) -> float | None:
-        """The next moment at which the key changes by itself: an expiry or its deletion. None: never."""
+        """The next moment at which the key changes by itself, as aging.py has it. None: never."""
         moments = [material.expires_at for material in self.materials if material.expires_at is not None]
         if self.deletion_at is not None:
             moments.append(self.deletion_at)
+        if self.transition is not None:
+            moments.append(self.transition.until)
+        if self.rotation is not None:
+            moments.append(self.rotation.done_at)
+        if self.schedule is not None and not self.replica and self.state is KeyState.ENABLED:
+            moments.append(self.schedule.next_at)
         return min(moments, default=None)
 
 
 def arn_of(owner: Caller, resource: str) -> str:
     """The ARN of a resource such as `key/<id>` or `alias/<name>` of an account and Region."""
-    if owner.region.startswith("cn-"):
-        partition = "aws-cn"
-    elif owner.region.startswith("us-gov-"):
-        partition = "aws-us-gov"
-    else:
-        partition = "aws"
-    return f"arn:{partition}:kms:{owner.region}:{owner.account}:{resource}"
+    return f"arn:{partition_of(owner.region)}:kms:{owner.region}:{owner.account}:{resource}"
+
+
+def partition_of(region: str) -> str:
+    """The partition that a Region belongs to."""
+    if region.startswith("cn-"):
+        return "aws-cn"
+    return "aws-us-gov" if region.startswith("us-gov-") else "aws"
 
 
 def material_id(key_id: str, secret: bytes) -> str:

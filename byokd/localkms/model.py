@@ -105,6 +105,8 @@ def _structure(shape: StructureShape) -> Check:
         name: (name[0].lower() + name[1:], name in shape.required_members, _compile(member))
         for name, member in shape.members.items()
     }
+    # Of what the model calls sensitive AWS shows no value, not even that there is none.
+    absent = {name: "Value" if each.metadata.get("sensitive") else "Value null" for name, each in shape.members.items()}
 
     def check(value: object, path: str, problems: list[str]) -> dict[str, Any]:
         if not isinstance(value, dict):
@@ -117,7 +119,7 @@ def _structure(shape: StructureShape) -> Check:
                 converted[name] = member(given, prefix + label, problems)
             elif required:
                 path = prefix + label
-                problems.append(f"Value null at '{path}' failed to satisfy constraint: Member must not be null")
+                problems.append(f"{absent[name]} at '{path}' failed to satisfy constraint: Member must not be null")
         return converted
 
     return check

@@ -17,9 +17,9 @@ KEY_ID: Final = re.compile(r"mrk-[0-9a-f]{32}|[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a
 ALIAS_PREFIX: Final = "alias/"
 
 
-def new_key_id() -> str:
-    """A fresh id for a single-Region key."""
-    return str(uuid.uuid4())
+def new_key_id(*, multi_region: bool) -> str:
+    """A fresh id: a UUID or, for a multi-Region primary, its digits behind `mrk-`."""
+    return f"mrk-{uuid.uuid4().hex}" if multi_region else str(uuid.uuid4())
 
 
 def resource_named(identifier: str, caller: Caller, *, aliases: bool) -> str:
@@ -27,14 +27,17 @@ def resource_named(identifier: str, caller: Caller, *, aliases: bool) -> str:
 
     Whether it exists is not looked at.
 
-    Raises: Refusal with NotFoundException for a malformed identifier and another Region's ARN, AccessDeniedException
-    for another account's: keys here have no policy that would let a stranger in.
+    Raises: Refusal with NotFoundException for a malformed identifier and another Region's ARN, InvalidArnException for
+    an alias where none may be used, AccessDeniedException for another account's ARN: keys here have no policy that
+    would let a stranger in.
     """
     resource = identifier if identifier.startswith(ALIAS_PREFIX) else f"key/{identifier}"
     if identifier.startswith("arn:"):
         resource = _within(identifier, caller)
     kind, _, name = resource.partition("/")
-    if (kind == "key" and KEY_ID.fullmatch(name)) or (kind == "alias" and aliases):
+    if kind == "alias" and not aliases:
+        raise Refusal(Fault.INVALID_ARN, "Key Aliases are not supported for this operation.")
+    if kind == "alias" or (kind == "key" and KEY_ID.fullmatch(name)):
         return resource
     raise Refusal(Fault.NOT_FOUND, f"Invalid keyId '{identifier}'")
 

@@ -9,6 +9,9 @@ commit waits for the disk, the changes of other requests collect for the next on
 An answer may leave only when `settled`, or after `flush`: then it, and everything it has seen, survives a crash. If the
 disk refuses, the changes stay noted, in order, and the next flush tries again. In memory (no path) the same code runs
 on an in-memory database.
+
+Beside keys, aliases and wrapping keys the file holds facts: small documents by name, such as how far the clock is
+ahead. All of it can be copied out and replaced as a whole; snapshots.py gives that a form.
 """
 
 from __future__ import annotations
@@ -17,31 +20,51 @@ import asyncio
 import os
 import sqlite3
 from collections import deque
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
+from itertools import chain
 from pathlib import Path
 from typing import Any, Final
 
 from byokd.localkms import documents
 from byokd.localkms.aliases import Alias
 from byokd.localkms.errors import StateError
+from byokd.localkms.grants import Grant
 from byokd.localkms.keys import Key
 from byokd.localkms.seal import KEY_BYTES, BrokenSealError, KeyFile, Seal
 
 APPLICATION_ID: Final = 0x4C4B4D53  # "LKMS" in the file's header: another program's database is not taken for ours
-SCHEMA_VERSION: Final = 1
+SCHEMA_VERSION: Final = 3
 
+GRANTS: Final = (
+    "CREATE TABLE grants (id TEXT PRIMARY KEY, key TEXT NOT NULL, document TEXT NOT NULL) WITHOUT ROWID",
+    "CREATE INDEX grants_of_key ON grants (key)",
+)
 SCHEMA: Final = (
     "CREATE TABLE keys (arn TEXT PRIMARY KEY, document TEXT NOT NULL) WITHOUT ROWID",
     "CREATE TABLE aliases (arn TEXT PRIMARY KEY, document TEXT NOT NULL) WITHOUT ROWID",
     "CREATE TABLE wrapping_keys (id TEXT PRIMARY KEY, spec TEXT NOT NULL, sealed BLOB NOT NULL) WITHOUT ROWID",
+    "CREATE TABLE facts (name TEXT PRIMARY KEY, document TEXT NOT NULL) WITHOUT ROWID",
+    *GRANTS,
     "CREATE TABLE seal (proof BLOB NOT NULL)",
     f"PRAGMA application_id = {APPLICATION_ID}",
     f"PRAGMA user_version = {SCHEMA_VERSION}",
 )
+UPGRADES: Final = {
+    1: ("CREATE TABLE facts (name TEXT PRIMARY KEY, document TEXT NOT NULL) WITHOUT ROWID",),
+    2: GRANTS,
+}
+"""What brings a state of a version to the next one."""
+TABLES: Final = {"keys": 2, "aliases": 2, "grants": 3, "wrapping_keys": 3, "facts": 2}
+"""The tables that make up a state, and how many columns each has."""
 PROOF: Final = "proof of the key file"
+LEAD: Final = "clock"
 
-Change = tuple[str, tuple[str | bytes, ...]]
+SAVE_KEY: Final = "INSERT OR REPLACE INTO keys VALUES (?, ?)"
+FORGET_KEY: Final = ("DELETE FROM keys WHERE arn = ?", "DELETE FROM grants WHERE key = ?")
+
+Row = tuple[str | bytes, ...]
+Change = tuple[str, Row]
 
 
 class Journal:
@@ -51,56 +74,80 @@ class Journal:
         self._connection = connection
         self.seal = seal
         self._key_file = key_file
-        # The loop fills it while the writer empties it: a deque's append and popleft are atomic.
-        self._changes: deque[Change] = deque()
+        # The loop fills it while the writer empties it: a deque's append and popleft are atomic. What is one entry here
+        # is in one transaction on disk.
+        self._changes: deque[tuple[Change, ...]] = deque()
         self._noted = 0
         self._written = 0
         self._writer = ThreadPoolExecutor(max_workers=1, thread_name_prefix="localkms-journal")
+        facts = dict(self._rows("SELECT name, document FROM facts"))
+        self.lead_s = float(facts.get(LEAD, 0.0))
+        """How far the clock was ahead of real time when that was last noted, seconds."""
 
-    def save_key(self, key: Key) -> None:
-        """Note a new or changed key."""
-        self._note("INSERT OR REPLACE INTO keys VALUES (?, ?)", key.arn, documents.write_key(key, self.seal))
-
-    def forget_key(self, arn: str) -> None:
-        """Note that a key is deleted."""
-        self._note("DELETE FROM keys WHERE arn = ?", arn)
+    def save_keys(self, keys: Iterable[Key], *, forgotten: str | None = None) -> None:
+        """Note new and changed keys and, by its ARN, one that is deleted. All of it reaches the disk, or none."""
+        saved = [(SAVE_KEY, (key.arn, documents.write_key(key, self.seal))) for key in keys]
+        gone = [(statement, (forgotten,)) for statement in FORGET_KEY] if forgotten is not None else []
+        self._note(*saved, *gone)
 
     def save_alias(self, alias: Alias) -> None:
         """Note a new or changed alias."""
-        self._note("INSERT OR REPLACE INTO aliases VALUES (?, ?)", alias.arn, documents.write_alias(alias))
+        self._note(("INSERT OR REPLACE INTO aliases VALUES (?, ?)", (alias.arn, documents.write_alias(alias))))
 
     def forget_alias(self, arn: str) -> None:
         """Note that an alias is deleted."""
-        self._note("DELETE FROM aliases WHERE arn = ?", arn)
+        self._note(("DELETE FROM aliases WHERE arn = ?", (arn,)))
+
+    def save_grant(self, grant: Grant) -> None:
+        """Note a new grant."""
+        values = (grant.id, grant.key, documents.write_grant(grant))
+        self._note(("INSERT OR REPLACE INTO grants VALUES (?, ?, ?)", values))
+
+    def forget_grant(self, identity: str) -> None:
+        """Note that a grant is deleted."""
+        self._note(("DELETE FROM grants WHERE id = ?", (identity,)))
 
     def save_wrapping_key(self, identity: str, spec: str, private_der: bytes) -> None:
         """Note a wrapping key, so that the tokens issued for it outlive a restart."""
         sealed = self.seal.close(f"wrapping key {identity}", private_der)
-        self._note("INSERT OR REPLACE INTO wrapping_keys VALUES (?, ?, ?)", identity, spec, sealed)
+        self._note(("INSERT OR REPLACE INTO wrapping_keys VALUES (?, ?, ?)", (identity, spec, sealed)))
+
+    def save_lead(self, seconds: float) -> None:
+        """Note how far the clock is ahead of real time, so that a restart does not turn it back."""
+        self.lead_s = seconds
+        self._note(("INSERT OR REPLACE INTO facts VALUES (?, ?)", (LEAD, repr(seconds))))
+
+    async def copied(self) -> dict[str, list[Row]]:
+        """Every row of the state by table, as it was at one moment after the call; secrets in it are sealed.
+
+        Raises: sqlite3.Error when what is still noted cannot be written.
+        """
+        return await asyncio.get_running_loop().run_in_executor(self._writer, self._copy)
+
+    def replace(self, tables: Mapping[str, Iterable[Row]]) -> None:
+        """Note that these tables hold these rows from now on, and nothing else; all of it or none reaches the disk."""
+        changes: list[Change] = []
+        for table, rows in tables.items():
+            places = ", ".join("?" * TABLES[table])
+            changes.append((f"DELETE FROM {table}", ()))  # noqa: S608 -- a name from TABLES
+            changes += ((f"INSERT INTO {table} VALUES ({places})", row) for row in rows)  # noqa: S608 -- as above
+        self._note(*changes)
 
     def all_keys(self) -> Iterator[Key]:
         """Every key written. Raises: StateError for a damaged document."""
-        for arn, document in self._rows("SELECT arn, document FROM keys"):
-            try:
-                yield documents.read_key(document, self.seal)
-            except (BrokenSealError, ValueError, KeyError, TypeError) as error:
-                raise StateError(f"The state of {arn} is damaged ({type(error).__name__}).") from None
+        return keys_of(self._rows("SELECT arn, document FROM keys ORDER BY arn"), self.seal)
 
     def all_aliases(self) -> Iterator[Alias]:
         """Every alias written. Raises: StateError for a damaged document."""
-        for arn, document in self._rows("SELECT arn, document FROM aliases"):
-            try:
-                yield documents.read_alias(document)
-            except (ValueError, KeyError, TypeError) as error:
-                raise StateError(f"The state of {arn} is damaged ({type(error).__name__}).") from None
+        return aliases_of(self._rows("SELECT arn, document FROM aliases"))
+
+    def all_grants(self) -> Iterator[Grant]:
+        """Every grant written. Raises: StateError for a damaged document."""
+        return grants_of(self._rows("SELECT id, key, document FROM grants"))
 
     def all_wrapping_keys(self) -> Iterator[tuple[str, str, bytes]]:
         """Id, spec and PKCS #8 DER of every wrapping key written. Raises: StateError for a damaged one."""
-        for identity, spec, sealed in self._rows("SELECT id, spec, sealed FROM wrapping_keys"):
-            try:
-                yield identity, spec, self.seal.open(f"wrapping key {identity}", sealed)
-            except BrokenSealError:
-                raise StateError(f"The wrapping key {identity} in the state is damaged.") from None
+        return wrapping_keys_of(self._rows("SELECT id, spec, sealed FROM wrapping_keys"), self.seal)
 
     @property
     def settled(self) -> bool:
@@ -126,16 +173,23 @@ class Journal:
 
     def _rows(self, query: str) -> Iterator[Any]:
         try:
-            yield from self._connection.execute(query)
+            # Not `yield from`, which closes the cursor of a generator left unfinished: after the connection, when it is
+            # collected late.
+            for row in self._connection.execute(query):  # noqa: UP028
+                yield row
         except sqlite3.Error as error:
             raise StateError(f"The state is damaged: {error}.") from error
 
-    def _note(self, statement: str, *values: str | bytes) -> None:
+    def _note(self, *changes: Change) -> None:
         self._noted += 1
-        self._changes.append((statement, values))
+        self._changes.append(changes)
+
+    def _copy(self) -> dict[str, list[Row]]:
+        self._write()
+        return {table: self._connection.execute(f"SELECT * FROM {table}").fetchall() for table in TABLES}  # noqa: S608 -- as above
 
     def _write(self) -> None:
-        batch: list[Change] = []
+        batch: list[tuple[Change, ...]] = []
         while self._changes:
             batch.append(self._changes.popleft())
         if not batch:
@@ -143,12 +197,48 @@ class Journal:
         try:
             with self._connection:
                 self._connection.execute("BEGIN")
-                for statement, values in batch:
+                for statement, values in chain.from_iterable(batch):
                     self._connection.execute(statement, values)
         except BaseException:
             self._changes.extendleft(reversed(batch))
             raise
         self._written += len(batch)
+
+
+def keys_of(rows: Iterable[Any], seal: Seal) -> Iterator[Key]:
+    """The keys of their rows. Raises: StateError for a damaged document."""
+    for arn, document in rows:
+        try:
+            yield documents.read_key(document, seal)
+        except (BrokenSealError, ValueError, KeyError, TypeError, AttributeError) as error:
+            raise StateError(f"The state of {arn} is damaged ({type(error).__name__}).") from None
+
+
+def aliases_of(rows: Iterable[Any]) -> Iterator[Alias]:
+    """The aliases of their rows. Raises: StateError for a damaged document."""
+    for arn, document in rows:
+        try:
+            yield documents.read_alias(document)
+        except (ValueError, KeyError, TypeError, AttributeError) as error:
+            raise StateError(f"The state of {arn} is damaged ({type(error).__name__}).") from None
+
+
+def grants_of(rows: Iterable[Any]) -> Iterator[Grant]:
+    """The grants of rows. Raises: StateError for a damaged document."""
+    for identity, _, document in rows:
+        try:
+            yield documents.read_grant(document)
+        except (ValueError, KeyError, TypeError) as error:
+            raise StateError(f"The state of grant {identity} is damaged ({type(error).__name__}).") from None
+
+
+def wrapping_keys_of(rows: Iterable[Any], seal: Seal) -> Iterator[tuple[str, str, bytes]]:
+    """Id, spec and PKCS #8 DER of the wrapping keys of their rows. Raises: StateError for a damaged one."""
+    for identity, spec, sealed in rows:
+        try:
+            yield identity, spec, seal.open(f"wrapping key {identity}", sealed)
+        except (BrokenSealError, TypeError):
+            raise StateError(f"The wrapping key {identity} in the state is damaged.") from None
 
 
 def open_journal(path: Path | None) -> Journal:
@@ -180,6 +270,8 @@ def _opened(database: str, seal: Seal, key_file: KeyFile | None) -> Journal:
         connection.execute("PRAGMA secure_delete = ON")  # deleted material leaves no sealed copy in free pages
         if new:
             _create(connection, seal)
+        else:
+            _upgrade(connection)
         _prove(connection, database, seal)
     except BaseException:
         connection.close()
@@ -208,6 +300,17 @@ def _create(connection: sqlite3.Connection, seal: Seal) -> None:
         for statement in SCHEMA:
             connection.execute(statement)
         connection.execute("INSERT INTO seal VALUES (?)", (seal.close(PROOF, b""),))
+
+
+def _upgrade(connection: sqlite3.Connection) -> None:
+    (version,) = connection.execute("PRAGMA user_version").fetchone()
+    while version < SCHEMA_VERSION:
+        with connection:
+            connection.execute("BEGIN")
+            for statement in UPGRADES[version]:
+                connection.execute(statement)
+            version += 1
+            connection.execute(f"PRAGMA user_version = {version}")
 
 
 def _prove(connection: sqlite3.Connection, database: str, seal: Seal) -> None:

@@ -1,8 +1,8 @@
 """The composition root: one local KMS from its options, and its end.
 
-    open the journal ─▶ read the state ─▶ let happen what lapsed while down ─▶ listen ─▶ keep time, make wrapping keys
-                                                                              ◀─ on leaving: stop tasks, finish
-                                                                              requests, close
+    open the journal ─▶ set the clock, read the state ─▶ let happen what lapsed while down ─▶ listen
+                          ─▶ keep time, make wrapping keys, deliver events
+                          ◀─ on leaving: stop tasks, finish requests, note the time, close
 
 This file decides nothing about keys. It is reached through `byokd.localkms.serve`.
 """
@@ -14,19 +14,20 @@ import logging
 import sqlite3
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
-from typing import Final
 
-from aiohttp import web
-
-from byokd.localkms.expiry import keep_time
+from byokd.localkms.admin import admin_app
+from byokd.localkms.clock import Clock, MovableClock
+from byokd.localkms.expiry import keep_time, note_time
+from byokd.localkms.hostility.hostile import Hostile
+from byokd.localkms.hostility.losses import keep_losing
 from byokd.localkms.keyring import Keyring
+from byokd.localkms.listener import Listener, listen, listen_to
 from byokd.localkms.options import Options, Server
+from byokd.localkms.outlets.publisher import Publisher
 from byokd.localkms.persistence import Journal, open_journal
 from byokd.localkms.wire import Wire
-from byokd.localkms.wrapping import KEYS_PER_SPEC, WrappingKeys, WrappingSpec, generate, restore
-
-SHUTDOWN_S: Final = 2.0
-"""How long requests in progress may take to finish when the server ends, seconds."""
+from byokd.localkms.world import World
+from byokd.localkms.wrapping import WrappingKey, WrappingKeys, restore
 
 log = logging.getLogger(__name__)
 
@@ -37,53 +38,63 @@ async def running(options: Options) -> AsyncIterator[Server]:
     async with AsyncExitStack() as stack:
         journal = open_journal(options.state)
         stack.push_async_callback(journal.close)
+        _set(options.clock, journal, stack)
         keyring = Keyring(journal)
-        wrapping = _wrapping_keys(options, journal)
+        publisher = Publisher(options.outlets, keyring, options.clock)
+        stack.callback(publisher.close)
+        hostile = Hostile(options.hostility, keyring, options.clock, publisher)
+        keyring.watchers += [hostile, publisher]
+        wrapping = _wrapping_keys(options, journal, stack)
         keyring.expire(options.clock.now())
         await journal.flush()
-        url = await _listen(options, Wire(options, keyring, journal, wrapping), stack)
+        wire = Wire(options, keyring, journal, wrapping, hostile)
+        url = await listen(Listener(wire.handle, options.limits), options.host, options.port, stack)
+        world = World(clock=options.clock, keyring=keyring, journal=journal, wrapping=wrapping, interference=hostile)
+        admin_url = None
+        if options.admin is not None:
+            admin_url = await listen_to(admin_app(world, publisher.tally), *options.admin, stack)
         tasks = [
             asyncio.create_task(keep_time(keyring, journal, options.clock), name="localkms keeps time"),
             asyncio.create_task(_make_wrapping_keys(wrapping, journal), name="localkms makes wrapping keys"),
+            asyncio.create_task(publisher.deliver(), name="localkms delivers events"),
         ]
+        if options.hostility.loss_every_s:
+            losing = keep_losing(keyring, journal, options.clock, options.hostility)
+            tasks.append(asyncio.create_task(losing, name="localkms loses material"))
         stack.push_async_callback(_stop, tasks)
         for task in tasks:
             task.add_done_callback(_report)
-        yield Server(url=url)
+        yield Server(url=url, admin_url=admin_url)
 
 
-async def _listen(options: Options, wire: Wire, stack: AsyncExitStack) -> str:
-    runner = web.ServerRunner(web.Server(wire.handle), access_log=None, shutdown_timeout=SHUTDOWN_S)
-    await runner.setup()
-    stack.push_async_callback(runner.cleanup)
-    await web.TCPSite(runner, options.host, options.port).start()
-    host, port = runner.addresses[0][:2]
-    return f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"
+def _set(clock: Clock, journal: Journal, stack: AsyncExitStack) -> None:
+    """Let a clock that can be ahead of real time go on from where the state left it, and note where it ends."""
+    if isinstance(clock, MovableClock):
+        clock.lead_by(max(clock.lead_s, journal.lead_s))
+        stack.callback(note_time, clock, journal)
 
 
-def _wrapping_keys(options: Options, journal: Journal) -> WrappingKeys:
-    """The pool: what the state holds, and what came ready-made, which the state holds from now on."""
+def _wrapping_keys(options: Options, journal: Journal, stack: AsyncExitStack) -> WrappingKeys:
+    """The pool: what the state holds, and what came ready-made or is still to come, which it holds from then on."""
+
+    def save(key: WrappingKey) -> None:
+        journal.save_wrapping_key(key.id, key.spec, key.private_der())
+
     pool = WrappingKeys() if options.pool is None else options.pool
     kept = [restore(*row) for row in journal.all_wrapping_keys()]
     known = {key.id for key in kept}
     for key in pool:
         if key.id not in known:
-            journal.save_wrapping_key(key.id, key.spec, key.private_der())
+            save(key)
     for key in kept:
         pool.add(key)
+    pool.watchers.append(save)
+    stack.callback(pool.watchers.remove, save)
     return pool
 
 
 async def _make_wrapping_keys(pool: WrappingKeys, journal: Journal) -> None:
-    """Fill the pool in threads: first one key of every spec, so that nobody waits longer than for one."""
-
-    async def make(spec: WrappingSpec) -> None:
-        key = await asyncio.to_thread(generate, spec)
-        pool.add(key)
-        journal.save_wrapping_key(key.id, key.spec, key.private_der())
-
-    for wanted in range(1, KEYS_PER_SPEC + 1):
-        await asyncio.gather(*(make(spec) for spec in WrappingSpec if pool.lacks(spec, wanted)))
+    await pool.fill()
     try:
         await journal.flush()
     except sqlite3.Error:

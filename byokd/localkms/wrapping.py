@@ -10,7 +10,8 @@ The layouts (https://docs.aws.amazon.com/kms/latest/developerguide/importing-key
     RSA_AES_KEY_WRAP_SHA_x    RSA-OAEP( one-time AES-256 key ) ‖ AES-KWP( material ), RFC 5649
 
 OAEP uses the same hash for the label and for MGF1. The guide lists RSA_AES_KEY_WRAP for RSA and ECC keys only, yet its
-examples wrap symmetric keys so too; it is accepted here. Unwrapping is slow (RSA-4096: 2 ms) and belongs in a thread.
+examples wrap symmetric keys so too; it is accepted here. Ed25519 keys, of which no text speaks, come as ECC keys do.
+Unwrapping is slow (RSA-4096: 2 ms) and belongs in a thread.
 """
 
 from __future__ import annotations
@@ -18,7 +19,7 @@ from __future__ import annotations
 import asyncio
 import uuid
 from collections import deque
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Final
@@ -35,6 +36,7 @@ from cryptography.hazmat.primitives.serialization import (
 )
 
 from byokd.localkms.errors import Fault, Refusal
+from byokd.localkms.specs import SPECS, KeySpec, Kind
 
 KEYS_PER_SPEC: Final = 2
 AES_KEY_BYTES: Final = 32
@@ -60,6 +62,43 @@ class WrappingAlgorithm(StrEnum):
     RSAES_OAEP_SHA_256 = "RSAES_OAEP_SHA_256"
     RSA_AES_KEY_WRAP_SHA_1 = "RSA_AES_KEY_WRAP_SHA_1"
     RSA_AES_KEY_WRAP_SHA_256 = "RSA_AES_KEY_WRAP_SHA_256"
+
+    @property
+    def hybrid(self) -> bool:
+        """Whether the material travels under a one-time AES key, and only that under RSA."""
+        return self.startswith("RSA_AES")
+
+
+NO_SPEC: Final = frozenset[WrappingSpec]()
+ANY_SPEC: Final = frozenset(WrappingSpec)
+LONGER: Final = ANY_SPEC - {WrappingSpec.RSA_2048}
+
+
+Ways = tuple[frozenset[WrappingSpec], frozenset[WrappingSpec]]
+
+# fmt: off
+WRAPPABLE: Final[Mapping[Kind | KeySpec, Ways]] = {
+    #                      RSAES_OAEP_SHA_x  RSA_AES_KEY_WRAP_SHA_x
+    Kind.SYMMETRIC:        (ANY_SPEC,        ANY_SPEC),
+    Kind.HMAC:             (ANY_SPEC,        ANY_SPEC),
+    Kind.ECC:              (ANY_SPEC,        ANY_SPEC),
+    KeySpec.ECC_NIST_P521: (LONGER,          ANY_SPEC),  # its 241 bytes do not fit into the 214 that RSA_2048 takes
+    Kind.RSA:              (NO_SPEC,         ANY_SPEC),
+}
+# fmt: on
+"""Under which wrapping keys material may come, by each layout. A key spec's own row goes before that of its kind."""
+
+
+def check_wrapping(algorithm: WrappingAlgorithm, wrapping: WrappingSpec, spec: KeySpec) -> None:
+    """Let a way of wrapping material of a key spec pass, as WRAPPABLE has it.
+
+    Raises: Refusal with UnsupportedOperationException. Source: API reference of GetParametersForImport,
+    WrappingAlgorithm and WrappingKeySpec; which error it is, no text says.
+    """
+    row = WRAPPABLE.get(spec) or WRAPPABLE[SPECS[spec].kind]
+    if wrapping not in row[algorithm.hybrid]:
+        message = f"Wrapping algorithm {algorithm} with wrapping key spec {wrapping} cannot wrap {spec} key material."
+        raise Refusal(Fault.UNSUPPORTED_OPERATION, message)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -101,6 +140,9 @@ class WrappingKeys:
         self._shelves: dict[WrappingSpec, deque[WrappingKey]] = {spec: deque() for spec in WrappingSpec}
         self._by_id: dict[str, WrappingKey] = {}
         self._arrival = asyncio.Event()
+        self._making: set[asyncio.Task[None]] = set()
+        self.watchers: list[Callable[[WrappingKey], None]] = []
+        """Told of every pair that comes in from now on."""
         for key in keys:
             self.add(key)
 
@@ -116,14 +158,30 @@ class WrappingKeys:
         self._shelves[key.spec].append(key)
         self._arrival.set()
         self._arrival = asyncio.Event()
+        for watcher in self.watchers:
+            watcher(key)
 
     def find(self, identity: str) -> WrappingKey | None:
         """The pair of that id."""
         return self._by_id.get(identity)
 
-    def lacks(self, spec: WrappingSpec, wanted: int) -> bool:
-        """Whether fewer than `wanted` pairs of a spec are there."""
-        return len(self._shelves[spec]) < wanted
+    async def fill(self) -> None:
+        """Make what is missing, in threads: first one pair of every spec, so that nobody waits longer than for one.
+
+        What another server on the same pool is making already is left to it. Whoever is cancelled here has begun
+        nothing in vain: what is being made still comes in.
+        """
+        for wanted in range(1, KEYS_PER_SPEC + 1):
+            for spec in WrappingSpec:
+                if len(self._shelves[spec]) + sum(task.get_name() == spec for task in self._making) < wanted:
+                    task = asyncio.create_task(self._make(spec), name=spec)
+                    self._making.add(task)
+                    task.add_done_callback(self._making.discard)
+            if self._making:
+                await asyncio.wait(self._making)
+
+    async def _make(self, spec: WrappingSpec) -> None:
+        self.add(await asyncio.to_thread(generate, spec))
 
     async def take(self, spec: WrappingSpec) -> WrappingKey:
         """The next pair of a spec, in turns; waits while none has been made."""

@@ -13,7 +13,7 @@ import aiobotocore.session
 from byokd.facts.key import KeyArn, WrappingAlgorithm
 from byokd.kms.adapter import open_kms
 from byokd.kms.identity import Identity, shared_session
-from byokd.localkms import Options, serve
+from byokd.localkms import FRIENDLY, Options, serve
 from byokd.localkms.wrapping import WrappingKeys
 from byokd.material.secret import Secret
 from byokd.material.wrap import wrap
@@ -108,7 +108,7 @@ class ServerClock:
 
 @asynccontextmanager
 async def local_world(clock: ManualClock, pool: WrappingKeys) -> AsyncIterator[LocalWorld]:
-    options = Options(clock=ServerClock(clock), pool=pool)
+    options = Options(clock=ServerClock(clock), pool=pool, hostility=FRIENDLY)
     keys = Identity(access_key_id=ACCOUNT, secret_access_key="any")
     async with (
         serve(options) as server,

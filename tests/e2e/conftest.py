@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import AsyncIterator, Callable, Coroutine
 from contextlib import asynccontextmanager
 from typing import Any
@@ -10,6 +11,9 @@ import aiohttp
 import pytest
 
 from byokd import localkms
+from byokd.localkms.wrapping import WrappingKeys
+from tests.kit.site import wrapping_keys
+from tests.localkms.kit import unkeyed
 
 Call = Callable[..., Coroutine[Any, Any, dict[str, Any]]]
 
@@ -17,8 +21,14 @@ Call = Callable[..., Coroutine[Any, Any, dict[str, Any]]]
 @pytest.fixture
 async def kms() -> AsyncIterator[localkms.Server]:
     """A local KMS on loopback, in memory, on real time."""
-    async with localkms.serve(localkms.Options(account="111122223333")) as server:
+    async with localkms.serve(localkms.Options(account="111122223333", hostility=localkms.FRIENDLY)) as server:
         yield server
+
+
+@pytest.fixture(scope="session")
+def pool() -> WrappingKeys:
+    """Wrapping keys, made once for all servers of these tests."""
+    return wrapping_keys()
 
 
 @pytest.fixture
@@ -31,15 +41,12 @@ async def call(kms: localkms.Server) -> AsyncIterator[Call]:
 @asynccontextmanager
 async def calling(url: str) -> AsyncIterator[Call]:
     """Calls operations of a KMS at `url`, as bare HTTP; raises on refusals."""
-    scope = "Credential=111122223333/20260101/eu-central-1/kms/aws4_request, SignedHeaders=host, Signature=0"
-
     async with aiohttp.ClientSession() as session:
 
         async def post(operation: str, **members: Any) -> dict[str, Any]:
-            headers = {
+            headers = unkeyed(time.time()) | {
                 "X-Amz-Target": f"TrentService.{operation}",
                 "Content-Type": "application/x-amz-json-1.1",
-                "Authorization": f"AWS4-HMAC-SHA256 {scope}",
             }
             async with session.post(url, json=members, headers=headers) as answer:
                 document: dict[str, Any] = await answer.json(content_type=None)

@@ -37,7 +37,7 @@ async def test_a_fleet_comes_to_life_and_is_renewed(tmp_path: Path, kms: localkm
 
 async def test_a_separate_local_kms_outlives_a_restart(tmp_path: Path) -> None:
     """With `byokd localkms serve` in a process of its own, only the endpoint differs; its state survives a kill."""
-    serve = ("localkms", "serve", "--state", str(tmp_path / "kms.db"), "--listen")
+    serve = ("localkms", "serve", "--friendly", "--state", str(tmp_path / "kms.db"), "--listen")
     async with byokd(*serve, "127.0.0.1:0") as server:
         url = (await server.line("listening on ")).rpartition(" ")[2]
         async with calling(url) as call:

@@ -63,7 +63,7 @@ async def site(tmp_path: Path, keys: int = 1, **changes: Any) -> AsyncIterator[S
     clock, session = ManualClock(), shared_session()
     async with AsyncExitStack() as stack:
         server = await stack.enter_async_context(
-            localkms.serve(localkms.Options(account="111122223333", clock=KmsClock(clock)))
+            localkms.serve(localkms.Options(account="111122223333", clock=KmsClock(clock), hostility=localkms.FRIENDLY))
         )
         store = await stack.enter_async_context(open_store(tmp_path / "byokd.db"))
 

@@ -4,13 +4,17 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import asynccontextmanager
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
 
 import pytest
 
-from byokd.localkms import Options, serve
+from byokd.localkms import AT_ONCE, FRIENDLY, Options, serve
 from byokd.localkms.wrapping import KEYS_PER_SPEC, WrappingKeys, WrappingSpec, generate
 
-from .kit import Kms, ManualClock
+from .kit import Kms, ManualClock, Serving
 
 
 @pytest.fixture(scope="session")
@@ -29,5 +33,18 @@ def clock() -> ManualClock:
 @pytest.fixture
 async def kms(clock: ManualClock, wrapping_keys: WrappingKeys) -> AsyncIterator[Kms]:
     """A client of a fresh local KMS in memory."""
-    async with serve(Options(clock=clock, pool=wrapping_keys)) as server:
+    async with serve(Options(clock=clock, pool=wrapping_keys, hostility=FRIENDLY, pace=AT_ONCE)) as server:
         yield Kms(server.url, clock)
+
+
+@pytest.fixture
+def serving(clock: ManualClock, wrapping_keys: WrappingKeys) -> Serving:
+    """Serves with some hostility and gives a client; what is not named is friendly."""
+
+    @asynccontextmanager
+    async def opened(state: Path | None = None, **settings: Any) -> AsyncIterator[Kms]:
+        hostility = replace(FRIENDLY, **settings)
+        async with serve(Options(state=state, clock=clock, pool=wrapping_keys, hostility=hostility)) as server:
+            yield Kms(server.url, clock)
+
+    return opened

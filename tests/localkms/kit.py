@@ -7,6 +7,9 @@ from __future__ import annotations
 
 import asyncio
 import os
+import time
+from collections.abc import Callable
+from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass
 from io import BytesIO
 from typing import Any
@@ -26,8 +29,12 @@ REGION = "eu-central-1"
 ACCOUNT = "111122223333"
 MATERIAL = bytes(range(32))
 OTHER_MATERIAL = bytes(range(32, 64))
+FOREVER = {"ExpirationModel": "KEY_MATERIAL_DOES_NOT_EXPIRE"}
 
 _session = boto3.Session()
+
+Serving = Callable[..., AbstractAsyncContextManager["Kms"]]
+"""Serves with some hostility, and may keep its state in a file; what is not named is friendly."""
 
 
 class ManualClock:
@@ -109,12 +116,11 @@ class Kms:
         self, operation: str, body: bytes, headers: dict[str, str] | None = None, method: str = "POST"
     ) -> tuple[int, Any, dict[str, str]]:
         """Send any body to an operation; return status, parsed answer and headers."""
-        scope = f"{ACCOUNT}/20270115/{self.region}/kms/aws4_request"
         sent = {
             "X-Amz-Target": f"TrentService.{operation}",
             "Content-Type": "application/x-amz-json-1.1",
-            "Authorization": f"AWS4-HMAC-SHA256 Credential={scope}, Signature=0",
-        } | (headers or {})
+        }
+        sent |= unkeyed(self.clock.now(), region=self.region) | (headers or {})
         async with (
             ClientSession() as session,
             session.request(
@@ -164,6 +170,14 @@ class Kms:
             members["ValidTo"] = self.clock.now() + valid_for
         answer = await self.call("import_key_material", **await self.import_terms(key, material), **members)
         return str(answer["KeyMaterialId"])
+
+
+def unkeyed(moment: float, *, account: str = ACCOUNT, region: str = REGION) -> dict[str, str]:
+    """The headers of a signature that is right in all but its HMAC, which nobody can check who has no secret."""
+    date = time.strftime("%Y%m%dT%H%M%SZ", time.gmtime(moment))
+    credential = f"Credential={account}/{date[:8]}/{region}/kms/aws4_request"
+    signed = f"{credential}, SignedHeaders=host;x-amz-date, Signature={'0' * 64}"
+    return {"X-Amz-Date": date, "Authorization": f"AWS4-HMAC-SHA256 {signed}"}
 
 
 def wrap(public_key: bytes, algorithm: str, material: bytes) -> bytes:

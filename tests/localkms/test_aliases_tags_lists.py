@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 from .kit import Kms
+from .rules import rule
 
 
+@rule("Names, aliases and tags", "guide alias-about")
 async def test_an_alias_names_a_key_where_aws_lets_it(kms: Kms) -> None:
     """An alias name or ARN works in DescribeKey and in cryptographic operations."""
     key = await kms.create_key(Origin="AWS_KMS")
@@ -15,6 +17,7 @@ async def test_an_alias_names_a_key_where_aws_lets_it(kms: Kms) -> None:
         assert (await kms.call("decrypt", KeyId=name, CiphertextBlob=blob))["Plaintext"] == b"x"
 
 
+@rule("Names, aliases and tags", "API UpdateAlias, DeleteAlias")
 async def test_an_alias_moves_and_goes(kms: Kms) -> None:
     """UpdateAlias points a name elsewhere, DeleteAlias forgets it, and neither touches a key."""
     one, two = await kms.create_key(), await kms.create_key()
@@ -31,6 +34,7 @@ async def test_an_alias_moves_and_goes(kms: Kms) -> None:
     assert (await kms.refused("describe_key", KeyId="alias/a")).code == "NotFoundException"
 
 
+@rule("Names, aliases and tags", "API CreateAlias")
 async def test_alias_names_are_checked_and_unique(kms: Kms) -> None:
     """A name exists once per account and Region, is not empty, and is not one of AWS's own."""
     key = await kms.create_key()
@@ -50,6 +54,7 @@ async def test_alias_names_are_checked_and_unique(kms: Kms) -> None:
         assert (refused.code, refused.message) == ("NotFoundException", f"Alias {arn} is not found.")
 
 
+@rule("Names, aliases and tags", "API TagResource, UntagResource")
 async def test_tags_are_added_changed_and_removed(kms: Kms) -> None:
     """TagResource adds and overwrites, UntagResource removes and passes over what is not there."""
     key = await kms.create_key(Tags=[{"TagKey": "a", "TagValue": "1"}, {"TagKey": "b", "TagValue": ""}])
@@ -59,6 +64,7 @@ async def test_tags_are_added_changed_and_removed(kms: Kms) -> None:
     assert {tag["TagKey"]: tag["TagValue"] for tag in tags} == {"a": "2", "c": "3"}
 
 
+@rule("Requests", "API ListKeys, ListAliases")
 async def test_listings_come_in_pages(kms: Kms) -> None:
     """Limit and Marker walk each listing exactly once, also when rows vanish between two pages."""
     keys = {await kms.create_key() for _ in range(5)}
@@ -84,6 +90,7 @@ async def test_listings_come_in_pages(kms: Kms) -> None:
     assert [alias["AliasName"] for alias in rest["Aliases"]] == ["alias/2", "alias/3", "alias/4"]
 
 
+@rule("Encryption", "API GenerateDataKey")
 async def test_a_data_key_comes_plain_and_encrypted(kms: Kms) -> None:
     """GenerateDataKey's ciphertext decrypts to its plaintext, of the length asked for."""
     key = await kms.create_key()
@@ -94,15 +101,3 @@ async def test_a_data_key_comes_plain_and_encrypted(kms: Kms) -> None:
         opened = await kms.call("decrypt", CiphertextBlob=answer["CiphertextBlob"])
         assert opened["Plaintext"] == answer["Plaintext"]
     assert (await kms.refused("generate_data_key", KeyId=key)).code == "ValidationException"
-
-
-async def test_what_is_not_on_offer_is_refused_at_creation(kms: Kms) -> None:
-    """Kinds of keys that this server does not have are refused, not silently made into something else."""
-    for members, code in (
-        ({"KeySpec": "RSA_2048", "KeyUsage": "SIGN_VERIFY"}, "UnsupportedOperationException"),
-        ({"MultiRegion": True}, "UnsupportedOperationException"),
-        ({"Origin": "AWS_CLOUDHSM"}, "UnsupportedOperationException"),
-        ({"KeyUsage": "SIGN_VERIFY"}, "ValidationException"),
-        ({"KeySpec": "SYMMETRIC_DEFAULT", "CustomerMasterKeySpec": "SYMMETRIC_DEFAULT"}, "ValidationException"),
-    ):
-        assert (await kms.refused("create_key", **members)).code == code

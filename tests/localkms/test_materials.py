@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from .kit import DAY, MATERIAL, OTHER_MATERIAL, START, Kms
+from .rules import rule
 
 THIRD_MATERIAL = bytes(range(64, 96))
 
@@ -25,6 +26,7 @@ async def rotated_key(kms: Kms, *, first: float | None = None, second: float | N
     return key, old, new
 
 
+@rule("Several materials and rotation", "API ImportKeyMaterial")
 async def test_new_material_waits_for_its_rotation(kms: Kms) -> None:
     """NEW_KEY_MATERIAL answers its own id and leaves the current one alone until RotateKeyOnDemand."""
     key = await kms.create_key()
@@ -63,6 +65,7 @@ async def test_only_one_material_may_be_pending(kms: Kms) -> None:
     )
 
 
+@rule("Several materials and rotation", "guide importing-keys-delete-key-material")
 async def test_any_lapsed_permanent_material_makes_the_key_pending_import(kms: Kms) -> None:
     """One expired NON_CURRENT material is enough, and only when all are in is the key Enabled again."""
     key, old, new = await rotated_key(kms, first=2 * DAY, second=3 * DAY)
@@ -82,6 +85,7 @@ async def test_any_lapsed_permanent_material_makes_the_key_pending_import(kms: K
     assert (await rotations(kms, key))[0]["KeyMaterialDescription"] == "first"
 
 
+@rule("Several materials and rotation", "guide rotate-keys")
 async def test_ciphertexts_of_every_material_decrypt(kms: Kms) -> None:
     """A ciphertext names the material that made it, and an old one decrypts after the rotation."""
     key = await kms.create_key()
@@ -94,6 +98,7 @@ async def test_ciphertexts_of_every_material_decrypt(kms: Kms) -> None:
     assert [(answer["Plaintext"], answer["KeyMaterialId"]) for answer in answers] == [(b"before", old), (b"after", new)]
 
 
+@rule("Several materials and rotation", "API ImportKeyMaterial")
 async def test_pending_material_may_vanish_without_harm(kms: Kms) -> None:
     """Pending material that expires or is deleted is forgotten, and the key stays Enabled."""
     key = await kms.create_key()
@@ -108,6 +113,7 @@ async def test_pending_material_may_vanish_without_harm(kms: Kms) -> None:
     assert len(await rotations(kms, key)) == 1
 
 
+@rule("Several materials and rotation", "API DeleteImportedKeyMaterial")
 async def test_a_delete_without_an_id_takes_the_current_material(kms: Kms) -> None:
     """DeleteImportedKeyMaterial without KeyMaterialId deletes the current one; with it, that one."""
     key, old, new = await rotated_key(kms)
@@ -120,6 +126,7 @@ async def test_a_delete_without_an_id_takes_the_current_material(kms: Kms) -> No
     )
 
 
+@rule("Several materials and rotation", "API ImportKeyMaterial")
 async def test_the_same_bytes_have_another_id_in_another_key(kms: Kms) -> None:
     """KeyMaterialId depends on key and bytes alone: 64 hex digits, stable over reimports, different per key."""
     one, two = await kms.create_key(), await kms.create_key()
@@ -128,6 +135,7 @@ async def test_the_same_bytes_have_another_id_in_another_key(kms: Kms) -> None:
     assert all(len(each) == 64 and int(each, 16) for each in ids)
 
 
+@rule("Expiry and deletion of material", "API KeyMetadata")
 async def test_describe_tells_the_earliest_expiry_of_those_that_expire(kms: Kms) -> None:
     """ExpirationModel says "does not expire" only if none does."""
     key, _, _ = await rotated_key(kms, first=None, second=DAY)

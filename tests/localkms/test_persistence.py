@@ -13,7 +13,7 @@ from pathlib import Path
 
 import pytest
 
-from byokd.localkms import Options, serve
+from byokd.localkms import FRIENDLY, Options, serve
 from byokd.localkms.errors import StateError
 from byokd.localkms.persistence import SCHEMA_VERSION, open_journal
 from byokd.localkms.wrapping import WrappingKeys
@@ -24,7 +24,7 @@ from .kit import DAY, MATERIAL, OTHER_MATERIAL, START, Kms, ManualClock
 @asynccontextmanager
 async def on_disk(state: Path, clock: ManualClock, pool: WrappingKeys | None) -> AsyncIterator[Kms]:
     """A client of a server on a state file."""
-    async with serve(Options(state=state, clock=clock, pool=pool)) as server:
+    async with serve(Options(state=state, clock=clock, pool=pool, hostility=FRIENDLY)) as server:
         yield Kms(server.url, clock)
 
 
@@ -88,9 +88,9 @@ async def test_a_copy_of_the_files_of_a_living_server_has_every_answered_request
 
 SERVE = """
 import asyncio, pathlib, sys
-from byokd.localkms import Options, serve
+from byokd.localkms import FRIENDLY, Options, serve
 async def main():
-    async with serve(Options(state=pathlib.Path(sys.argv[1]))) as server:
+    async with serve(Options(state=pathlib.Path(sys.argv[1]), hostility=FRIENDLY)) as server:
         print(server.url, flush=True)
         await asyncio.Event().wait()
 asyncio.run(main())

@@ -12,11 +12,13 @@ from cryptography.hazmat.primitives.serialization import load_der_public_key
 from byokd.localkms.wrapping import WrappingKeys, WrappingSpec
 
 from .kit import DAY, START, Kms
+from .rules import rule
 
 ALGORITHMS = ("RSAES_OAEP_SHA_1", "RSAES_OAEP_SHA_256", "RSA_AES_KEY_WRAP_SHA_1", "RSA_AES_KEY_WRAP_SHA_256")
 SPECS = ("RSA_2048", "RSA_3072", "RSA_4096")
 
 
+@rule("Wrapping", "guide importing-keys-encrypt-key-material")
 @pytest.mark.parametrize(("algorithm", "spec"), [*product(ALGORITHMS, SPECS)])
 async def test_symmetric_material_comes_in_under_every_wrapping(algorithm: str, spec: str, kms: Kms) -> None:
     """All four algorithms work with all three key specs."""
@@ -26,6 +28,7 @@ async def test_symmetric_material_comes_in_under_every_wrapping(algorithm: str, 
     assert await kms.state(key) == "Enabled"
 
 
+@rule("Wrapping", "API ImportKeyMaterial")
 @pytest.mark.parametrize("algorithm", ALGORITHMS)
 @pytest.mark.parametrize("cut", [0, 1, 100], ids=["one bit", "one byte short", "much too short"])
 async def test_a_damaged_wrapping_is_refused(algorithm: str, cut: int, kms: Kms) -> None:
@@ -38,6 +41,7 @@ async def test_a_damaged_wrapping_is_refused(algorithm: str, cut: int, kms: Kms)
     assert refused.code == "InvalidCiphertextException"
 
 
+@rule("Parameters for an import", "API GetParametersForImport")
 async def test_parameters_tell_the_key_the_size_and_the_end(kms: Kms) -> None:
     """GetParametersForImport answers the ARN, a public key of the wanted size, and an end in 24 hours."""
     key = await kms.create_key()
@@ -50,6 +54,7 @@ async def test_parameters_tell_the_key_the_size_and_the_end(kms: Kms) -> None:
     assert 1 <= len(answer["ImportToken"]) <= 6144
 
 
+@rule("Parameters for an import", "API GetParametersForImport")
 async def test_several_sets_are_good_at_once(kms: Kms) -> None:
     """Sets can be fetched at any time; an older one stays good beside a younger."""
     key = await kms.create_key()

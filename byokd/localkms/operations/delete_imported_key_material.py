@@ -1,13 +1,15 @@
 """DeleteImportedKeyMaterial. Source: API reference of DeleteImportedKeyMaterial; key-state table.
 
-Deleting what is not there succeeds without effect.
+Deleting what is not there succeeds without effect. What is pending in a multi-Region primary is deleted in its replicas
+too; anything else is deleted in this key alone.
 """
 
 from __future__ import annotations
 
 from byokd.localkms.calls import Answer, Call
 from byokd.localkms.errors import Fault, Refusal
-from byokd.localkms.materials import without
+from byokd.localkms.families import drop_material
+from byokd.localkms.specs import SPECS
 
 
 async def delete_imported_key_material(call: Call) -> Answer:
@@ -25,6 +27,6 @@ async def delete_imported_key_material(call: Call) -> Answer:
             raise Refusal(Fault.NOT_FOUND, f"Key material '{wanted}' does not exist in key '{key.arn}'")
     if material is None:
         return {"KeyId": key.arn}
-    if (after := without(key, material.id)) is not key:
-        call.keyring.put(after)
-    return {"KeyId": key.arn, "KeyMaterialId": material.id}
+    call.keyring.put(*drop_material(key, call.keyring.relatives(key), material.id))
+    answer = {"KeyId": key.arn}
+    return answer | {"KeyMaterialId": material.id} if SPECS[key.spec].rotates else answer

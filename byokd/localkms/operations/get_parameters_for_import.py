@@ -8,13 +8,14 @@ from __future__ import annotations
 from byokd.localkms.calls import Answer, Call
 from byokd.localkms.errors import Fault, Refusal
 from byokd.localkms.tokens import LIFETIME_S, ImportToken, sealed
-from byokd.localkms.wrapping import WrappingAlgorithm, WrappingSpec
+from byokd.localkms.wrapping import WrappingAlgorithm, WrappingSpec, check_wrapping
 
 
 async def get_parameters_for_import(call: Call) -> Answer:
     """A wrapping key of the wanted spec and a token for one KMS key, both good for 24 hours.
 
-    Raises: Refusal as the key-state table says, or with UnsupportedOperationException for RSAES_PKCS1_V1_5 and SM2.
+    Raises: Refusal as the key-state table and wrapping.check_wrapping say, or with UnsupportedOperationException for
+    RSAES_PKCS1_V1_5 and SM2.
     """
     key = call.key()
     algorithm, spec = call.request["WrappingAlgorithm"], call.request["WrappingKeySpec"]
@@ -22,16 +23,17 @@ async def get_parameters_for_import(call: Call) -> Answer:
         raise Refusal(Fault.UNSUPPORTED_OPERATION, f"Wrapping algorithm {algorithm} is not supported.")
     if spec not in tuple(WrappingSpec):
         raise Refusal(Fault.UNSUPPORTED_OPERATION, f"Wrapping key spec {spec} is not supported.")
+    check_wrapping(WrappingAlgorithm(algorithm), WrappingSpec(spec), key.spec)
     wrapping_key = await call.wrapping.take(WrappingSpec(spec))
     token = ImportToken(
         key_arn=key.arn,
         wrapping_key=wrapping_key.id,
         algorithm=WrappingAlgorithm(algorithm),
-        expires_at=round(call.now, 3) + LIFETIME_S,
+        expires_at=round(call.now, 3) + (LIFETIME_S if call.token_s is None else call.token_s),
     )
     return {
         "KeyId": key.arn,
         "ImportToken": sealed(token, call.seal),
         "PublicKey": wrapping_key.public_der,
-        "ParametersValidTo": token.expires_at,
+        "ParametersValidTo": round(call.now, 3) + LIFETIME_S,
     }

@@ -12,9 +12,11 @@ from typing import Final
 from byokd.localkms import tokens
 from byokd.localkms.calls import Answer, Call
 from byokd.localkms.errors import Fault, Refusal
+from byokd.localkms.families import take_import
 from byokd.localkms.keys import ExpirationModel
-from byokd.localkms.materials import Import, imported
-from byokd.localkms.wrapping import unwrap
+from byokd.localkms.materials import Import, material_within
+from byokd.localkms.specs import SPECS, KeySpec
+from byokd.localkms.wrapping import WrappingKey, unwrap
 
 VALIDITY_MAX_S: Final = 365 * 24 * 3600
 """ValidTo is at most 365 days from the request, bound inclusive."""
@@ -23,8 +25,8 @@ VALIDITY_MAX_S: Final = 365 * 24 * 3600
 async def import_key_material(call: Call) -> Answer:
     """Put material into a key; the key is Enabled once all its permanent materials are in.
 
-    Raises: Refusal as the key-state table, tokens.opened, wrapping.unwrap and materials.imported say, or with
-    ValidationException for terms that contradict each other.
+    Raises: Refusal as the key-state table, tokens.opened, wrapping.unwrap, materials.material_within and
+    materials.imported say, or with ValidationException for terms that contradict each other.
     """
     key = call.key()
     expires_at = _expires_at(call)
@@ -32,7 +34,7 @@ async def import_key_material(call: Call) -> Answer:
     wrapping_key = call.wrapping.find(token.wrapping_key)
     if wrapping_key is None:
         raise Refusal(Fault.INVALID_IMPORT_TOKEN)
-    secret = await asyncio.to_thread(unwrap, wrapping_key, token.algorithm, call.request["EncryptedKeyMaterial"])
+    secret = await asyncio.to_thread(_secret, wrapping_key, token, call.request["EncryptedKeyMaterial"], key.spec)
     key = call.key()  # other requests ran while the thread worked: the key may have changed, or be gone
     import_type = call.request.get("ImportType")
     given = Import(
@@ -42,9 +44,15 @@ async def import_key_material(call: Call) -> Answer:
         id=call.request.get("KeyMaterialId"),
         description=call.request.get("KeyMaterialDescription"),
     )
-    key, material_id = imported(key, given)
-    call.keyring.put(key)
-    return {"KeyId": key.arn, "KeyMaterialId": material_id}
+    changed, material_id = take_import(key, call.keyring.relatives(key), given)
+    call.keyring.put(*changed)
+    answer = {"KeyId": key.arn}
+    return answer | {"KeyMaterialId": material_id} if SPECS[key.spec].rotates else answer
+
+
+def _secret(wrapping_key: WrappingKey, token: tokens.ImportToken, wrapped: bytes, spec: KeySpec) -> bytes:
+    """The material as it is kept. Milliseconds of arithmetic: for a thread."""
+    return material_within(unwrap(wrapping_key, token.algorithm, wrapped), spec)
 
 
 def _expires_at(call: Call) -> float | None:

@@ -1,4 +1,4 @@
-"""What the real service was recorded to answer, case by case; and the import errors that the API reference names.
+"""The refusals that the API reference and the guide name, case by case; test_recorded_answers.py has the recorded ones.
 
 Each case breaks one rule on a fresh server and names the code and the message, with `<arn>` for the key's ARN. `...`
 stands for a message that no document gives.
@@ -7,66 +7,30 @@ stands for a message that no document gives.
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable
-from typing import Any
 
 import pytest
 
-from .kit import DAY, MATERIAL, OTHER_MATERIAL, REGION, Kms, Refused, wrap
+from .kit import DAY, FOREVER, MATERIAL, OTHER_MATERIAL, Kms, Refused, wrap
+from .rules import rule
 
 Case = Callable[[Kms], Awaitable[tuple[str, Refused]]]
-FOREVER: dict[str, Any] = {"ExpirationModel": "KEY_MATERIAL_DOES_NOT_EXPIRE"}
-
-
-async def encrypt_on_a_key_pending_import(kms: Kms) -> tuple[str, Refused]:
-    key = await kms.create_key()
-    return key, await kms.refused("encrypt", KeyId=key, Plaintext=b"x")
-
-
-async def rotate_on_a_key_pending_import(kms: Kms) -> tuple[str, Refused]:
-    key = await kms.create_key()
-    return key, await kms.refused("rotate_key_on_demand", KeyId=key)
-
-
-async def rotate_with_nothing_pending(kms: Kms) -> tuple[str, Refused]:
-    key = await kms.create_key()
-    await kms.import_material(key)
-    return key, await kms.refused("rotate_key_on_demand", KeyId=key)
-
-
-async def rotate_a_disabled_key(kms: Kms) -> tuple[str, Refused]:
-    key = await kms.create_key()
-    await kms.import_material(key)
-    await kms.call("disable_key", KeyId=key)
-    return key, await kms.refused("rotate_key_on_demand", KeyId=key)
-
-
-async def rotate_beyond_the_budget_of_a_life(kms: Kms) -> tuple[str, Refused]:
-    key = await kms.create_key(Origin="AWS_KMS")
-    for _ in range(25):
-        await kms.call("rotate_key_on_demand", KeyId=key)
-    return key, await kms.refused("rotate_key_on_demand", KeyId=key)
-
-
-async def import_without_valid_to(kms: Kms) -> tuple[str, Refused]:
-    key = await kms.create_key()
-    terms = await kms.import_terms(key)
-    refused = await kms.refused("import_key_material", **terms)
-    await kms.call("import_key_material", **terms, **FOREVER)  # the token is still good
-    return key, refused
 
 
 async def import_for_ever_with_valid_to(kms: Kms) -> tuple[str, Refused]:
+    """Material that does not expire is imported without a ValidTo."""
     key = await kms.create_key()
     terms = await kms.import_terms(key)
     return key, await kms.refused("import_key_material", **terms, **FOREVER, ValidTo=kms.clock.now() + DAY)
 
 
 async def import_with_valid_to_now(kms: Kms) -> tuple[str, Refused]:
+    """A ValidTo lies in the future."""
     key = await kms.create_key()
     return key, await kms.refused("import_key_material", **await kms.import_terms(key), ValidTo=kms.clock.now())
 
 
 async def import_with_valid_to_beyond_365_days(kms: Kms) -> tuple[str, Refused]:
+    """A ValidTo lies at most 365 days ahead, and exactly 365 are allowed."""
     key = await kms.create_key()
     terms = await kms.import_terms(key)
     refused = await kms.refused("import_key_material", **terms, ValidTo=kms.clock.now() + 365 * DAY + 1)
@@ -74,18 +38,14 @@ async def import_with_valid_to_beyond_365_days(kms: Kms) -> tuple[str, Refused]:
     return key, refused
 
 
-async def parameters_for_a_key_of_origin_aws_kms(kms: Kms) -> tuple[str, Refused]:
-    key = await kms.create_key(Origin="AWS_KMS")
-    wanted = {"WrappingAlgorithm": "RSAES_OAEP_SHA_256", "WrappingKeySpec": "RSA_2048"}
-    return key, await kms.refused("get_parameters_for_import", KeyId=key, **wanted)
-
-
 async def delete_material_of_origin_aws_kms(kms: Kms) -> tuple[str, Refused]:
+    """Only imported material can be deleted."""
     key = await kms.create_key(Origin="AWS_KMS")
     return key, await kms.refused("delete_imported_key_material", KeyId=key)
 
 
 async def parameters_by_alias(kms: Kms) -> tuple[str, Refused]:
+    """Parameters for an import are asked for by key id or ARN, never by alias."""
     key = await kms.create_key()
     await kms.call("create_alias", AliasName="alias/a", TargetKeyId=key)
     wanted = {"WrappingAlgorithm": "RSAES_OAEP_SHA_256", "WrappingKeySpec": "RSA_2048"}
@@ -93,24 +53,28 @@ async def parameters_by_alias(kms: Kms) -> tuple[str, Refused]:
 
 
 async def parameters_for_pkcs1(kms: Kms) -> tuple[str, Refused]:
+    """Wrapping with RSAES_PKCS1_V1_5 ended on 10 October 2023."""
     key = await kms.create_key()
     wanted = {"WrappingAlgorithm": "RSAES_PKCS1_V1_5", "WrappingKeySpec": "RSA_2048"}
     return key, await kms.refused("get_parameters_for_import", KeyId=key, **wanted)
 
 
 async def parameters_for_sm2(kms: Kms) -> tuple[str, Refused]:
+    """SM2 wrapping keys exist in China only."""
     key = await kms.create_key()
     wanted = {"WrappingAlgorithm": "RSAES_OAEP_SHA_256", "WrappingKeySpec": "SM2"}
     return key, await kms.refused("get_parameters_for_import", KeyId=key, **wanted)
 
 
 async def import_with_another_keys_token(kms: Kms) -> tuple[str, Refused]:
+    """A token is good for its own key only."""
     other, key = await kms.create_key(), await kms.create_key()
     terms = await kms.import_terms(other) | {"KeyId": key}
     return key, await kms.refused("import_key_material", **terms, **FOREVER)
 
 
 async def import_with_an_altered_token(kms: Kms) -> tuple[str, Refused]:
+    """A token that was altered is none."""
     key = await kms.create_key()
     terms = await kms.import_terms(key)
     token = terms["ImportToken"]
@@ -119,12 +83,14 @@ async def import_with_an_altered_token(kms: Kms) -> tuple[str, Refused]:
 
 
 async def import_with_a_made_up_token(kms: Kms) -> tuple[str, Refused]:
+    """A token that KMS did not issue is none."""
     key = await kms.create_key()
     terms = await kms.import_terms(key) | {"ImportToken": b"x"}
     return key, await kms.refused("import_key_material", **terms, **FOREVER)
 
 
 async def import_with_a_token_of_24_hours_ago(kms: Kms) -> tuple[str, Refused]:
+    """A token ends after 24 hours, and until then it is good."""
     key = await kms.create_key()
     terms = await kms.import_terms(key)
     kms.clock.advance(DAY - 1)
@@ -134,6 +100,7 @@ async def import_with_a_token_of_24_hours_ago(kms: Kms) -> tuple[str, Refused]:
 
 
 async def import_under_the_public_key_of_another_set(kms: Kms) -> tuple[str, Refused]:
+    """A token and its public key are a pair."""
     key = await kms.create_key()
     (token, _), (_, public_key) = await kms.parameters(key), await kms.parameters(key)
     wrapped = wrap(public_key, "RSAES_OAEP_SHA_256", MATERIAL)
@@ -142,6 +109,7 @@ async def import_under_the_public_key_of_another_set(kms: Kms) -> tuple[str, Ref
 
 
 async def import_under_another_hash(kms: Kms) -> tuple[str, Refused]:
+    """Material comes wrapped by the algorithm that its token was issued for."""
     key = await kms.create_key()
     token, public_key = await kms.parameters(key)
     wrapped = wrap(public_key, "RSAES_OAEP_SHA_1", MATERIAL)
@@ -150,12 +118,14 @@ async def import_under_another_hash(kms: Kms) -> tuple[str, Refused]:
 
 
 async def import_of_16_bytes(kms: Kms) -> tuple[str, Refused]:
+    """Symmetric material is 32 bytes long."""
     key = await kms.create_key()
     terms = await kms.import_terms(key, b"x" * 16)
     return key, await kms.refused("import_key_material", **terms, **FOREVER)
 
 
 async def reimport_of_other_material(kms: Kms) -> tuple[str, Refused]:
+    """A key whose material is gone takes the same material only."""
     key = await kms.create_key()
     await kms.import_material(key)
     await kms.call("delete_imported_key_material", KeyId=key)
@@ -164,6 +134,7 @@ async def reimport_of_other_material(kms: Kms) -> tuple[str, Refused]:
 
 
 async def new_material_that_is_already_there(kms: Kms) -> tuple[str, Refused]:
+    """New material is not one that the key has already."""
     key = await kms.create_key()
     await kms.import_material(key)
     terms = await kms.import_terms(key)
@@ -171,18 +142,21 @@ async def new_material_that_is_already_there(kms: Kms) -> tuple[str, Refused]:
 
 
 async def existing_material_into_a_virgin_key(kms: Kms) -> tuple[str, Refused]:
+    """Existing material is one that the key has had."""
     key = await kms.create_key()
     terms = await kms.import_terms(key)
     return key, await kms.refused("import_key_material", **terms, **FOREVER, ImportType="EXISTING_KEY_MATERIAL")
 
 
 async def material_id_with_new_material(kms: Kms) -> tuple[str, Refused]:
+    """KeyMaterialId is not given with new material."""
     key = await kms.create_key()
     terms = await kms.import_terms(key)
     return key, await kms.refused("import_key_material", **terms, **FOREVER, KeyMaterialId="0" * 64)
 
 
 async def material_id_of_other_material(kms: Kms) -> tuple[str, Refused]:
+    """KeyMaterialId, if given, is that of the material."""
     key = await kms.create_key()
     await kms.import_material(key)
     terms = await kms.import_terms(key)
@@ -190,48 +164,29 @@ async def material_id_of_other_material(kms: Kms) -> tuple[str, Refused]:
 
 
 async def import_into_a_key_pending_deletion(kms: Kms) -> tuple[str, Refused]:
+    """A key that is pending deletion takes no material."""
     key = await kms.create_key()
     terms = await kms.import_terms(key)
     await kms.call("schedule_key_deletion", KeyId=key)
     return key, await kms.refused("import_key_material", **terms, **FOREVER)
 
 
-async def describe_an_unknown_arn(kms: Kms) -> tuple[str, Refused]:
-    key = f"{(await kms.create_key())[:-12]}000000000000"
-    return key, await kms.refused("describe_key", KeyId=key)
-
-
-async def describe_an_unknown_id(kms: Kms) -> tuple[str, Refused]:
-    key = f"{(await kms.create_key())[:-12]}000000000000"
-    return key, await kms.refused("describe_key", KeyId=key.rpartition("/")[2])
-
-
-async def describe_nonsense(kms: Kms) -> tuple[str, Refused]:
-    return "", await kms.refused("describe_key", KeyId="nonsense")
-
-
-async def describe_an_arn_of_another_region(kms: Kms) -> tuple[str, Refused]:
-    key = (await kms.create_key()).replace(REGION, "us-west-2")
-    return key, await kms.refused("describe_key", KeyId=key)
-
-
 async def describe_an_arn_of_another_account(kms: Kms) -> tuple[str, Refused]:
+    """A key of another account is out of reach."""
     stranger = Kms(kms.url, kms.clock, account="444455556666")
     key = await stranger.create_key()
     return key, await kms.refused("describe_key", KeyId=key)
 
 
-async def decrypt_garbage(kms: Kms) -> tuple[str, Refused]:
-    return "", await kms.refused("decrypt", CiphertextBlob=b"garbage")
-
-
 async def decrypt_under_another_context(kms: Kms) -> tuple[str, Refused]:
+    """A ciphertext decrypts under its own encryption context only."""
     key = await kms.create_key(Origin="AWS_KMS")
     blob = (await kms.call("encrypt", KeyId=key, Plaintext=b"x", EncryptionContext={"a": "b"}))["CiphertextBlob"]
     return key, await kms.refused("decrypt", CiphertextBlob=blob, EncryptionContext={"a": "c"})
 
 
 async def decrypt_with_another_key(kms: Kms) -> tuple[str, Refused]:
+    """A ciphertext decrypts under the key that made it only."""
     key, other = await kms.create_key(), await kms.create_key()
     await kms.import_material(key)
     await kms.import_material(other)
@@ -240,32 +195,9 @@ async def decrypt_with_another_key(kms: Kms) -> tuple[str, Refused]:
 
 
 async def dry_run(kms: Kms) -> tuple[str, Refused]:
+    """DryRun tells that a call would have succeeded, and does nothing."""
     key = await kms.create_key(Origin="AWS_KMS")
     return key, await kms.refused("encrypt", KeyId=key, Plaintext=b"x", DryRun=True)
-
-
-async def alias_without_its_prefix(kms: Kms) -> tuple[str, Refused]:
-    key = await kms.create_key()
-    return key, await kms.refused("create_alias", AliasName="a", TargetKeyId=key)
-
-
-async def hmac_key_without_usage(kms: Kms) -> tuple[str, Refused]:
-    return "", await kms.refused("create_key", KeySpec="HMAC_256")
-
-
-async def duplicate_tags(kms: Kms) -> tuple[str, Refused]:
-    key = await kms.create_key()
-    tags = [{"TagKey": "a", "TagValue": value} for value in "bc"]
-    return key, await kms.refused("tag_resource", KeyId=key, Tags=tags)
-
-
-async def reserved_tags(kms: Kms) -> tuple[str, Refused]:
-    return "", await kms.refused("create_key", Tags=[{"TagKey": "aws:a", "TagValue": ""}])
-
-
-async def too_many_tags(kms: Kms) -> tuple[str, Refused]:
-    key = await kms.create_key(Tags=[{"TagKey": str(number), "TagValue": ""} for number in range(50)])
-    return key, await kms.refused("tag_resource", KeyId=key, Tags=[{"TagKey": "one more", "TagValue": ""}])
 
 
 INVALID_STATE = "KMSInvalidStateException"
@@ -279,60 +211,156 @@ BUDGET = (
     "No more on-demand rotations can be performed for this key: <arn>"
 )
 
-CASES: list[tuple[Case, str, str]] = [
-    (encrypt_on_a_key_pending_import, INVALID_STATE, "<arn> is pending import."),
-    (rotate_on_a_key_pending_import, INVALID_STATE, "<arn> is pending import."),
-    (rotate_with_nothing_pending, INVALID_STATE, "No available key material pending rotation for the key: <arn>."),
-    (rotate_a_disabled_key, "DisabledException", "<arn> is disabled."),
-    (rotate_beyond_the_budget_of_a_life, "LimitExceededException", BUDGET),
+CASES: list[tuple[Case, str, str, str, str]] = [
+    # case, group of rules.py, source, code, message
     (
-        import_without_valid_to,
+        import_for_ever_with_valid_to,
+        "Expiry and deletion of material",
+        "API ImportKeyMaterial",
         "ValidationException",
-        "A validTo date must be set if the ExpirationModel is KEY_MATERIAL_EXPIRES",
+        "...",
     ),
-    (import_for_ever_with_valid_to, "ValidationException", "..."),
-    (import_with_valid_to_now, "ValidationException", "..."),
-    (import_with_valid_to_beyond_365_days, "ValidationException", "..."),
-    (parameters_for_a_key_of_origin_aws_kms, "UnsupportedOperationException", ORIGIN),
-    (delete_material_of_origin_aws_kms, "UnsupportedOperationException", ORIGIN),
-    (parameters_by_alias, "NotFoundException", "Invalid keyId 'alias/a'"),
-    (parameters_for_pkcs1, "UnsupportedOperationException", "..."),
-    (parameters_for_sm2, "UnsupportedOperationException", "..."),
-    (import_with_another_keys_token, "InvalidImportTokenException", "..."),
-    (import_with_an_altered_token, "InvalidImportTokenException", "..."),
-    (import_with_a_made_up_token, "InvalidImportTokenException", "..."),
-    (import_with_a_token_of_24_hours_ago, "ExpiredImportTokenException", "..."),
-    (import_under_the_public_key_of_another_set, "InvalidCiphertextException", "..."),
-    (import_under_another_hash, "InvalidCiphertextException", "..."),
-    (import_of_16_bytes, "IncorrectKeyMaterialException", "..."),
-    (reimport_of_other_material, "IncorrectKeyMaterialException", "..."),
-    (new_material_that_is_already_there, "IncorrectKeyMaterialException", "..."),
-    (existing_material_into_a_virgin_key, "IncorrectKeyMaterialException", "..."),
-    (material_id_with_new_material, "ValidationException", "..."),
-    (material_id_of_other_material, "IncorrectKeyMaterialException", "..."),
-    (import_into_a_key_pending_deletion, INVALID_STATE, "<arn> is pending deletion."),
-    (describe_an_unknown_arn, "NotFoundException", "Key '<arn>' does not exist"),
-    (describe_an_unknown_id, "NotFoundException", "Key '<arn>' does not exist"),
-    (describe_nonsense, "NotFoundException", "Invalid keyId 'nonsense'"),
-    (describe_an_arn_of_another_region, "NotFoundException", "Invalid arn us-west-2"),
-    (describe_an_arn_of_another_account, "AccessDeniedException", "..."),
-    (decrypt_garbage, "InvalidCiphertextException", ""),
-    (decrypt_under_another_context, "InvalidCiphertextException", ""),
-    (decrypt_with_another_key, "IncorrectKeyException", "..."),
-    (dry_run, "DryRunOperationException", "..."),
-    (alias_without_its_prefix, "ValidationException", PREFIX),
     (
-        hmac_key_without_usage,
+        import_with_valid_to_now,
+        "Expiry and deletion of material",
+        "API ImportKeyMaterial",
         "ValidationException",
-        "You must specify a KeyUsage value for all KMS keys except for symmetric encryption keys.",
+        "...",
     ),
-    (duplicate_tags, "TagException", "Duplicate tag keys"),
-    (reserved_tags, "TagException", "Tags beginning with aws: are reserved"),
-    (too_many_tags, "TagException", "Too many tags"),
+    (
+        import_with_valid_to_beyond_365_days,
+        "Expiry and deletion of material",
+        "API ImportKeyMaterial",
+        "ValidationException",
+        "...",
+    ),
+    (
+        delete_material_of_origin_aws_kms,
+        "Expiry and deletion of material",
+        "API DeleteImportedKeyMaterial",
+        "UnsupportedOperationException",
+        ORIGIN,
+    ),
+    (
+        parameters_by_alias,
+        "Parameters for an import",
+        "API GetParametersForImport",
+        "InvalidArnException",  # as other services quote KMS when they are given an alias to pass on
+        "Key Aliases are not supported for this operation.",
+    ),
+    (
+        parameters_for_pkcs1,
+        "Parameters for an import",
+        "API GetParametersForImport",
+        "UnsupportedOperationException",
+        "...",
+    ),
+    (
+        parameters_for_sm2,
+        "Parameters for an import",
+        "API GetParametersForImport",
+        "UnsupportedOperationException",
+        "...",
+    ),
+    (
+        import_with_another_keys_token,
+        "Parameters for an import",
+        "API ImportKeyMaterial",
+        "InvalidImportTokenException",
+        "...",
+    ),
+    (
+        import_with_an_altered_token,
+        "Parameters for an import",
+        "API ImportKeyMaterial",
+        "InvalidImportTokenException",
+        "...",
+    ),
+    (
+        import_with_a_made_up_token,
+        "Parameters for an import",
+        "API ImportKeyMaterial",
+        "InvalidImportTokenException",
+        "...",
+    ),
+    (
+        import_with_a_token_of_24_hours_ago,
+        "Parameters for an import",
+        "API GetParametersForImport",
+        "ExpiredImportTokenException",
+        "...",
+    ),
+    (
+        import_under_the_public_key_of_another_set,
+        "Parameters for an import",
+        "API GetParametersForImport",
+        "InvalidCiphertextException",
+        "...",
+    ),
+    (import_under_another_hash, "Wrapping", "API ImportKeyMaterial", "InvalidCiphertextException", "..."),
+    (import_of_16_bytes, "Wrapping", "guide importing-keys-conceptual", "IncorrectKeyMaterialException", "..."),
+    (
+        reimport_of_other_material,
+        "Import and reimport",
+        "API ImportKeyMaterial",
+        "IncorrectKeyMaterialException",
+        "...",
+    ),
+    (
+        new_material_that_is_already_there,
+        "Several materials and rotation",
+        "API ImportKeyMaterial",
+        "IncorrectKeyMaterialException",
+        "...",
+    ),
+    (
+        existing_material_into_a_virgin_key,
+        "Several materials and rotation",
+        "API ImportKeyMaterial",
+        "IncorrectKeyMaterialException",
+        "...",
+    ),
+    (
+        material_id_with_new_material,
+        "Several materials and rotation",
+        "API ImportKeyMaterial",
+        "ValidationException",
+        "...",
+    ),
+    (
+        material_id_of_other_material,
+        "Several materials and rotation",
+        "API ImportKeyMaterial",
+        "IncorrectKeyMaterialException",
+        "...",
+    ),
+    (
+        import_into_a_key_pending_deletion,
+        "Import and reimport",
+        "guide key-state",
+        INVALID_STATE,
+        "<arn> is pending deletion.",
+    ),
+    (
+        describe_an_arn_of_another_account,
+        "Names, aliases and tags",
+        "API common errors",
+        "AccessDeniedException",
+        "...",
+    ),
+    (decrypt_under_another_context, "Encryption", "API Decrypt", "InvalidCiphertextException", ""),
+    (decrypt_with_another_key, "Encryption", "API Decrypt", "IncorrectKeyException", "..."),
+    (dry_run, "Encryption", "API Encrypt", "DryRunOperationException", "..."),
 ]
 
 
-@pytest.mark.parametrize(("case", "code", "message"), CASES, ids=[case.__name__ for case, _, _ in CASES])
+@pytest.mark.parametrize(
+    ("case", "code", "message"),
+    [
+        pytest.param(case, code, message, id=case.__name__, marks=rule(group, source))
+        for case, group, source, code, message in CASES
+    ],
+)
 async def test_a_broken_rule_is_answered_as_aws_answers_it(case: Case, code: str, message: str, kms: Kms) -> None:
     """Each broken rule gets the error code of the API and, where it was recorded, the message."""
     arn, refused = await case(kms)

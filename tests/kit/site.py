@@ -1,0 +1,175 @@
+"""The engine on real parts and moved time: SQLite on disk, aiobotocore over HTTP, local KMS, files, real wrapping.
+
+The keys are made, and looked at in the end, on a friendly local KMS over the same state file; the hostile one stands
+between. What happened there is read from its trail, which also tells of calls whose answers were lost.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import os
+from collections import defaultdict
+from collections.abc import AsyncIterator
+from contextlib import AsyncExitStack, asynccontextmanager
+from dataclasses import dataclass, field, replace
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import boto3
+from botocore.config import Config
+
+from byokd import localkms
+from byokd.facts.key import KeyArn, KeyRef, WrappingKeySpec
+from byokd.facts.policy import DesiredKey, Lane
+from byokd.kms.adapter import open_kms
+from byokd.kms.identity import Identity, shared_session
+from byokd.localkms.wrapping import KEYS_PER_SPEC, WrappingKeys, WrappingSpec, generate
+from byokd.material.decode import Encoding
+from byokd.material.fingerprint import FingerprintKey
+from byokd.ports import Kms
+from byokd.sources.file import FileSource
+from byokd.store import open_store
+from tests.kit.builders import LANE_ID, desired, lane, policy
+from tests.kit.clock import ManualClock
+from tests.kit.world import World
+
+ACCOUNT = "111122223333"
+REGION = "eu-central-1"
+
+Record = dict[str, Any]
+
+
+class KmsClock:
+    """The local KMS on the test's time."""
+
+    def __init__(self, clock: ManualClock) -> None:
+        self._clock = clock
+
+    def now(self) -> float:
+        """Epoch seconds."""
+        return self._clock.now().timestamp()
+
+    async def sleep_until(self, when: float) -> None:
+        """Wait for the test to move time there."""
+        await self._clock.sleep(max(0.0, when - self.now()))
+
+
+@dataclass
+class Site:
+    """Everything real that a world stands on."""
+
+    world: World
+    directory: Path
+    pool: WrappingKeys = field(repr=False)
+    keys: list[KeyArn] = field(default_factory=list)
+
+    @asynccontextmanager
+    async def serve(self, hostility: localkms.Hostility, **outlets: Any) -> AsyncIterator[localkms.Server]:
+        """The local KMS on this site's state and time."""
+        options = localkms.Options(
+            account=ACCOUNT,
+            clock=KmsClock(self.world.clock),
+            state=self.directory / "kms.db",
+            pool=self.pool,
+            hostility=hostility,
+            outlets=localkms.Outlets(**outlets),
+        )
+        async with localkms.serve(options) as server:
+            yield server
+
+    async def ask(self, server: localkms.Server, operation: str, **members: Any) -> Any:
+        """What a person does with boto3, in one attempt."""
+        client = boto3.client(
+            "kms",
+            endpoint_url=server.url,
+            region_name=REGION,
+            aws_access_key_id=ACCOUNT,
+            aws_secret_access_key="none",
+            config=Config(retries={"total_max_attempts": 1}),
+        )
+        try:
+            return await asyncio.to_thread(getattr(client, operation), **members)
+        finally:
+            client.close()
+
+    async def found(self) -> list[dict[str, Any]]:
+        """The metadata of each key, as a friendly KMS tells it."""
+        async with self.serve(localkms.FRIENDLY) as server:
+            return [(await self.ask(server, "describe_key", KeyId=arn))["KeyMetadata"] for arn in self.keys]
+
+    def trail(self) -> list[Record]:
+        """What the hostile KMS was asked and what it did, oldest first."""
+        return [json.loads(line) for line in (self.directory / "trail.jsonl").read_text().splitlines()]
+
+    def imports(self) -> dict[str, list[datetime]]:
+        """When each key's material was imported, answered or not, oldest first."""
+        found: dict[str, list[datetime]] = defaultdict(list)
+        for record in self.trail():
+            if record["eventName"] == "ImportKeyMaterial" and was_applied(record):
+                found[record["resources"][0]["ARN"]].append(datetime.fromisoformat(record["eventTime"]).astimezone(UTC))
+        return found
+
+
+def was_applied(record: Record) -> bool:
+    """Whether the call changed KMS: it was not refused, or only its answer was."""
+    return "errorCode" not in record or record.get("additionalEventData", {}).get("mishap") == "error_after"
+
+
+def wrapping_keys() -> WrappingKeys:
+    """A full pool, so that no server of a test makes RSA keys. A second or two of both cores: share it."""
+    return WrappingKeys([generate(spec) for spec in WrappingSpec for _ in range(KEYS_PER_SPEC)])
+
+
+@asynccontextmanager
+async def site(
+    directory: Path,
+    pool: WrappingKeys,
+    *,
+    keys: int = 1,
+    hostility: localkms.Hostility = localkms.FRIENDLY,
+    lane_changes: dict[str, Any] | None = None,
+    new: bool = False,
+    **policy_changes: Any,
+) -> AsyncIterator[Site]:
+    """A world on real parts, with so many keys in the KMS, their material on disk and their names in the config.
+
+    Its engine is not running yet. What it talks to is `hostility`'s, and so is who makes the keys if they are `new`.
+    """
+    clock, session = ManualClock(), shared_session()
+    async with AsyncExitStack() as stack:
+
+        @asynccontextmanager
+        async def opened(which: Lane) -> AsyncIterator[Kms]:
+            identity = Identity(access_key_id=ACCOUNT, secret_access_key="none")
+            async with open_kms(which, clock=clock, session=session, identity=identity) as kms:
+                yield kms
+
+        source = FileSource(
+            "files", directory=directory, encoding=Encoding.RAW, fingerprint_key=FingerprintKey(os.urandom(32))
+        )
+        store = await stack.enter_async_context(open_store(directory / "byokd.db"))
+        world = World(store=store, clock=clock, open_kms=opened, source=source)
+        it = Site(world=world, directory=directory, pool=pool)
+        fleet: list[DesiredKey] = []
+        if not new:
+            async with it.serve(localkms.FRIENDLY) as server:
+                fleet = [await _key(it, server, number, policy_changes) for number in range(keys)]
+        server = await stack.enter_async_context(it.serve(hostility, trail=directory / "trail.jsonl"))
+        if new:
+            fleet = [await _key(it, server, number, policy_changes) for number in range(keys)]
+        await store.sync_fleet(fleet, now=clock.now())
+        world.lane = lane(endpoint=server.url, **(lane_changes or {}))
+        yield it
+
+
+async def _key(it: Site, server: localkms.Server, number: int, changes: dict[str, Any]) -> DesiredKey:
+    answer = await it.ask(server, "create_key", Origin="EXTERNAL")
+    arn = KeyArn(answer["KeyMetadata"]["Arn"])
+    it.keys.append(arn)
+    file = it.directory / f"{number}.key"
+    file.touch(mode=0o600)
+    file.write_bytes(os.urandom(32))
+    base = desired(arn=arn, ref=KeyRef(arn), name=arn, lane=LANE_ID, locator=file.name)
+    return replace(base, policy=policy(wrapping_key_spec=WrappingKeySpec.RSA_2048, **changes))
