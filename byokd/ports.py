@@ -102,6 +102,10 @@ class Kms(Protocol):
         """
         ...
 
+    async def request_quotas(self) -> Mapping[str, float]:
+        """Requests a second that the account is allowed here, by KMS operation, as Service Quotas tells it."""
+        ...
+
     def skew(self) -> timedelta | Absent:
         """KMS's `Date` minus our wall clock at the newest answer; ABSENT before the first answer."""
         ...

@@ -18,7 +18,7 @@ from pydantic import AfterValidator, Field
 from byokd.config.names import ACCOUNT, REGION
 from byokd.config.problems import Unfit, quoted
 from byokd.config.quantities import Portion, Span
-from byokd.config.settings import Count, Line, Rate, Settings
+from byokd.config.settings import Count, Flag, Line, Rate, Settings
 from byokd.facts.key import ABSENT, LaneId
 from byokd.facts.policy import Lane, Quota
 
@@ -131,6 +131,12 @@ class LaneSettings(Settings):
     """URL used in place of AWS's own for the Region, e.g. of a VPC endpoint; `local` is the KMS of `[local_kms]`.
     Default: AWS's own."""
 
+    fips: Flag = False
+    """Use AWS's FIPS 140 endpoint of the Region; not with `endpoint`. Default false."""
+
+    dual_stack: Flag = False
+    """Use AWS's dual-stack endpoint of the Region, for IPv6; not with `endpoint`. Default false."""
+
     profile: Line | None = None
     """Profile of the AWS configuration files to take credentials from. Default: AWS's usual chain."""
 
@@ -156,6 +162,10 @@ class LaneSettings(Settings):
     """Share of every quota that byokd uses, leaving the rest to others in the account: from 1% to below 100%. Default:
     all of it."""
 
+    read_quotas: Flag = False
+    """Ask Service Quotas at the start and once a day what the account is allowed, and go by that in place of
+    `per_second` and `ceiling`; needs servicequotas:ListServiceQuotas. Default false."""
+
     reserve: Annotated[Fraction, Portion("0%", "100%")] = Fraction(20, 100)
     """Share of GetParametersForImport's burst that routine renewals leave untouched for keys near their deadline: from
     0% to below 100%. The pace itself always goes to the earliest deadline. Default 20%."""
@@ -165,12 +175,17 @@ class LaneSettings(Settings):
 
     def lane(self, name: str) -> Lane:
         """The fact that these settings come to."""
+        share = 1.0 if self.quota_share is None else float(self.quota_share)
         return Lane(
             id=LaneId(f"{self.account}/{self.region}"),
             name=name,
             account=self.account,
             region=self.region,
             endpoint=self.endpoint or ABSENT,
+            fips=self.fips,
+            dual_stack=self.dual_stack,
+            quota_share=share,
+            read_quotas=self.read_quotas,
             profile=self.profile or ABSENT,
             role_arn=self.role_arn or ABSENT,
             external_id=self.external_id or ABSENT,
@@ -178,6 +193,6 @@ class LaneSettings(Settings):
             connect_timeout=self.connect_timeout,
             call_timeout=self.call_timeout,
             max_in_flight=self.max_in_flight,
-            quotas=self.quotas.quotas(1.0 if self.quota_share is None else float(self.quota_share)),
+            quotas=self.quotas.quotas(share),
             reserve=float(self.reserve),
         )

@@ -98,6 +98,9 @@ def _lanes(document: Document, file: ConfigFile, problems: Problems) -> dict[str
             tell(name, "endpoint", "there is no local KMS", "add [local_kms], or write the endpoint's URL")
         if settings.external_id is not None and "role_arn" not in document.data["lanes"][name]:
             tell(name, "external_id", "is only used with a role", "add role_arn, or remove external_id")
+        for kind in ("fips", "dual_stack"):
+            if getattr(settings, kind) and settings.endpoint is not None:
+                tell(name, kind, "chooses among AWS's own endpoints", f"remove {kind}, or remove endpoint")
         if settings.role_arn is not None and settings.role_arn.split(":")[4] != settings.account:
             tell(
                 name, "role_arn", f"is a role of another account than {settings.account}", "a lane works in one account"

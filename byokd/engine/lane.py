@@ -26,11 +26,10 @@ from byokd.engine.cycle import Cycle
 from byokd.engine.gather import Gatherer
 from byokd.engine.pace import Pace
 from byokd.engine.progress import Progress
-from byokd.engine.standing import Standing
-from byokd.engine.time import BELIEVED_UP_TO, EngineClock
+from byokd.engine.time import EngineClock
 from byokd.engine.turns import Turns
+from byokd.engine.upkeep import Upkeep
 from byokd.errors import ByokdError, LeaseLost
-from byokd.facts.condition import Condition, ConditionKind, Severity
 from byokd.facts.key import ABSENT, Absent, KeyRef
 from byokd.facts.ledger import Import, Tier
 from byokd.facts.policy import Lane
@@ -42,8 +41,6 @@ log = structlog.get_logger("byokd.engine")
 Turn = Callable[[Snapshot], Coroutine[object, object, Decision]]
 
 AFTER_TROUBLE: Final = timedelta(seconds=5)
-KEEP_EVERY: Final = timedelta(minutes=10)
-"""How often a lane says in the store that it is owned."""
 AFTER_DEFECT: Final = timedelta(minutes=1)
 """How long a key is left alone whose turn ended in an error that byokd does not know."""
 CALLS_PER_TURN: Final = 20
@@ -89,7 +86,9 @@ class LaneWorker:
         self._settings = settings
         self._told = told
         self._pace = Pace(lane, clock)
-        self._standing = Standing(f"lane:{lane.id}", store=store, clock=clock, new_id=new_id, told=told)
+        self._upkeep = Upkeep(
+            lane, store=store, pace=self._pace, clock=clock, new_id=new_id, threshold=settings.skew_threshold, told=told
+        )
         self._looks = asyncio.Event()
         self._imports = asyncio.Event()
         self._ahead: deque[Import] = deque()
@@ -102,8 +101,6 @@ class LaneWorker:
         self._looks_until: datetime | None = None
         self._turns = Turns(lane.max_in_flight)
         self._turn_limit_s = (CALLS_PER_TURN * lane.call_timeout + TURN_SLACK).total_seconds()
-        self._kept_at = clock.now()
-        self._steps_back = clock.steps_back
         self._stopping = False
         self._ended = asyncio.Event()
 
@@ -121,8 +118,7 @@ class LaneWorker:
 
     async def forget(self) -> None:
         """The lane left the config: nothing is said of it any more."""
-        self._clock.forget(self.lane.id)
-        await self._standing.state(ConditionKind.CLOCK_SKEW)
+        await self._upkeep.forget()
 
     async def run(self) -> None:
         """Work until stopped. A lost lease is taken anew, and everything looked at again."""
@@ -131,19 +127,12 @@ class LaneWorker:
             self._progress.expect(loop)
         try:
             async with self._open_kms(self.lane) as kms:
-                await self._recall()
+                await self._upkeep.begin(kms)
                 while not self._stopping:
                     await self._own(kms)
         finally:
             for loop in loops:
                 self._progress.forget(loop)
-
-    async def _recall(self) -> None:
-        try:
-            self._pace.recall(await self._store.learned_paces(self.lane.id))
-        except ByokdError as error:
-            # It is learned again; what matters is that keys are looked at.
-            log.warning("pace_forgotten", lane=self.lane.name, why=str(error))
 
     async def _own(self, kms: Kms) -> None:
         """Work under one lease."""
@@ -186,26 +175,15 @@ class LaneWorker:
         while not self._stopping:
             self._looks.clear()
             try:
-                await self._keep(epoch)
+                await self._upkeep.keep(kms, epoch)
                 again = await self._look_at_due(cycle, group)
-                await self._check_clock(kms)
+                await self._upkeep.check_clock(kms)
             except LeaseLost:
                 raise
             except ByokdError as error:
                 await self._trouble("looks", error)
                 continue
             await self._rest("looks", self._looks, again)
-
-    async def _keep(self, epoch: int) -> None:
-        """Show that the lane is still owned, and look at every key again where the clock was set back.
-
-        What was written under the clock as it was lies in the future now, due times too.
-        """
-        now = self._clock.now()
-        back = self._clock.steps_back != self._steps_back
-        if back or not self._kept_at <= now < self._kept_at + KEEP_EVERY:
-            await self._store.keep_lane(self.lane.id, epoch=epoch, now=now, look_again=back, paces=self._pace.known())
-            self._kept_at, self._steps_back = now, self._clock.steps_back
 
     async def _look_at_due(self, cycle: Cycle, group: asyncio.TaskGroup) -> datetime | Absent:
         """Begin looking at what is due, as far as there is room; returns when more is due, ABSENT for want of room."""
@@ -338,16 +316,6 @@ class LaneWorker:
         self._looks.set()
         self._queue_changed()
 
-    async def _check_clock(self, kms: Kms) -> None:
-        skew = kms.skew()
-        if isinstance(skew, Absent):
-            return
-        threshold = self._settings.skew_threshold
-        self._clock.learn(self.lane.id, skew, threshold=threshold)
-        await self._standing.state(
-            _skewed(self.lane.region, skew) if abs(skew) > threshold else ConditionKind.CLOCK_SKEW
-        )
-
     async def _rest(self, loop: str, event: asyncio.Event, soonest: datetime | Absent) -> None:
         cap = self._settings.safety_wake
         until = self._clock.now() + cap
@@ -369,15 +337,3 @@ class LaneWorker:
     async def _trouble(self, loop: str, error: ByokdError) -> None:
         log.error("lane_trouble", lane=self.lane.name, error=error.code, why=str(error), step=error.step)
         await self._pause(loop, AFTER_TROUBLE.total_seconds())
-
-
-def _skewed(region: str, skew: timedelta) -> Condition:
-    seconds = int(skew.total_seconds())
-    text = (
-        f"the clock of KMS in {region} reads {abs(seconds)} s {'later' if seconds > 0 else 'earlier'} than this host's"
-    )
-    if abs(skew) > BELIEVED_UP_TO:
-        text += ", which is too much to be believed: deadlines are judged by the host's clock, wrongly if that is off"
-    else:
-        text += ": deadlines are judged by KMS's clock until the host's is right"
-    return Condition(kind=ConditionKind.CLOCK_SKEW, severity=Severity.CRITICAL, detail=text)

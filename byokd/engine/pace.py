@@ -7,6 +7,7 @@ so that whoever waits has the earliest deadline, and given back where no request
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
 from datetime import timedelta
 
 from byokd.decide.admit import Bucket, full, give_back, learned, refill, take, throttled
@@ -23,7 +24,8 @@ class Pace:
 
     def __init__(self, lane: Lane, clock: Clock) -> None:
         self._clock = clock
-        self._quotas = lane.quotas
+        self._quotas = dict(lane.quotas)
+        self._share = lane.quota_share
         self._kept = lane.reserve * (lane.quotas[IMPORT_PARAMETERS].burst - 1.0)
         """Tokens that routine imports leave; none of a burst of one: who is in a hurry gets the next token anyway."""
         self._buckets: dict[str, Bucket] = {
@@ -53,6 +55,14 @@ class Pace:
             for operation, bucket in buckets.items()
             if bucket.share != 1.0 or bucket.limit != bucket.quota.headroom
         }
+
+    def allow(self, per_second: Mapping[str, float]) -> None:
+        """Go by what the account is allowed, for the two operations of an import. What was learned is void then."""
+        for operation in (IMPORT_PARAMETERS, "ImportKeyMaterial"):
+            quota, rate = self._quotas[operation], per_second.get(operation, 0.0) * self._share
+            if rate > 0 and (rate, rate) != (quota.per_second, quota.ceiling):
+                self._quotas[operation] = replace(quota, per_second=rate, ceiling=rate)
+                self._buckets[operation] = full(self._quotas[operation], self._clock.monotonic())
 
     def book(self, tier: Tier) -> float:
         """Book one import, in advance if need be; returns the seconds to wait before it may begin."""

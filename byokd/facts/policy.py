@@ -124,6 +124,14 @@ class Lane:
     region: str
     endpoint: str | Absent
     """Replaces AWS's own endpoint for the Region: a VPC endpoint, or a local KMS."""
+    fips: bool
+    """AWS's FIPS 140 endpoint of the Region."""
+    dual_stack: bool
+    """AWS's dual-stack endpoint of the Region, for IPv6."""
+    quota_share: float
+    """Share of the account's quotas that is byokd's, 0 < share <= 1; `quotas` have it taken off already."""
+    read_quotas: bool
+    """Whether the account's own quotas are asked of Service Quotas."""
     profile: str | Absent
     role_arn: str | Absent
     external_id: str | Absent

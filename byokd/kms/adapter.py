@@ -135,6 +135,10 @@ class AwsKms:
         named = answer.get("KeyMaterialId")
         return MaterialId(named) if named else ABSENT
 
+    async def request_quotas(self) -> dict[str, float]:
+        """See `ports.Kms`."""
+        return await self._client.request_quotas()
+
     def skew(self) -> timedelta | Absent:
         """See `ports.Kms`. The `Date` header knows whole seconds, so a second of either sign means nothing."""
         return self._client.skew

@@ -28,6 +28,7 @@ from byokd.facts.key import ABSENT, Absent
 from byokd.facts.policy import Lane
 from byokd.kms.faults import Progress, mapped
 from byokd.kms.identity import Identity, lane_session
+from byokd.kms.quotas import read_request_quotas
 from byokd.ports import Clock
 
 _progress: Final[ContextVar[Progress]] = ContextVar("progress")
@@ -77,6 +78,16 @@ class LaneClient:
         finally:
             if opened is not None:
                 await self._release(opened)
+
+    async def request_quotas(self) -> dict[str, float]:
+        """Requests a second that the account is allowed, by KMS operation. See `ports.Kms`."""
+        progress = Progress()
+        with mapped("ListServiceQuotas", progress, changes=False):
+            async with asyncio.timeout(self._timeout_s):
+                session = lane_session(
+                    self._lane, models_of=self._models_of, config=self._config, identity=self._identity
+                )
+                return await read_request_quotas(session, self._lane.region, self._config, self._identity)
 
     async def close(self) -> None:
         """Close the connections. Calls still in flight fail."""
@@ -155,4 +166,6 @@ def lane_config(lane: Lane) -> AioConfig:
         connect_timeout=lane.connect_timeout.total_seconds(),
         read_timeout=lane.call_timeout.total_seconds(),
         max_pool_connections=lane.max_in_flight,
+        use_fips_endpoint=lane.fips,
+        use_dualstack_endpoint=lane.dual_stack,
     )

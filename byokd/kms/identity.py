@@ -34,6 +34,8 @@ class Identity:
     secret_access_key: str = field(default="", repr=False)
     sts_endpoint: str = ""
     """Replaces AWS's own endpoint of STS, where a lane assumes a role; empty: AWS's."""
+    quotas_endpoint: str = ""
+    """Replaces AWS's own endpoint of Service Quotas; empty: AWS's."""
 
 
 def shared_session() -> AioSession:

@@ -15,6 +15,7 @@ import asyncio
 import hashlib
 import json
 from collections import defaultdict, deque
+from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from typing import Any
@@ -112,6 +113,7 @@ class FakeKms:
         self.calls: list[Call] = []
         """Oldest first."""
         self.clock_skew: timedelta | Absent = ABSENT
+        self.quotas: dict[str, float] = {}
 
     # -- the world ----------------------------------------------------------------------------------------------------
 
@@ -235,6 +237,11 @@ class FakeKms:
         self.put(arn, materials=(*others, renewed), enabled=True)
         self._raise_late("ImportKeyMaterial")
         return renewed.id if key.spec == SYMMETRIC else ABSENT
+
+    async def request_quotas(self) -> Mapping[str, float]:
+        """See `ports.Kms`; what the test has set in `quotas`."""
+        await self._called("ListServiceQuotas", "")
+        return self.quotas
 
     def skew(self) -> timedelta | Absent:
         """See `ports.Kms`; what the test has set."""

@@ -25,7 +25,8 @@ from byokd.facts.key import (
     WrappingKeySpec,
 )
 from byokd.kms.adapter import PAGES_MAX, open_kms
-from byokd.kms.identity import Identity, shared_session
+from byokd.kms.client import lane_config
+from byokd.kms.identity import Identity, lane_session, shared_session
 from byokd.ports import Kms
 from tests.kit.clock import START, ManualClock
 from tests.kit.lanes import ACCOUNT, REGION, a_lane
@@ -319,3 +320,52 @@ async def test_skew(date: str, skew: timedelta | Absent) -> None:
         with pytest.raises(errors.CredentialsInvalid):
             await kms.describe(ARN)
         assert kms.skew() == skew
+
+
+async def test_what_the_account_is_allowed_is_asked_of_service_quotas() -> None:
+    """Page by page; what is not a rate of one operation is left out."""
+    pages = (
+        {
+            "Quotas": [
+                {"QuotaName": "GetParametersForImport request rate", "Value": 2.0},
+                {"QuotaName": "Cryptographic operations (RSA) request rate", "Value": 1000.0},
+            ],
+            "NextToken": "more",
+        },
+        {"Quotas": [{"QuotaName": "ImportKeyMaterial request rate", "Value": 20.0}, {"QuotaName": "Grants per key"}]},
+    )
+    async with endpoint(*map(answer, pages)) as service, kms_at("http://127.0.0.1:9", identity=_asking(service)) as kms:
+        assert await kms.request_quotas() == {"GetParametersForImport": 2.0, "ImportKeyMaterial": 20.0}
+        assert [each.operation for each in service.asked] == ["ServiceQuotasV20190624.ListServiceQuotas"] * 2
+        assert service.asked[1].body["NextToken"] == "more"
+
+
+async def test_quotas_that_may_not_be_read_are_an_error_like_any_other() -> None:
+    """The lane then keeps to its configured pace."""
+    async with (
+        endpoint(refuse("AccessDeniedException")) as service,
+        kms_at("http://127.0.0.1:9", identity=_asking(service)) as kms,
+    ):
+        with pytest.raises(errors.AccessDenied):
+            await kms.request_quotas()
+
+
+def _asking(service: Endpoint) -> Identity:
+    return Identity(access_key_id="AKIATEST", secret_access_key="any", quotas_endpoint=service.url)
+
+
+@pytest.mark.parametrize(
+    ("kinds", "host"),
+    [
+        ({}, "kms.eu-central-1.amazonaws.com"),
+        ({"fips": True}, "kms-fips.eu-central-1.amazonaws.com"),
+        ({"dual_stack": True}, "kms.eu-central-1.api.aws"),
+        ({"fips": True, "dual_stack": True}, "kms-fips.eu-central-1.api.aws"),
+    ],
+)
+async def test_a_lane_chooses_among_the_endpoints_of_its_region(kinds: dict[str, bool], host: str) -> None:
+    """AWS's own rules tell the host; byokd only asks for the kind."""
+    chosen = a_lane(**kinds)
+    session = lane_session(chosen, models_of=SESSION, config=lane_config(chosen), identity=KEYS)
+    async with session.create_client("kms", region_name=chosen.region, config=lane_config(chosen)) as client:
+        assert client.meta.endpoint_url == f"https://{host}"

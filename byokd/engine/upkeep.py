@@ -1,0 +1,110 @@
+"""What a lane does beside its keys: it says that it is owned, keeps what it learned, and looks at clocks and quotas.
+
+None of it is on the way of a renewal. Where something here fails, keys are looked at all the same.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from datetime import timedelta
+from typing import Final
+
+import structlog
+
+from byokd.engine.pace import Pace
+from byokd.engine.standing import Standing
+from byokd.engine.time import BELIEVED_UP_TO, EngineClock
+from byokd.errors import ByokdError
+from byokd.facts.condition import Condition, ConditionKind, Severity
+from byokd.facts.key import Absent
+from byokd.facts.policy import Lane
+from byokd.ports import Kms, NewId, Store
+
+log = structlog.get_logger("byokd.engine")
+
+KEEP_EVERY: Final = timedelta(minutes=10)
+"""How often a lane says in the store that it is owned."""
+ASK_QUOTAS_EVERY_S: Final = 86_400.0
+
+
+class Upkeep:
+    """Of one lane."""
+
+    def __init__(
+        self,
+        lane: Lane,
+        *,
+        store: Store,
+        pace: Pace,
+        clock: EngineClock,
+        new_id: NewId,
+        threshold: timedelta,
+        told: Callable[[], None],
+    ) -> None:
+        """`threshold` is the difference of clocks that is left alone; `told` as for `Standing`."""
+        self._lane = lane
+        self._store = store
+        self._pace = pace
+        self._clock = clock
+        self._threshold = threshold
+        self._standing = Standing(f"lane:{lane.id}", store=store, clock=clock, new_id=new_id, told=told)
+        self._kept_at = clock.now()
+        self._steps_back = clock.steps_back
+        self._asked_at = clock.monotonic()
+
+    async def begin(self, kms: Kms) -> None:
+        """Go on with the pace that was learned before, or with what Service Quotas tells."""
+        try:
+            self._pace.recall(await self._store.learned_paces(self._lane.id))
+        except ByokdError as error:
+            log.warning("pace_forgotten", lane=self._lane.name, why=str(error))
+        await self._ask_quotas(kms)
+
+    async def keep(self, kms: Kms, epoch: int) -> None:
+        """Show that the lane is still owned, and look at every key again where the clock was set back.
+
+        What was written under the clock as it was lies in the future now, due times too. Raises: StoreError.
+        """
+        now = self._clock.now()
+        back = self._clock.steps_back != self._steps_back
+        if back or not self._kept_at <= now < self._kept_at + KEEP_EVERY:
+            await self._store.keep_lane(self._lane.id, epoch=epoch, now=now, look_again=back, paces=self._pace.known())
+            self._kept_at, self._steps_back = now, self._clock.steps_back
+        if self._clock.monotonic() - self._asked_at > ASK_QUOTAS_EVERY_S:
+            await self._ask_quotas(kms)
+
+    async def check_clock(self, kms: Kms) -> None:
+        """Tell the engine's clock, and people, how far KMS's is from the host's. Raises: StoreError."""
+        skew = kms.skew()
+        if isinstance(skew, Absent):
+            return
+        self._clock.learn(self._lane.id, skew, threshold=self._threshold)
+        off = abs(skew) > self._threshold
+        await self._standing.state(_skewed(self._lane.region, skew) if off else ConditionKind.CLOCK_SKEW)
+
+    async def forget(self) -> None:
+        """The lane left the config: nothing is said of it any more. Raises: StoreError."""
+        self._clock.forget(self._lane.id)
+        await self._standing.state(ConditionKind.CLOCK_SKEW)
+
+    async def _ask_quotas(self, kms: Kms) -> None:
+        if not self._lane.read_quotas:
+            return
+        self._asked_at = self._clock.monotonic()
+        try:
+            self._pace.allow(await kms.request_quotas())
+        except ByokdError as error:
+            # The configured pace is there for this; keys must not wait for a figure.
+            log.warning("quotas_unread", lane=self._lane.name, error=error.code, why=str(error))
+
+
+def _skewed(region: str, skew: timedelta) -> Condition:
+    seconds = int(skew.total_seconds())
+    text = (
+        f"the clock of KMS in {region} reads {abs(seconds)} s {'later' if seconds > 0 else 'earlier'} than this host's"
+    )
+    if abs(skew) > BELIEVED_UP_TO:
+        text += ", which is too much to be believed: deadlines are judged by the host's clock, wrongly if that is off"
+    else:
+        text += ": deadlines are judged by KMS's clock until the host's is right"
+    return Condition(kind=ConditionKind.CLOCK_SKEW, severity=Severity.CRITICAL, detail=text)

@@ -1,0 +1,45 @@
+"""What an account is allowed, as Service Quotas tells it: the one place where AWS says the number itself.
+
+KMS's request quotas are listed there under names such as "GetParametersForImport request rate", in requests a second
+and per account and Region (developer guide, "Request quotas"). A quota that was raised on request shows here, and
+nowhere else.
+"""
+
+from __future__ import annotations
+
+from typing import Final
+
+from aiobotocore.config import AioConfig
+from aiobotocore.session import AioSession
+
+from byokd.errors import BadAnswer
+from byokd.kms.identity import Identity
+
+_SUFFIX: Final = " request rate"
+PAGES_MAX: Final = 20
+"""KMS has some seventy quotas, a hundred to a page."""
+
+
+async def read_request_quotas(
+    session: AioSession, region: str, config: AioConfig, identity: Identity
+) -> dict[str, float]:
+    """Requests a second by KMS operation; what is not a request quota of one operation is left out.
+
+    Raises: botocore's errors; BadAnswer for a listing without end.
+    """
+    endpoint = identity.quotas_endpoint or None
+    found: dict[str, float] = {}
+    async with session.create_client(
+        "service-quotas", region_name=region, endpoint_url=endpoint, config=config
+    ) as client:
+        request = {"ServiceCode": "kms", "MaxResults": 100}
+        for _ in range(PAGES_MAX):
+            answer = await client.list_service_quotas(**request)
+            for quota in answer.get("Quotas", ()):
+                name, value = quota.get("QuotaName", ""), quota.get("Value")
+                if name.endswith(_SUFFIX) and " " not in name.removesuffix(_SUFFIX) and value:
+                    found[name.removesuffix(_SUFFIX)] = float(value)
+            if not answer.get("NextToken"):
+                return found
+            request["NextToken"] = answer["NextToken"]
+    raise BadAnswer(f"ListServiceQuotas: no end after {PAGES_MAX} pages")
