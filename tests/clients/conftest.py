@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import AsyncIterator
 from pathlib import Path
 
@@ -15,7 +16,8 @@ from .site import Site
 @pytest.fixture
 async def site(tmp_path: Path) -> AsyncIterator[Site]:
     """A friendly local KMS on a state file, as `byokd localkms serve` starts it."""
-    state = str(tmp_path / "kms.db")
-    async with byokd("localkms", "serve", "--listen", "127.0.0.1:0", "--state", state, "--friendly") as server:
-        url = (await server.line("listening on ")).rpartition(" ")[2]
-        yield Site(url=url, directory=tmp_path)
+    state, anywhere = str(tmp_path / "kms.db"), "127.0.0.1:0"
+    words = ("--listen", anywhere, "--admin", anywhere, "--state", state, "--friendly", "--json")
+    async with byokd("localkms", "serve", *words) as server:
+        told = json.loads(await server.line("admin_url"))
+        yield Site(url=told["url"], admin_url=told["admin_url"], directory=tmp_path)

@@ -11,10 +11,11 @@ from pathlib import Path
 from typing import Any
 
 import boto3
+from aiohttp import ClientSession
 
 REGION = "eu-central-1"
 ACCOUNT = "111122223333"
-VALID_FOR = timedelta(seconds=5)
+VALID_FOR = timedelta(days=30)
 
 
 @dataclass(frozen=True)
@@ -22,6 +23,7 @@ class Site:
     """One local KMS and a directory to work in."""
 
     url: str
+    admin_url: str
     directory: Path
 
     @property
@@ -44,10 +46,14 @@ class Site:
         return datetime.now(UTC) + VALID_FOR
 
     async def lapse(self, key: str) -> None:
-        """Let time pass until a key with a ValidTo of `soon` has lost its material."""
-        client = self.boto3()
-        while (await asyncio.to_thread(client.describe_key, KeyId=key))["KeyMetadata"]["KeyState"] != "PendingImport":
-            pass
+        """Let so much time pass that a key with a ValidTo of `soon` has lost its material; the clients stay behind."""
+        async with (
+            ClientSession() as session,
+            session.post(f"{self.admin_url}/time", json={"advance_s": VALID_FOR.total_seconds() + 1}) as answer,
+        ):
+            assert answer.status == 200, await answer.text()
+        told = await asyncio.to_thread(self.boto3().describe_key, KeyId=key)
+        assert told["KeyMetadata"]["KeyState"] == "PendingImport"
 
     def boto3(self) -> Any:
         """AWS's Python client, told nothing but the endpoint, the Region and credentials."""

@@ -95,3 +95,40 @@ async def test_the_guides_procedure_from_import_to_rotation(site: Site) -> None:
         first: "NON_CURRENT",
         second: "CURRENT",
     }
+
+
+PRIVATE_KEYS = {
+    "RSA_2048": (("rsa", "rsa_keygen_bits:2048"), "RSASSA_PKCS1_V1_5_SHA_256"),
+    "ECC_NIST_P256": (("ec", "ec_paramgen_curve:P-256"), "ECDSA_SHA_256"),
+}
+
+
+async def signed(site: Site, key: str, algorithm: str) -> None:
+    """Have a message signed by KMS, and the signature verified by openssl under the key that was imported."""
+    terms = ("--message", "fileb://message", "--signing-algorithm", algorithm)
+    (site.directory / "signature.b64").write_text((await aws(site, "sign", "--key-id", key, *terms))["Signature"])
+    await site.run("openssl", "enc", "-d", "-base64", "-A", "-in", "signature.b64", "-out", "signature")
+    verify = ("dgst", "-sha256", "-verify", "public.pem", "-signature", "signature", "message")
+    assert await site.run("openssl", *verify) == "Verified OK\n"
+
+
+@pytest.mark.parametrize("spec", PRIVATE_KEYS)
+async def test_the_guides_procedure_for_a_private_key(site: Site, spec: str) -> None:
+    """A private key of openssl's, wrapped as the guide says, signs in KMS, lapses, comes back, and is never rotated."""
+    (kind, option), algorithm = PRIVATE_KEYS[spec]
+    usage = ("--origin", "EXTERNAL", "--key-spec", spec, "--key-usage", "SIGN_VERIFY")
+    key = (await aws(site, "create-key", *usage))["KeyMetadata"]["KeyId"]
+    await site.run("openssl", "genpkey", "-algorithm", kind, "-pkeyopt", option, "-out", "private.pem")
+    await site.run("openssl", "pkey", "-in", "private.pem", "-pubout", "-out", "public.pem")
+    to_der = ("-topk8", "-nocrypt", "-outform", "der", "-in", "private.pem", "-out", "PlaintextKeyMaterial.bin")
+    await site.run("openssl", "pkcs8", *to_der)
+    (site.directory / "message").write_text("the books")
+
+    await imported(site, key, "--valid-to", site.soon().isoformat(), wrap="wrap-rsa-aes")
+    await signed(site, key, algorithm)
+    await site.lapse(key)
+    await imported(site, key, *FOREVER, wrap="wrap-rsa-aes", spec="RSA_3072")
+    await signed(site, key, algorithm)
+    code, _, told = await site.attempt("aws", "kms", "rotate-key-on-demand", "--key-id", key)
+    assert code != 0
+    assert "UnsupportedOperationException" in told

@@ -11,10 +11,11 @@ from typing import Any
 
 import pytest
 
-from byokd.localkms import AT_ONCE, FRIENDLY, Options, serve
+from byokd.localkms import AT_ONCE, FRIENDLY, Options, Pace, serve
 from byokd.localkms.wrapping import KEYS_PER_SPEC, WrappingKeys, WrappingSpec, generate
 
 from .kit import Kms, ManualClock, Serving
+from .regions import AWAY, HOME, THIRD, Site
 
 
 @pytest.fixture(scope="session")
@@ -48,3 +49,11 @@ def serving(clock: ManualClock, wrapping_keys: WrappingKeys) -> Serving:
             yield Kms(server.url, clock)
 
     return opened
+
+
+@pytest.fixture
+async def site(clock: ManualClock, wrapping_keys: WrappingKeys) -> AsyncIterator[Site]:
+    """A fresh server in three Regions, on which transitions last until the clock is moved."""
+    pace = Pace(creating_s=30, updating_s=30, rotating_s=30)
+    async with serve(Options(clock=clock, pool=wrapping_keys, hostility=FRIENDLY, pace=pace)) as server:
+        yield Site(*(Kms(server.url, clock, region=region) for region in (HOME, AWAY, THIRD)))

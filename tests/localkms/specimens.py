@@ -7,6 +7,7 @@ objects, only PKCS #8. RSA keys are made once for all tests.
 from __future__ import annotations
 
 from functools import cache
+from typing import Any
 
 from cryptography.hazmat.primitives.asymmetric import ec, ed25519, rsa
 from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
@@ -43,9 +44,9 @@ def material(spec: str) -> bytes:
     return private_key(spec).private_bytes(Encoding.DER, PrivateFormat.PKCS8, NoEncryption())
 
 
-async def imported_key(kms: Kms, spec: str, usage: str) -> str:
+async def imported_key(kms: Kms, spec: str, usage: str, **members: Any) -> str:
     """The ARN of an Enabled key that holds the material of its spec."""
-    key = await kms.create_key(KeySpec=spec, KeyUsage=usage)
+    key = await kms.create_key(KeySpec=spec, KeyUsage=usage, **members)
     wrapping = "RSAES_OAEP_SHA_256" if spec in HMAC_BYTES or spec == "SYMMETRIC_DEFAULT" else "RSA_AES_KEY_WRAP_SHA_256"
     terms = await kms.import_terms(key, material(spec), wrapping)
     await kms.call("import_key_material", **terms, **FOREVER)

@@ -69,8 +69,8 @@ def unsound() -> bytes:
     """An RSA key whose private exponent is not that of its modulus: PKCS #8 with one bit turned."""
     private = private_key("RSA_2048")
     assert isinstance(private, rsa.RSAPrivateKey)
-    der, d = bytearray(pkcs8(private)), private.private_numbers().d.to_bytes(256)
-    der[der.index(d) + 200] ^= 1
+    der, d = bytearray(pkcs8(private)), private.private_numbers().d
+    der[der.index(d.to_bytes(-(-d.bit_length() // 8))) + 200] ^= 1  # one in a hundred is shorter than its modulus
     return bytes(der)
 
 

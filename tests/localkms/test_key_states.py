@@ -222,6 +222,7 @@ def test_every_use_of_a_key_has_the_row_of_encrypt(operation: str) -> None:
     }
 
 
+@rule("Several materials and rotation", "API RotateKeyOnDemand, EnableKeyRotation and GetKeyRotationStatus")
 @pytest.mark.parametrize("spec", [spec for spec in KeySpec if spec != "SYMMETRIC_DEFAULT"])
 def test_only_symmetric_encryption_keys_rotate(spec: KeySpec) -> None:
     """The operations of rotation are unsupported, without a message, on any other spec, whatever its state."""

@@ -6,10 +6,10 @@ recorded is only that a ValidationException leaves the token usable, which here 
 
 from __future__ import annotations
 
-import asyncio
 from typing import Final
 
 from byokd.localkms import tokens
+from byokd.localkms.arithmetic import off_the_loop
 from byokd.localkms.calls import Answer, Call
 from byokd.localkms.errors import Fault, Refusal
 from byokd.localkms.families import take_import
@@ -34,7 +34,7 @@ async def import_key_material(call: Call) -> Answer:
     wrapping_key = call.wrapping.find(token.wrapping_key)
     if wrapping_key is None:
         raise Refusal(Fault.INVALID_IMPORT_TOKEN)
-    secret = await asyncio.to_thread(_secret, wrapping_key, token, call.request["EncryptedKeyMaterial"], key.spec)
+    secret = await off_the_loop(_secret, wrapping_key, token, call.request["EncryptedKeyMaterial"], key.spec)
     key = call.key()  # other requests ran while the thread worked: the key may have changed, or be gone
     import_type = call.request.get("ImportType")
     given = Import(
