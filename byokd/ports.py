@@ -30,6 +30,7 @@ from byokd.facts.key import (
 )
 from byokd.facts.ledger import Fingerprint, HistoryEntry, Import, Order
 from byokd.facts.policy import DesiredKey, Lane, LearnedPace
+from byokd.facts.prospect import Prospect
 from byokd.facts.snapshot import Snapshot
 
 NewId = Callable[[], str]
@@ -286,6 +287,10 @@ class Store(Protocol):
 
     async def history(self, ref: KeyRef | None, *, limit: int) -> tuple[HistoryEntry, ...]:
         """Newest first; of all keys where `ref` is None."""
+        ...
+
+    async def prospects(self, lane: LaneId, *, limit: int, after: str = "") -> tuple[Prospect, ...]:
+        """What a forecast needs of the lane's keys, by ref, from the first one after `after` on; at most `limit`."""
         ...
 
     async def counts(self) -> FleetCounts:

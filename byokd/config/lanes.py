@@ -170,6 +170,10 @@ class LaneSettings(Settings):
     """Share of GetParametersForImport's burst that routine renewals leave untouched for keys near their deadline: from
     0% to below 100%. The pace itself always goes to the earliest deadline. Default 20%."""
 
+    min_slack: Annotated[Fraction, Portion("0%", "100%")] = Fraction(50, 100)
+    """People are told weeks ahead when the forecast says that, at this lane's pace, a key will be renewed with less
+    than this share of its `renew_before` left: from 0% to below 100%. Default 50%, where a renewal becomes urgent."""
+
     quotas: QuotasSettings = QuotasSettings()
     """Pace by KMS operation; operations left out keep their default."""
 
@@ -195,4 +199,5 @@ class LaneSettings(Settings):
             max_in_flight=self.max_in_flight,
             quotas=self.quotas.quotas(share),
             reserve=float(self.reserve),
+            min_slack=float(self.min_slack),
         )

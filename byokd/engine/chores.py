@@ -8,6 +8,7 @@ from typing import Final
 import structlog
 from apscheduler.schedulers.asyncio import AsyncIOScheduler
 
+from byokd.engine.foresight import Foresight
 from byokd.errors import ByokdError
 from byokd.ports import Clock, Store
 
@@ -16,11 +17,18 @@ log = structlog.get_logger("byokd.chores")
 PRUNE_LIMIT: Final = 5000
 
 
-class Chores:
-    """Prunes old records every night and says once an hour how the fleet is doing."""
+LOOK_AHEAD: Final = timedelta(minutes=15)
+LOOK_SOON: Final = timedelta(minutes=1)
+"""After a start or a reload, so that the keys have been looked at before their future is."""
+_SOON: Final = "look ahead soon"
 
-    def __init__(self, *, store: Store, clock: Clock, history_for: timedelta) -> None:
+
+class Chores:
+    """Prunes old records every night, looks ahead, and says once an hour how the fleet is doing."""
+
+    def __init__(self, *, store: Store, clock: Clock, foresight: Foresight, history_for: timedelta) -> None:
         self.history_for = history_for
+        self._foresight = foresight
         self._store = store
         self._clock = clock
         self._scheduler = AsyncIOScheduler(timezone="UTC")
@@ -29,7 +37,20 @@ class Chores:
         """Start the calendar; needs a running event loop."""
         self._scheduler.add_job(self.prune, "cron", hour=3, minute=17, misfire_grace_time=3600)
         self._scheduler.add_job(self.heartbeat, "interval", hours=1, misfire_grace_time=600)
+        self._scheduler.add_job(
+            self._foresight.look, "interval", seconds=LOOK_AHEAD.total_seconds(), misfire_grace_time=600
+        )
         self._scheduler.start()
+
+    def look_ahead_soon(self) -> None:
+        """The config changed: look ahead before the next time is due."""
+        self._scheduler.add_job(
+            self._look_ahead_once, "interval", seconds=LOOK_SOON.total_seconds(), id=_SOON, replace_existing=True
+        )
+
+    async def _look_ahead_once(self) -> None:
+        self._scheduler.remove_job(_SOON)
+        await self._foresight.look()
 
     def stop(self) -> None:
         """Stop the calendar; a chore that is running ends by itself."""

@@ -12,6 +12,7 @@ import structlog
 
 from byokd.decide.notices import Audience
 from byokd.engine.chores import Chores
+from byokd.engine.foresight import Foresight
 from byokd.engine.lane import LaneSettings, LaneWorker
 from byokd.engine.notify import LOOP, Notifier
 from byokd.engine.progress import Progress
@@ -61,6 +62,7 @@ class Engine:
         self._notifier_task: asyncio.Task[None] | None = None
         self._chores: Chores | None = None
         self._standing = Standing("daemon", store=store, clock=self.clock, new_id=new_id, told=self._told)
+        self.foresight = Foresight(store=store, clock=self.clock, new_id=new_id, told=self._told)
         self.progress = Progress(self.clock)
         self._sources: dict[str, Source] = {}
 
@@ -100,6 +102,9 @@ class Engine:
         else:
             self._notifier.channels, self._notifier.audiences = setup.channels, setup.audiences
             self._chores.history_for = setup.history_for
+        self.foresight.lanes = setup.lanes
+        if self._chores is not None:
+            self._chores.look_ahead_soon()
         for lane in setup.lanes:
             if lane.id not in self._lanes:
                 self._start(lane, setup)
@@ -158,7 +163,9 @@ class Engine:
         )
         self.progress.expect(LOOP)
         self._notifier_task = asyncio.create_task(self._notifier.run(), name="notify")
-        self._chores = Chores(store=self._store, clock=self.clock, history_for=setup.history_for)
+        self._chores = Chores(
+            store=self._store, clock=self.clock, foresight=self.foresight, history_for=setup.history_for
+        )
         self._chores.start()
 
     async def _end(self, lane_id: LaneId) -> None:

@@ -44,6 +44,7 @@ class ConditionKind(StrEnum):
     HELD = "held"
     ALIAS_MOVED = "alias_moved"
     DUPLICATE_KEY = "duplicate_key"
+    SLACK_LOW = "slack_low"
     CLOCK_SKEW = "clock_skew"
     CONFIG_REJECTED = "config_rejected"
 

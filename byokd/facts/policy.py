@@ -144,3 +144,5 @@ class Lane:
     """By KMS operation name, e.g. `GetParametersForImport`; every operation that byokd calls has one."""
     reserve: float
     """Share of GetParametersForImport's burst that routine renewals leave to urgent and later tiers, 0 <= share < 1."""
+    min_slack: float = 0.5
+    """People are told when the forecast leaves a key less than this share of its lead, 0 <= share < 1."""

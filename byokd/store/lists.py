@@ -11,13 +11,15 @@ from byokd.facts.change import FleetCounts, KeyFilter, KeyLine
 from byokd.facts.condition import OpenCondition, Severity
 from byokd.facts.key import ABSENT, Absent, KeyArn, KeyRef, LaneId
 from byokd.facts.ledger import HistoryEntry, Import, Tier
+from byokd.facts.prospect import Prospect
+from byokd.store.codec import read_policy
 from byokd.store.snapshots import open_import_of
 from byokd.store.tables import conditions as told
 from byokd.store.tables import imports as queue
 from byokd.store.tables.conditions import conditions, notices, read_condition
 from byokd.store.tables.history import history, read_entry
 from byokd.store.tables.imports import imports, read_import
-from byokd.store.tables.keys import MANAGED, keys
+from byokd.store.tables.keys import MANAGED, keys, policies
 from byokd.store.times import expiry_or_absent, instant, instant_or_absent
 from byokd.store.views import meanings, read_cursor
 
@@ -33,6 +35,16 @@ FIND: Final = tuple(
     .order_by(keys.c.due_at.is_(None), keys.c.ref)
     .limit(FOUND_AT_MOST)
     for column in (keys.c.ref, keys.c.arn, keys.c.key_id, keys.c.name)
+)
+
+PROSPECTS: Final = (
+    select(
+        keys.c.ref, keys.c.name, keys.c.fleet, keys.c.state, keys.c.expiry, keys.c.tier, keys.c.reason, policies.c.body
+    )
+    .join(policies, policies.c.id == keys.c.policy_id)
+    .where(MANAGED, keys.c.lane == bindparam("lane"), keys.c.ref > bindparam("after"))
+    .order_by(keys.c.ref)
+    .limit(bindparam("limit"))
 )
 
 _REFS: Final[BindParameter[Any]] = bindparam("refs", expanding=True)
@@ -112,6 +124,24 @@ def _line(row: Row[Any], worst: int | None, open_import: Import | Absent) -> Key
         due_at=instant(row.due_at),
         import_state=ABSENT if isinstance(open_import, Absent) else open_import.state,
         renewals=row.renewals,
+    )
+
+
+def prospects(connection: Connection, lane: LaneId, *, limit: int, after: str) -> tuple[Prospect, ...]:
+    """What a forecast needs of some keys of a lane."""
+    rows = connection.execute(PROSPECTS, {"lane": lane, "after": after, "limit": limit}).all()
+    return tuple(
+        Prospect(
+            ref=KeyRef(row.ref),
+            name=row.name,
+            fleet=row.fleet,
+            policy=read_policy(row.body),
+            state=row.state,
+            expiry=expiry_or_absent(row.expiry),
+            tier=Tier(row.tier),
+            reason=row.reason,
+        )
+        for row in rows
     )
 
 

@@ -14,6 +14,7 @@ from byokd.facts.condition import Notice, OpenCondition
 from byokd.facts.key import Absent, KeyArn, KeyRef, LaneId
 from byokd.facts.ledger import HistoryEntry, Import, Order
 from byokd.facts.policy import DesiredKey, LearnedPace
+from byokd.facts.prospect import Prospect
 from byokd.facts.snapshot import Snapshot
 from byokd.store import agenda, changes, lanes, lists
 from byokd.store.batches import Batches
@@ -172,6 +173,10 @@ class SqlStore:
     async def history(self, ref: KeyRef | None, *, limit: int) -> tuple[HistoryEntry, ...]:
         """See `ports.Store`."""
         return await self._people.read(lambda connection: lists.list_history(connection, ref, limit=limit))
+
+    async def prospects(self, lane: LaneId, *, limit: int, after: str = "") -> tuple[Prospect, ...]:
+        """See `ports.Store`."""
+        return await self._people.read(lambda connection: lists.prospects(connection, lane, limit=limit, after=after))
 
     async def counts(self) -> FleetCounts:
         """See `ports.Store`."""

@@ -27,6 +27,7 @@ from byokd.facts.ledger import (
     Tier,
 )
 from byokd.facts.policy import DesiredKey, LearnedPace
+from byokd.facts.prospect import Prospect
 from byokd.facts.snapshot import Snapshot
 from byokd.store.times import expiry_seconds
 from byokd.store.views import (
@@ -40,6 +41,7 @@ from byokd.store.views import (
     shown_state,
 )
 from tests.kit.memory_outbox import MemoryOutbox
+from tests.kit.memory_prospects import prospect
 from tests.kit.memory_pruning import prune_rows
 
 WAITING = (ImportState.QUEUED, ImportState.FAILED)
@@ -274,6 +276,11 @@ class MemoryStore(MemoryOutbox):
 
     async def history(self, ref: KeyRef | None, *, limit: int) -> tuple[HistoryEntry, ...]:
         return tuple([entry for entry in reversed(self._history) if ref in (None, entry.ref)][:limit])
+
+    async def prospects(self, lane: LaneId, *, limit: int, after: str = "") -> tuple[Prospect, ...]:
+        found = ((ref, key) for ref, key in self._keys.items() if key.managed and key.known.desired.lane == lane)
+        page = heapq.nsmallest(limit, ((ref, key) for ref, key in found if ref > after), key=lambda each: each[0])
+        return tuple(prospect(key.known, key.tier, key.reason) for _, key in page)
 
     async def counts(self) -> FleetCounts:
         managed = [key for key in self._keys.values() if key.managed]

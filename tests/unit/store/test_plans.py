@@ -85,6 +85,13 @@ async def test_rows_of_given_keys_are_looked_up_one_by_one(store: SqlStore, stat
     assert all("(ref=?" in line or "(subject=?" in line or "policies" in line for line in searched)
 
 
+async def test_the_keys_of_a_lane_are_walked_in_the_order_of_an_index(store: SqlStore) -> None:
+    """A page of a lane's keys costs that page, however many other lanes there are."""
+    lines = await plan(store, lists.PROSPECTS, AGENDA | {"after": "x"})
+    assert any("ix_keys_of_lane (lane=? AND ref>?)" in line for line in lines)
+    assert not [line for line in lines if line.startswith("SCAN") or "TEMP B-TREE" in line]
+
+
 @pytest.mark.parametrize("statement", lists.FIND)
 async def test_a_name_is_looked_up(store: SqlStore, statement: Executable) -> None:
     """Each meaning of a name has its index."""

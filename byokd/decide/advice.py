@@ -1,0 +1,260 @@
+"""What a forecast means: which keys get too little slack, what pace or what lead would be enough, where the peaks are.
+
+The least slack is a share of a key's `renew_before`: 100 % is a renewal as soon as it is due, 50 % is one when the key
+becomes urgent, 0 % is its `ValidTo`. A share and not a time, so that one threshold serves a fleet that lives for a year
+and one that lives for a minute.
+
+    too little slack ─┬─ pace:   the smallest quota with which nobody gets too little      (found by trying)
+                      ├─ lead:   the smallest factor of every renew_before, likewise
+                      └─ spread: how far renewals must move forward so that nobody waits   (found by counting back)
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+from datetime import datetime, timedelta
+from typing import Final
+
+from byokd.decide.forecast import IMPORT_PARAMETERS, Forecast, Renewal, forecast
+from byokd.facts.condition import Condition, ConditionKind, Severity
+from byokd.facts.key import NEVER
+from byokd.facts.policy import Lane, Policy
+from byokd.facts.prospect import Prospect
+
+FASTEST: Final = 10_000.0
+"""Imports a second; no lane is configured to more."""
+TRIED_WITH: Final = 5_000
+"""Keys that a search tries with: of a larger fleet it takes every so-many-th, at so much slower a pace."""
+LADDER: Final = 8
+"""Leads that a search tries, from today's to the longest that fits into the life."""
+NARROWED: Final = 5
+"""Halvings of a search; it answers with what is enough, a few percent above the least."""
+STRETCHES: Final = tuple(timedelta(minutes=m) for m in (1, 10, 60, 360, 1440, 10_080, 40_320))
+"""How long a line of the load may be: from a minute to four weeks."""
+LINES: Final = 40
+"""At most so many lines of the load."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Stretch:
+    """The load of one stretch of time."""
+
+    starts_at: datetime
+    due: int
+    """Keys whose next renewal may begin in it."""
+    renewed: int
+    """Renewals that the lane gets done in it, later ones of the same keys included."""
+    level: int
+    """Next renewals in it if those that would have to wait began earlier instead."""
+    capacity: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Tight:
+    """Keys that get too little slack because of the lane's pace."""
+
+    renewals: tuple[Renewal, ...]
+    """By the time of their renewal."""
+    missed: tuple[Renewal, ...]
+    """Those of them whose `ValidTo` passes first, by `ValidTo`."""
+    least: Renewal
+    """The one with the least slack for its lead."""
+
+
+def slack_share(renewal: Renewal) -> float | None:
+    """A renewal's slack as a share of its lead; None where there is nothing to miss."""
+    return None if renewal.slack is None else renewal.slack / renewal.lead
+
+
+def tight(ahead: Forecast, min_slack: float) -> Tight | None:
+    """The keys that will get less slack than `min_slack`, a share of their lead; None if none do.
+
+    A key that is below it already is not the pace's doing: something else kept it, which has a condition of its own.
+    """
+    found: list[tuple[float, Renewal]] = []
+    for each in ahead.renewals:
+        share = slack_share(each)
+        if share is None or share >= min_slack or not isinstance(each.valid_to, datetime):
+            continue
+        if each.valid_to - min_slack * each.lead > ahead.now or each.missed:
+            found.append((share, each))
+    if not found:
+        return None
+    missed = sorted((each for _, each in found if each.missed), key=lambda each: str(each.valid_to))
+    return Tight(
+        renewals=tuple(each for _, each in found),
+        missed=tuple(missed),
+        least=min(found, key=lambda each: each[0])[1],
+    )
+
+
+def sustained(ahead: Forecast) -> bool:
+    """Whether the lane's pace is enough in the long run, whatever the next weeks bring."""
+    return ahead.demand_per_s <= ahead.per_second
+
+
+def pace_needed(prospects: Sequence[Prospect], lane: Lane, now: datetime, min_slack: float) -> float | None:
+    """The quota of GetParametersForImport, a second, with which nobody gets too little slack; None if none is enough.
+
+    The other operations are taken to follow it. At least what the fleet asks for in the long run.
+    """
+    sample, every = _sample(prospects)
+
+    def enough(per_second: float) -> bool:
+        ahead = forecast(sample, _at_pace(lane, per_second / every), now)
+        return tight(ahead, min_slack) is None and sustained(ahead)
+
+    first = lane.quotas[IMPORT_PARAMETERS].per_second
+    low, high = 0.0, first
+    while not enough(high):
+        low, high = high, high * 4
+        if high > 4 * FASTEST:
+            return None
+    return _narrowed(enough, low, high)
+
+
+def lead_needed(prospects: Sequence[Prospect], lane: Lane, now: datetime, min_slack: float) -> float | None:
+    """By which factor every `renew_before` would have to grow so that the present pace is enough; None if none is.
+
+    The slack is held against the leads of today, so that a longer lead is a gain.
+    """
+    sample, every = _sample(prospects)
+    slower = _slowed(lane, every)
+
+    def enough(factor: float) -> bool:
+        longer: dict[Policy, Policy] = {}
+        for each in sample:
+            if each.policy not in longer:
+                longer[each.policy] = with_lead(each.policy, factor)
+        ahead = forecast((replace(each, policy=longer[each.policy]) for each in sample), slower, now)
+        return tight(ahead, min_slack / factor) is None and sustained(ahead)
+
+    # Upwards: a lead near the whole life is no answer, since the keys would be renewed all the time.
+    most = min((_most_lead(policy) for policy in {each.policy for each in sample}), default=1.0)
+    low = 1.0
+    for high in (1 + (most - 1) * part / LADDER for part in range(1, LADDER + 1)):
+        if most > 1 and enough(high):
+            return _narrowed(enough, low, high)
+        low = high
+    return None
+
+
+def with_lead(policy: Policy, factor: float) -> Policy:
+    """The policy with a lead that is so much longer, in whole seconds."""
+    return replace(policy, renew_before=timedelta(seconds=round(policy.renew_before.total_seconds() * factor)))
+
+
+def _most_lead(policy: Policy) -> float:
+    """The factor up to which a lead fits into the life, with spread and floor."""
+    if policy.valid_for is NEVER:
+        return FASTEST
+    room = policy.valid_for - policy.spread - policy.renewal_floor - timedelta(seconds=1)
+    return room / policy.renew_before
+
+
+def _narrowed(enough: Callable[[float], bool], low: float, high: float) -> float:
+    """Of what is enough, nearly the least: `high` is enough, `low` is not, or is nothing at all."""
+    for _ in range(NARROWED):
+        middle = (low + high) / 2
+        low, high = (low, middle) if enough(middle) else (middle, high)
+    return high
+
+
+def _sample(prospects: Sequence[Prospect]) -> tuple[Sequence[Prospect], int]:
+    every = max(1, -(-len(prospects) // TRIED_WITH))
+    return prospects[::every], every
+
+
+def _at_pace(lane: Lane, per_second: float) -> Lane:
+    factor = per_second / lane.quotas[IMPORT_PARAMETERS].per_second
+    return _slowed(lane, 1 / factor)
+
+
+def _slowed(lane: Lane, by: float) -> Lane:
+    quotas = {name: replace(quota, per_second=quota.per_second / by) for name, quota in lane.quotas.items()}
+    return replace(lane, quotas=quotas)
+
+
+# -- the load ---------------------------------------------------------------------------------------------------------
+
+
+def level(ahead: Forecast) -> tuple[tuple[datetime, ...], timedelta, int]:
+    """The next renewals, moved earlier so that at this pace none has to wait; never later than they are due.
+
+    Counted back from the last: each begins when it is due, or one token before the one after it. Returns their times,
+    the longest that one of them moved, which is the spread that would flatten the peaks, and how many would have to
+    have begun before now: for these it is too late.
+    """
+    step = timedelta(seconds=1 / ahead.per_second)
+    moved, too_late = timedelta(0), 0
+    times: list[datetime] = []
+    for each in sorted(ahead.renewals, key=lambda each: each.due_at, reverse=True):
+        at = each.due_at if not times else min(each.due_at, times[-1] - step)
+        times.append(at)
+        if at < ahead.now:
+            too_late += 1
+        else:
+            moved = max(moved, each.due_at - at)
+    return tuple(reversed(times)), timedelta(seconds=round(moved.total_seconds())), too_late
+
+
+def load(ahead: Forecast) -> tuple[timedelta, tuple[Stretch, ...]]:
+    """The load from now to `until` in lines of one length, and that length: the shortest with no more than `LINES`."""
+    whole = max(ahead.until - ahead.now, timedelta(seconds=1))
+    length = next((each for each in STRETCHES if whole <= LINES * each), STRETCHES[-1])
+    lines = -(-whole // length)
+    due, renewed, even = [0] * lines, [0] * lines, [0] * lines
+    for counted, times in (
+        (due, [each.due_at for each in ahead.renewals]),
+        (renewed, ahead.times),
+        (even, level(ahead)[0]),
+    ):
+        for at in times:
+            counted[min(lines - 1, max(0, (at - ahead.now) // length))] += 1
+    capacity = int(length.total_seconds() * ahead.per_second)
+    return length, tuple(
+        Stretch(
+            starts_at=ahead.now + number * length,
+            due=due[number],
+            renewed=renewed[number],
+            level=even[number],
+            capacity=capacity,
+        )
+        for number in range(lines)
+    )
+
+
+# -- the condition ----------------------------------------------------------------------------------------------------
+
+
+def slack_condition(ahead: Forecast, min_slack: float) -> Condition | None:
+    """What a person must know about a lane's forecast, if anything."""
+    found = tight(ahead, min_slack)
+    if found is None and sustained(ahead):
+        return None
+    ways = "`byokd plan` says which, and what would help"
+    if found is None:
+        text = (
+            f"its keys ask for {ahead.demand_per_s:.3g} imports a second in the long run, and {ahead.bottleneck} "
+            f"allows {ahead.per_second:.3g}: sooner or later all will be late; {ways}"
+        )
+        return Condition(kind=ConditionKind.SLACK_LOW, severity=Severity.WARNING, detail=text, stage="not sustained")
+    if found.missed:
+        first = found.missed[0]
+        text = (
+            f"at the present pace {_keys(len(found.missed))} will not be renewed in time, the first one {first.name} "
+            f"of fleet {first.fleet}, whose material ends at {first.valid_to:%Y-%m-%d %H:%M:%S}Z; {ways}"
+        )
+        return Condition(kind=ConditionKind.SLACK_LOW, severity=Severity.CRITICAL, detail=text, stage="missed")
+    least = found.least
+    text = (
+        f"at the present pace {_keys(len(found.renewals))} will be renewed with less than {min_slack:.0%} of the lead "
+        f"left, the tightest one {least.name} of fleet {least.fleet} at {least.renewed_at:%Y-%m-%d %H:%M:%S}Z, whose "
+        f"material ends at {least.valid_to:%Y-%m-%d %H:%M:%S}Z; {ways}"
+    )
+    return Condition(kind=ConditionKind.SLACK_LOW, severity=Severity.WARNING, detail=text, stage="late")
+
+
+def _keys(count: int) -> str:
+    return "1 key" if count == 1 else f"{count} keys"

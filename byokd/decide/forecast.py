@@ -1,0 +1,194 @@
+"""When each key of a lane will be renewed at the present pace, and how much time it will have left then.
+
+    prospects ─▶ QueueAhead (window, change windows, rank, admit) ─▶ Forecast ─▶ advice, plan, the condition
+
+The forecast asks the code that admits work in the engine: `window` for the tiers, `windows` for the change windows,
+`ledger.rank` for the order, `admit` for the tokens. What it cannot know it leaves out: failures, other users of the
+quota, how long a call takes. Keys that byokd leaves alone take no part; keys never looked at are counted, since nothing
+else is known of them.
+
+Each key is followed through its next renewal, and renewals after that take part up to `until`: a fleet that lives for
+days must not be overlooked by one that lives for a year. The work is bounded (`STEPS`); `until` says how far it went.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass, replace
+from datetime import datetime, timedelta
+from typing import Final
+
+from byokd.decide.admit import Bucket, full, take
+from byokd.decide.ahead import Course, QueueAhead
+from byokd.decide.case import LONGEST
+from byokd.facts.key import ABSENT, NEVER, Absent, KeyRef
+from byokd.facts.ledger import Tier
+from byokd.facts.policy import Lane, Policy, Quota
+from byokd.facts.prospect import Prospect
+from byokd.facts.snapshot import Reason
+
+STEPS: Final = 50_000
+"""Renewals that one forecast works through, or twice the keys where that is more."""
+FARTHEST: Final = timedelta(days=400)
+"""No forecast looks farther ahead: KMS allows a material 365 days."""
+IMPORT_PARAMETERS: Final = "GetParametersForImport"
+CALLS_PER_IMPORT: Final = {IMPORT_PARAMETERS: 1, "ImportKeyMaterial": 1, "DescribeKey": 2, "ListKeyRotations": 2}
+"""What one import of a symmetric key asks of KMS: a look before and one after, and the import itself."""
+LEFT_ALONE: Final = frozenset(
+    {Reason.HELD, Reason.HANDS_OFF, Reason.WRONG_ORIGIN, Reason.UNSUPPORTED_SPEC, Reason.REPORT_ONLY}
+)
+"""Reasons for which byokd does not renew a key, until a person changes something; each has a condition of its own."""
+NEVER_LOOKED: Final = "NeverLooked"
+"""The `state` of a prospect that was not looked at yet."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Renewal:
+    """The next renewal of one key, as it is to be expected."""
+
+    ref: KeyRef
+    name: str
+    fleet: str
+    due_at: datetime
+    """When it may begin; the time of the forecast where that has passed."""
+    renewed_at: datetime | Absent
+    """When the lane gets to it; ABSENT if not within the forecast, or never."""
+    valid_to: datetime | Absent
+    """ABSENT for a first import, on which nothing depends yet."""
+    lead: timedelta
+    """The policy's `renew_before`."""
+    lapsed: bool
+    """Whether the material is gone already: nothing to miss, but work."""
+    beyond: bool
+    """Whether its `ValidTo` lies beyond the forecast, so that nothing is known where it is not renewed within."""
+
+    @property
+    def slack(self) -> timedelta | None:
+        """The time left at the renewal, negative where it comes too late; None where there is nothing to miss.
+
+        A material that ends within the forecast, and is never renewed in it, has none left.
+        """
+        if isinstance(self.valid_to, Absent) or self.lapsed:
+            return None
+        if isinstance(self.renewed_at, datetime):
+            return self.valid_to - self.renewed_at
+        return None if self.beyond else timedelta(0)
+
+    @property
+    def missed(self) -> bool:
+        """Whether `ValidTo` passes before the renewal."""
+        return self.slack is not None and self.slack <= timedelta(0)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Forecast:
+    """What is to be expected of one lane."""
+
+    now: datetime
+    until: datetime
+    """How far it looked."""
+    renewals: tuple[Renewal, ...]
+    """The next one of each key, in the order in which they happen; at the end, those that do not happen."""
+    times: tuple[datetime, ...]
+    """When the lane renews anything up to `until`, later renewals of the same keys included."""
+    per_second: float
+    """Imports a second that the lane keeps up."""
+    bottleneck: str
+    """The KMS operation that sets this pace."""
+    demand_per_s: float
+    """Imports a second that these keys ask for in the long run."""
+    recovery: timedelta
+    """How long it takes to bring every key of the lane back from nothing."""
+    keys: int
+    never_expire: int
+    left_alone: int
+    unknown: int
+    """Keys never looked at."""
+
+
+def forecast(prospects: Iterable[Prospect], lane: Lane, now: datetime, *, share: float = 1.0) -> Forecast:
+    """Work the lane's queue off in advance, from `now` (whole seconds) on.
+
+    `share` is the present pace as a share of the lane's quotas, where it is another than the whole. Total: no prospect
+    makes it raise.
+    """
+    bucket, bottleneck = lane_bucket(lane, share)
+    queue = QueueAhead(now=now, farthest=FARTHEST)
+    counts = dict.fromkeys(("keys", "never_expire", "left_alone", "unknown"), 0)
+    for each in prospects:
+        counts["keys"] += 1
+        if each.reason in LEFT_ALONE:
+            counts["left_alone"] += 1
+        elif each.expiry is NEVER:
+            counts["never_expire"] += 1
+        elif each.expiry is ABSENT and each.state == NEVER_LOOKED:
+            counts["unknown"] += 1
+        else:
+            queue.add(each)
+
+    kept = lane.reserve * (lane.quotas[IMPORT_PARAMETERS].burst - 1.0)
+
+    def book(booked: Bucket, at: float, tier: Tier) -> tuple[Bucket, float]:
+        return take(booked, at, keep=kept if tier in (Tier.FRESH, Tier.DUE) else 0.0)
+
+    until = queue.work_off(bucket, book, steps=max(STEPS, 2 * len(queue.courses)))
+    renewals = [_renewal(course, now, until) for course in queue.courses]
+    return Forecast(
+        now=now,
+        until=_moment(now, until),
+        renewals=tuple(sorted(renewals, key=lambda each: (_when(each, now), each.valid_to is ABSENT, each.ref))),
+        times=tuple(_moment(now, each) for each in queue.served),
+        per_second=bucket.per_second,
+        bottleneck=bottleneck,
+        demand_per_s=sum(1 / round_s(course.prospect.policy) for course in queue.courses),
+        recovery=recovery(counts["keys"] - counts["left_alone"], bucket.per_second),
+        **counts,
+    )
+
+
+def lane_bucket(lane: Lane, share: float = 1.0) -> tuple[Bucket, str]:
+    """A full bucket that admits whole imports at `share` of the quotas, and the operation that sets its pace.
+
+    It learns nothing beyond that share: what is not known to be allowed is not counted on.
+    """
+    paces = {name: lane.quotas[name].per_second / calls for name, calls in CALLS_PER_IMPORT.items()}
+    bottleneck = min(paces, key=lambda name: paces[name])
+    burst = lane.quotas[IMPORT_PARAMETERS].burst
+    bucket = full(Quota(per_second=paces[bottleneck], burst=burst), 0.0)
+    return replace(bucket, share=share, limit=max(1.0, share)), bottleneck
+
+
+def recovery(keys: int, per_second: float) -> timedelta:
+    """How long so many keys take from nothing: everything else waits, and not even a burst is there to begin with."""
+    return timedelta(seconds=round(keys / per_second))
+
+
+def round_s(policy: Policy) -> float:
+    """Seconds from one renewal of a key to its next, on average; infinite where its material never expires."""
+    if policy.valid_for is NEVER:
+        return float("inf")
+    free = min(policy.valid_for, LONGEST) - policy.renew_before - policy.spread / 2
+    return max(1.0, free.total_seconds(), policy.renewal_floor.total_seconds())
+
+
+def _renewal(course: Course, now: datetime, until: float) -> Renewal:
+    key = course.prospect
+    return Renewal(
+        ref=key.ref,
+        name=key.name,
+        fleet=key.fleet,
+        due_at=_moment(now, course.first_due),
+        renewed_at=ABSENT if course.renewed is None else _moment(now, course.renewed),
+        valid_to=key.expiry if isinstance(key.expiry, datetime) else ABSENT,
+        lead=key.policy.renew_before,
+        lapsed=course.lapsed,
+        beyond=course.first_end is not None and course.first_end > until,
+    )
+
+
+def _when(renewal: Renewal, now: datetime) -> datetime:
+    return renewal.renewed_at if isinstance(renewal.renewed_at, datetime) else now + 2 * FARTHEST
+
+
+def _moment(now: datetime, seconds: float) -> datetime:
+    return now + timedelta(seconds=int(seconds))

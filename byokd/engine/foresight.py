@@ -1,0 +1,87 @@
+"""Looking ahead: the forecast of each lane, made anew now and then, and the condition that follows from it.
+
+Off the deadline path: nothing that a key needs depends on it. What it says is for people, weeks before it would hurt.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+from dataclasses import replace
+from typing import Final
+
+import structlog
+
+from byokd.decide.advice import slack_condition
+from byokd.decide.forecast import Forecast, forecast
+from byokd.engine.standing import Standing
+from byokd.errors import ByokdError
+from byokd.facts.condition import ConditionKind
+from byokd.facts.policy import Lane
+from byokd.facts.prospect import Prospect
+from byokd.ports import Clock, NewId, Store
+
+log = structlog.get_logger("byokd.foresight")
+
+PAGE: Final = 2000
+"""Keys read at once."""
+AT_ONCE: Final = 500
+"""A forecast of more keys takes long enough to be made in a thread, so that the lanes are not held up."""
+
+
+class Foresight:
+    """Keeps the condition `slack_low` of each lane true. Raises nothing: what goes wrong is logged."""
+
+    def __init__(self, *, store: Store, clock: Clock, new_id: NewId, told: Callable[[], None]) -> None:
+        """`told` is called when a condition was raised, changed or resolved."""
+        self.lanes: tuple[Lane, ...] = ()
+        """Those of the running config."""
+        self._store = store
+        self._clock = clock
+        self._new_id = new_id
+        self._told = told
+
+    async def look(self) -> None:
+        """Make every lane's forecast and say what follows from it."""
+        for lane in self.lanes:
+            try:
+                await self._look(lane)
+            except ByokdError as error:
+                log.error("forecast_failed", lane=lane.name, error=error.code, why=str(error))
+        try:
+            await self._forget_others()
+        except ByokdError as error:
+            log.error("forecast_failed", error=error.code, why=str(error))
+
+    async def _look(self, lane: Lane) -> None:
+        prospects: list[Prospect] = []
+        after = ""
+        while page := await self._store.prospects(lane.id, limit=PAGE, after=after):
+            prospects += page
+            after = page[-1].ref
+        now = self._clock.now()
+
+        def look_ahead() -> Forecast:
+            return forecast(prospects, lane, now)
+
+        ahead = await asyncio.to_thread(look_ahead) if len(prospects) > AT_ONCE else look_ahead()
+        condition = slack_condition(ahead, lane.min_slack)
+        if condition is not None:
+            log.warning("slack_low", lane=lane.name, stage=condition.stage, detail=condition.detail)
+        standing = Standing(
+            f"lane:{lane.id}", store=self._store, clock=self._clock, new_id=self._new_id, told=self._told
+        )
+        await standing.state(condition or ConditionKind.SLACK_LOW)
+
+    async def _forget_others(self) -> None:
+        """Lanes that left the config have no forecast any more."""
+        known = {f"lane:{lane.id}" for lane in self.lanes}
+        now = self._clock.now()
+        gone = [
+            replace(each, resolved_at=now)
+            for each in await self._store.open_conditions()
+            if each.condition.kind is ConditionKind.SLACK_LOW and each.subject not in known
+        ]
+        if gone:
+            await self._store.save_conditions(gone)
+            self._told()

@@ -1,0 +1,28 @@
+"""What a forecast needs to know of one key: small, so that a hundred thousand of them fit into memory at once."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from byokd.facts.key import Absent, Expiry, KeyRef
+from byokd.facts.ledger import Tier
+from byokd.facts.policy import Policy
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Prospect:
+    """One key as the record has it; nothing in here is newer than the last look."""
+
+    ref: KeyRef
+    name: str
+    fleet: str
+    policy: Policy
+    """Keys of one policy share the object."""
+    state: str
+    """The KMS key state last seen, `NeverLooked`, or `Blind`."""
+    expiry: Expiry | Absent
+    """Of the managed material; the last one seen where the material is gone."""
+    tier: Tier
+    """That of the last decision."""
+    reason: str
+    """That of the last decision: a member of `Reason`."""

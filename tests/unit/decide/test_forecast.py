@@ -1,0 +1,289 @@
+"""The forecast of a lane, and what it is taken to mean."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from datetime import datetime, timedelta
+from itertools import pairwise
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from byokd.decide.advice import lead_needed, level, load, pace_needed, slack_condition, sustained, tight, with_lead
+from byokd.decide.forecast import FARTHEST, Forecast, forecast
+from byokd.facts.condition import Severity
+from byokd.facts.key import ABSENT, NEVER, KeyRef
+from byokd.facts.ledger import Tier
+from byokd.facts.policy import ChangeWindow, Lane, OnLoss, Quota
+from byokd.facts.prospect import Prospect
+from byokd.facts.snapshot import Reason
+from tests.kit.builders import DAY, OPERATIONS, lane, policy
+from tests.kit.clock import START
+
+HOUR = timedelta(hours=1)
+
+
+def hourly(imports: float = 1.0, **changes: Any) -> Lane:
+    """A lane that admits so many imports an hour."""
+    quotas = {operation: Quota(per_second=1000.0, burst=1000.0) for operation in OPERATIONS}
+    quotas["GetParametersForImport"] = Quota(per_second=imports / 3600 / 0.985, burst=1)
+    return lane(quotas=quotas, **changes)
+
+
+def key(number: int, *, left: timedelta = 60 * DAY, **changes: Any) -> Prospect:
+    base = Prospect(
+        ref=KeyRef(f"key {number:05}"),
+        name=f"alias/{number}",
+        fleet="payments",
+        policy=policy(),
+        state="Enabled",
+        expiry=START + left,
+        tier=Tier.FRESH,
+        reason="fresh",
+    )
+    return replace(base, **changes)
+
+
+def at(ahead: Forecast) -> list[tuple[int, datetime]]:
+    """Whose renewal comes when."""
+    return [(int(each.ref[4:]), each.renewed_at) for each in ahead.renewals if isinstance(each.renewed_at, datetime)]
+
+
+def test_a_key_alone_is_renewed_when_it_is_due() -> None:
+    """Thirty days before its end, with all of its lead left."""
+    ahead = forecast([key(1)], hourly(), START)
+    assert at(ahead) == [(1, START + 30 * DAY)]
+    assert ahead.renewals[0].slack == 30 * DAY
+    assert tight(ahead, 0.99) is None
+
+
+def test_keys_due_at_once_wait_for_one_another() -> None:
+    """The first goes at once, each other one a token later, in the order of deadlines."""
+    keys = [key(number, left=29 * DAY - number * timedelta(minutes=1)) for number in range(4)]
+    ahead = forecast(keys, hourly(), START)
+    assert [number for number, _ in at(ahead)] == [3, 2, 1, 0]
+    assert [moment - START for _, moment in at(ahead)] == pytest.approx(
+        [0 * HOUR, HOUR, 2 * HOUR, 3 * HOUR], abs=timedelta(seconds=2)
+    )
+
+
+ORDERS = {
+    "lapsed before urgent before routine": (
+        [{"left": 29 * DAY}, {"left": 14 * DAY}, {"left": -DAY, "tier": Tier.LAPSED}],
+        [2, 1, 0],
+    ),
+    "routine by priority": ([{"left": 20 * DAY}, {"left": 29 * DAY, "policy": policy(priority=1)}], [1, 0]),
+    "urgent by deadline, whatever the priority": (
+        [{"left": 10 * DAY, "policy": policy(priority=9)}, {"left": 9 * DAY}],
+        [1, 0],
+    ),
+    "lapsed by priority": ([{"left": -2 * DAY}, {"left": -DAY, "policy": policy(priority=1)}], [1, 0]),
+    "deleted like lapsed": ([{"left": 29 * DAY}, {"left": 80 * DAY, "tier": Tier.LAPSED}], [1, 0]),
+    "a first import is routine": ([{"expiry": ABSENT, "state": "PendingImport"}, {"left": 20 * DAY}], [1, 0]),
+}
+
+
+@pytest.mark.parametrize(("keys", "order"), ORDERS.values(), ids=ORDERS)
+def test_who_comes_first(keys: list[dict[str, Any]], order: list[int]) -> None:
+    """As in the lane's queue."""
+    ahead = forecast([key(number, **changes) for number, changes in enumerate(keys)], hourly(), START)
+    assert [number for number, _ in at(ahead)] == order
+
+
+def test_what_was_routine_overtakes_when_it_becomes_urgent() -> None:
+    """Low priority and a near deadline: it waits behind the others until it is urgent, and then goes first."""
+    late = key(99, left=15 * DAY + 2 * HOUR, policy=policy(priority=-5))
+    ahead = forecast([late, *(key(number, left=29 * DAY) for number in range(20))], hourly(), START)
+    assert [number for number, _ in at(ahead)].index(99) in (2, 3)
+
+
+LEFT_OUT = {
+    "held": ({"reason": Reason.HELD.value}, "left_alone"),
+    "disabled": ({"reason": Reason.HANDS_OFF.value, "state": "Disabled"}, "left_alone"),
+    "only reported": ({"reason": Reason.REPORT_ONLY.value, "left": -DAY}, "left_alone"),
+    "never ending": ({"expiry": NEVER}, "never_expire"),
+    "never looked at": ({"expiry": ABSENT, "state": "NeverLooked"}, "unknown"),
+}
+
+
+@pytest.mark.parametrize(("changes", "counted"), LEFT_OUT.values(), ids=LEFT_OUT)
+def test_keys_that_take_no_part_are_counted(changes: dict[str, Any], counted: str) -> None:
+    """They ask nothing of the lane, and the forecast says how many there are."""
+    ahead = forecast([key(1, **changes)], hourly(), START)
+    assert (ahead.renewals, ahead.keys, getattr(ahead, counted)) == ((), 1, 1)
+
+
+def test_a_renewal_in_windows_waits_for_them_and_urgent_ones_do_not() -> None:
+    """Saturday at two; when the windows are too short for all, the rest comes when it is urgent."""
+    saturdays = ChangeWindow(cron="0 2 * * sat", lasts=timedelta(minutes=90), time_zone="UTC")
+    rules = policy(windows=(saturdays,), renew_before=20 * DAY)
+    ahead = forecast([key(number, left=19 * DAY, policy=rules) for number in range(6)], hourly(), START)
+    moments = [f"{moment:%a %d %H}" for _, moment in at(ahead)]
+    # Urgent ten days before the end: on Tuesday the 10th at noon.
+    assert moments == ["Sat 07 02", "Sat 07 03", "Tue 10 12", "Tue 10 13", "Tue 10 14", "Tue 10 15"]
+
+
+def test_the_first_that_would_miss_is_named() -> None:
+    """Ninety keys on one day at two a day: the lead of thirty days serves sixty of them."""
+    ahead = forecast([key(number, left=40 * DAY) for number in range(90)], hourly(1 / 12), START)
+    found = tight(ahead, 0.5)
+    assert found is not None
+    assert len(found.missed) == pytest.approx(29, abs=1)
+    assert found.missed[0].valid_to == START + 40 * DAY
+    condition = slack_condition(ahead, 0.5)
+    assert condition is not None
+    assert (condition.severity, condition.stage) == (Severity.CRITICAL, "missed")
+
+
+STAGES = {
+    "enough": (1.0, 20, None),
+    "late": (1 / 12, 40, "late"),
+    "missed": (1 / 12, 90, "missed"),
+}
+
+
+@pytest.mark.parametrize(("pace", "keys", "stage"), STAGES.values(), ids=STAGES)
+def test_the_condition_has_stages(pace: float, keys: int, stage: str | None) -> None:
+    """Nothing, less than half of the lead left, too late."""
+    found = slack_condition(forecast([key(number) for number in range(keys)], hourly(pace), START), 0.5)
+    assert (found.stage if found else None) == stage
+
+
+def test_a_pace_that_is_too_small_in_the_long_run_is_told_before_anybody_is_late() -> None:
+    """Two thousand keys with ends far apart ask for one import in 43 minutes; the lane gives one in an hour."""
+    keys = [key(number, left=31 * DAY + number * 50 * timedelta(minutes=1)) for number in range(2000)]
+    ahead = forecast(keys, hourly(), START)
+    assert not sustained(ahead)
+    few = forecast(keys[:3], hourly(), START)
+    crowded = replace(few, demand_per_s=ahead.demand_per_s)
+    condition = slack_condition(crowded, 0.5)
+    assert condition is not None
+    assert condition.stage == "not sustained"
+
+
+def test_a_key_that_is_late_already_is_not_the_paces_doing() -> None:
+    """Its source failed for weeks, which has a condition of its own; the lane has all the pace it needs."""
+    assert slack_condition(forecast([key(1, left=3 * DAY)], hourly(), START), 0.5) is None
+
+
+def test_the_pace_that_would_be_enough_is_enough_and_nearly_the_least() -> None:
+    """Tried out: with it nobody is tight, with nine tenths of it somebody is."""
+    keys = [key(number, left=40 * DAY) for number in range(90)]
+    needed = pace_needed(keys, hourly(1 / 12), START, 0.5)
+    assert needed is not None
+
+    def enough(per_second: float) -> bool:
+        return tight(forecast(keys, hourly(per_second * 3600 * 0.985), START), 0.5) is None
+
+    assert enough(needed)
+    assert not enough(needed * 0.85)
+
+
+def test_the_lead_that_would_be_enough_is_enough() -> None:
+    """With every renew_before so much longer, nobody has less left than half of today's."""
+    keys = [key(number, left=70 * DAY) for number in range(60)]
+    slow = hourly(1 / 12)
+    factor = lead_needed(keys, slow, START, 0.5)
+    assert factor is not None
+    assert factor > 1
+    longer = [replace(each, policy=with_lead(each.policy, factor)) for each in keys]
+    assert tight(forecast(longer, slow, START), 0.5 / factor) is None
+    assert tight(forecast(keys, slow, START), 0.5) is not None
+
+
+def test_no_pace_is_enough_where_windows_take_all_the_time() -> None:
+    """Windows that open too late for most of the lead to be left: a faster lane changes nothing, and it says so."""
+    yearly = ChangeWindow(cron="0 2 1 * *", lasts=HOUR, time_zone="UTC")
+    keys = [key(number, left=29 * DAY, policy=policy(windows=(yearly,))) for number in range(3)]
+    assert pace_needed(keys, hourly(), START, 0.9) is None
+
+
+def test_a_level_load_moves_renewals_earlier_and_never_later() -> None:
+    """Forty keys due on one day at two a day: the first begins nineteen days and a half before."""
+    ahead = forecast([key(number) for number in range(40)], hourly(1 / 12), START)
+    times, spread, too_late = level(ahead)
+    assert spread == pytest.approx(39 * 12 * HOUR, abs=timedelta(minutes=1))
+    assert (max(times), too_late) == (START + 30 * DAY, 0)
+    gaps = [later - earlier for earlier, later in pairwise(times)]
+    assert min(gaps) >= 12 * HOUR - timedelta(seconds=1)
+
+
+def test_the_load_counts_every_renewal_once() -> None:
+    """In weeks for a fleet of months; what is due, what gets done, and what the lane could do."""
+    ahead = forecast([key(number, left=(31 + number) * DAY) for number in range(50)], hourly(), START)
+    length, lines = load(ahead)
+    assert length == 7 * DAY
+    assert sum(line.due for line in lines) == 50
+    assert sum(line.level for line in lines) == 50
+    assert sum(line.renewed for line in lines) == len(ahead.times) >= 50
+    assert lines[0].capacity in (7 * 24 - 1, 7 * 24)
+
+
+def test_recovery_is_all_keys_at_the_whole_pace() -> None:
+    """A hundred keys at one an hour; those that byokd leaves alone are not brought back."""
+    keys = [key(number) for number in range(100)] + [key(200, reason=Reason.HELD.value)]
+    assert forecast(keys, hourly(), START).recovery == pytest.approx(100 * HOUR, abs=timedelta(seconds=1))
+    assert forecast(keys, hourly(), START, share=0.5).recovery == pytest.approx(200 * HOUR, abs=timedelta(seconds=1))
+
+
+def test_the_scarcest_operation_sets_the_pace() -> None:
+    """Each import looks twice; a lane whose DescribeKey is scarcer than its imports goes by that."""
+    quotas = hourly(3600).quotas | {"DescribeKey": Quota(per_second=1.0, burst=1)}
+    ahead = forecast([key(1)], lane(quotas=quotas), START)
+    assert ahead.bottleneck == "DescribeKey"
+    assert ahead.per_second == pytest.approx(0.5 * 0.985)
+
+
+def test_a_short_life_beside_a_long_one_bounds_the_work() -> None:
+    """Minutes beside a year: the forecast ends early, says so, and counts nobody as late whom it did not reach."""
+    rules = policy(valid_for=20 * timedelta(minutes=1), renew_before=10 * timedelta(minutes=1), renewal_floor=HOUR / 60)
+    keys = [key(number, left=timedelta(minutes=15), policy=rules) for number in range(20)]
+    ahead = forecast([*keys, key(99, left=365 * DAY)], hourly(3600), START)
+    assert ahead.until < START + 365 * DAY
+    assert tight(ahead, 0.5) is None
+
+
+moments = st.integers(-400 * 86400, 400 * 86400).map(lambda seconds: START + timedelta(seconds=seconds))
+prospects = st.lists(
+    st.builds(
+        Prospect,
+        ref=st.text("abc", min_size=1).map(KeyRef),
+        name=st.just("n"),
+        fleet=st.just("f"),
+        policy=st.builds(
+            policy,
+            valid_for=st.one_of(st.just(NEVER), st.integers(10, 365 * 86400).map(lambda n: timedelta(seconds=n))),
+            renew_before=st.integers(1, 364 * 86400).map(lambda n: timedelta(seconds=n)),
+            renewal_floor=st.just(DAY),
+            priority=st.integers(-100, 100),
+            on_lapse=st.sampled_from(OnLoss),
+            windows=st.sampled_from([(), (ChangeWindow(cron="0 2 * * sat", lasts=HOUR, time_zone="UTC"),)]),
+        ),
+        state=st.sampled_from(["Enabled", "PendingImport", "NeverLooked", "Blind"]),
+        expiry=st.one_of(moments, st.just(NEVER), st.just(ABSENT)),
+        tier=st.sampled_from(Tier),
+        reason=st.sampled_from([each.value for each in Reason]),
+    ),
+    max_size=8,
+    unique_by=lambda each: each.ref,
+)
+
+
+@given(prospects, st.floats(0.0001, 100))
+def test_laws_of_every_forecast(keys: list[Prospect], pace: float) -> None:
+    """Total and repeatable: each key at most once, none before it is due, never faster than the quota."""
+    slow = hourly(pace)
+    ahead = forecast(keys, slow, START)
+    assert ahead == forecast(keys, slow, START)
+    assert len({each.ref for each in ahead.renewals}) == len(ahead.renewals)
+    assert len(ahead.renewals) + ahead.never_expire + ahead.left_alone + ahead.unknown == len(keys)
+    assert START <= ahead.until <= START + FARTHEST
+    assert list(ahead.times) == sorted(ahead.times)
+    for each in ahead.renewals:
+        assert not isinstance(each.renewed_at, datetime) or each.renewed_at >= each.due_at
+    for number, moment in enumerate(ahead.times):
+        assert number <= 1 + (moment - START).total_seconds() * ahead.per_second + 1e-3 * number + ahead.per_second
+    slack_condition(ahead, 0.5)
+    assert load(ahead)[1]

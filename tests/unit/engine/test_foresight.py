@@ -1,0 +1,147 @@
+"""What the engine says about its own future, and what it then really does."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+from datetime import datetime, timedelta
+
+import pytest
+
+from byokd.decide.forecast import Forecast, forecast
+from byokd.facts.condition import ConditionKind, OpenCondition
+from byokd.facts.key import KeyArn, KeyRef
+from byokd.facts.policy import ChangeWindow, DesiredKey, Lane, Policy, Quota
+from tests.kit.builders import ARN, DAY, OPERATIONS, desired, lane, policy
+from tests.kit.world import World, running
+
+MINUTE = timedelta(minutes=1)
+SLOW = {operation: Quota(per_second=1000.0, burst=1000.0) for operation in OPERATIONS} | {
+    "GetParametersForImport": Quota(per_second=0.1, burst=1)
+}
+"""A token in ten seconds."""
+
+SHORT = policy(
+    valid_for=20 * MINUTE,
+    renew_before=8 * MINUTE,
+    renewal_floor=MINUTE,
+    alert_before=(MINUTE,),
+    look_every=5 * MINUTE,
+)
+WINDOW = ChangeWindow(cron="*/4 * * * *", lasts=MINUTE, time_zone="UTC")
+"""Open for one minute in four, when the lane has six tokens."""
+
+
+def _keys(world: World, policies: Sequence[Policy]) -> list[DesiredKey]:
+    keys = []
+    for number, rules in enumerate(policies):
+        arn = KeyArn(f"{ARN[:-4]}{number:04d}")
+        world.kms.create(arn)
+        world.source.materials[f"{number}.key"] = number.to_bytes(32, "big")
+        keys.append(desired(arn=arn, ref=KeyRef(arn), name=arn, locator=f"{number}.key", policy=rules))
+    return keys
+
+
+FLEETS = {
+    "one fleet, all at once": ([SHORT] * 12, 0.0),
+    "a reserve": ([SHORT] * 12, 0.2),
+    "renewals that are spread": ([replace(SHORT, spread=2 * MINUTE)] * 12, 0.2),
+    "two fleets, one more important": ([SHORT, replace(SHORT, priority=9)] * 6, 0.2),
+    "different leads": ([replace(SHORT, renew_before=(6 + number % 3) * MINUTE) for number in range(12)], 0.0),
+    "change windows": ([SHORT, replace(SHORT, windows=(WINDOW,))] * 5, 0.2),
+    "more than the pace allows before it is urgent": ([replace(SHORT, renew_before=2 * MINUTE)] * 12, 0.2),
+}
+
+
+@pytest.mark.parametrize(("policies", "reserve"), FLEETS.values(), ids=FLEETS)
+async def test_what_was_forecast_is_what_happens(policies: list[Policy], reserve: float) -> None:
+    """Every renewal comes within a token of the time that was forecast, and at most one place from where it stood."""
+    token = timedelta(seconds=10 + 2)
+    world = World(lane=lane(quotas=SLOW, reserve=reserve))
+    await world.store.sync_fleet(_keys(world, policies), now=world.clock.now())
+    async with running(world):
+        # The first imports of all: ten seconds each, and the first renewals are still to come.
+        while world.kms.count("ImportKeyMaterial") < len(policies):
+            await world.pass_time(timedelta(seconds=2), step=timedelta(seconds=2))
+        started = world.kms.count("ImportKeyMaterial")
+        ahead = forecast(await world.store.prospects(world.lane.id, limit=100), world.lane, world.clock.now())
+        await world.pass_time(ahead.until - ahead.now, step=timedelta(seconds=2))
+    happened = [(call.key, call.at) for call in world.kms.calls if call.operation == "GetParametersForImport"][started:]
+    first: dict[str, datetime] = {}
+    for key, at in happened:
+        first.setdefault(key, at)
+    expected = {each.ref: each.renewed_at for each in ahead.renewals}
+    places = {each.ref: place for place, each in enumerate(ahead.renewals)}
+    assert all(abs(places[KeyRef(key)] - place) <= 1 for place, key in enumerate(first))
+    off = {key: at - moment for key, at in first.items() if isinstance(moment := expected[KeyRef(key)], datetime)}
+    assert max(abs(each) for each in off.values()) <= token
+    assert len(off) == len(policies)
+
+
+# -- the condition ----------------------------------------------------------------------------------------------------
+
+
+async def _slack_low(world: World) -> list[OpenCondition]:
+    return [
+        each
+        for each in await world.store.open_conditions(f"lane:{world.lane.id}")
+        if each.condition.kind is ConditionKind.SLACK_LOW
+    ]
+
+
+def _at(world: World, per_second: float) -> Lane:
+    quotas = world.lane.quotas | {"GetParametersForImport": Quota(per_second=per_second, burst=1)}
+    return replace(world.lane, quotas=quotas)
+
+
+async def _look(world: World) -> None:
+    assert world.engine is not None
+    await world.engine.foresight.look()
+    await world.settle()
+
+
+async def test_too_little_slack_is_told_weeks_ahead_and_resolved_when_the_pace_is_enough() -> None:
+    """Forty keys end on one day; a lane slowed down to four imports a day says so five weeks before they are due."""
+    world = World()
+    await world.store.sync_fleet(_keys(world, [policy(renew_before=7 * DAY)] * 40), now=world.clock.now())
+    async with running(world):
+        await _look(world)
+        assert await _slack_low(world) == []
+        await world.pass_time(48 * DAY, step=DAY)
+        assert world.engine is not None
+        world.lane = _at(world, 1 / 21_600)
+        await world.engine.apply(world.setup())
+        await _look(world)
+        (found,) = await _slack_low(world)
+        assert found.condition.stage == "missed"
+        assert found.condition.detail.startswith("at the present pace 12 keys will not be renewed in time")
+        assert "raised slack_low" in world.inbox.said
+
+        world.lane = _at(world, 1.0)
+        await world.engine.apply(world.setup())
+        await _look(world)
+        assert await _slack_low(world) == []
+        assert "resolved slack_low" in world.inbox.said
+
+
+async def test_a_lane_that_left_the_config_has_no_forecast_any_more() -> None:
+    """Nobody can act on a lane that byokd no longer works in."""
+    world = World(lane=lane(quotas=SLOW | {"GetParametersForImport": Quota(per_second=1e-7, burst=1)}))
+    await world.store.sync_fleet(_keys(world, [policy()] * 2), now=world.clock.now())
+    async with running(world):
+        await _look(world)
+        assert len(await _slack_low(world)) == 1
+        assert world.engine is not None
+        await world.engine.apply(world.setup(lanes=()))
+        await _look(world)
+        assert await _slack_low(world) == []
+
+
+async def test_an_empty_lane_has_nothing_to_say() -> None:
+    """No keys, no forecast, no condition, whatever the quota."""
+    world = World(lane=lane(quotas=SLOW))
+    async with running(world):
+        await _look(world)
+        assert await _slack_low(world) == []
+        ahead: Forecast = forecast((), world.lane, world.clock.now())
+        assert (ahead.renewals, ahead.until, ahead.recovery) == ((), ahead.now, timedelta(0))
