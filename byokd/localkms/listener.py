@@ -11,6 +11,7 @@ sockets, and must not know what a request says.
 from __future__ import annotations
 
 import asyncio
+import resource
 from collections.abc import Awaitable, Callable
 from contextlib import AsyncExitStack
 from typing import Any, Final
@@ -23,6 +24,8 @@ from byokd.localkms.options import Limits
 SHUTDOWN_S: Final = 2.0
 """How long requests in progress may take to finish when the server ends, seconds."""
 BACKLOG: Final = 1024
+FILES_KEPT: Final = 128
+"""Descriptors kept for everything else: the state, libraries, the admin endpoint, couriers."""
 LINGER_S: Final = 5.0
 """How long a body that is refused is read on, so that its sender gets to read the refusal, seconds."""
 
@@ -44,6 +47,7 @@ class Listener(web.Server):
         )
         self._answer = answer
         self._limits = limits
+        self._room = room(limits.connections)
         self._running = asyncio.get_running_loop()
         self._idle: dict[RequestHandler, None] = {}  # the one idle for longest comes first
         self._busy: set[RequestHandler] = set()
@@ -51,7 +55,7 @@ class Listener(web.Server):
     def connection_made(self, handler: RequestHandler, transport: asyncio.Transport) -> None:
         """Called by aiohttp for a new connection."""
         super().connection_made(handler, transport)
-        if len(self._idle) + len(self._busy) >= self._limits.connections:
+        if len(self._idle) + len(self._busy) >= self._room:
             if not self._idle:
                 transport.abort()
                 return
@@ -81,6 +85,15 @@ class Listener(web.Server):
     def _request(self, message: Any, payload: Any, protocol: Any, writer: Any, task: Any) -> web.BaseRequest:
         size = self._limits.body_bytes
         return web.BaseRequest(message, payload, protocol, writer, task, self._running, client_max_size=size)
+
+
+def room(wanted: int) -> int:
+    """How many connections may be open: as many as wanted, if the process may have so many files open.
+
+    Without a descriptor to spare nobody could be accepted, not even to be let go: the idle would keep everybody out.
+    """
+    files, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
+    return wanted if files == resource.RLIM_INFINITY else max(1, min(wanted, files - FILES_KEPT))
 
 
 async def listen(server: web.Server, host: str, port: int, stack: AsyncExitStack) -> str:

@@ -35,7 +35,7 @@ class Hostile(Interference, Watcher):
         """Raises: ValueError when a setting names an operation that does not exist."""
         _check_names(hostility)
         self._fates = Fates(hostility)
-        self._quotas = Quotas(hostility)
+        self._quotas = Quotas(hostility) if hostility.quota_factor else None
         self._past = Past(hostility.lag_s if hostility.lag_rate else 0.0)
         self._keyring = keyring
         self._clock = clock
@@ -57,10 +57,11 @@ class Hostile(Interference, Watcher):
     async def before(self, passage: Passage) -> None:
         """See Interference."""
         assert passage.caller is not None, "checked is after verified"
-        asked = passage.request.get("KeyId", passage.request.get("DestinationKeyId"))
-        key = self._keyring.named(asked, passage.caller)
-        spec = None if key is None else key.spec
-        self._quotas.admit(due(passage.caller, passage.operation, passage.request, spec), passage.now)
+        if self._quotas is not None:
+            asked = passage.request.get("KeyId", passage.request.get("DestinationKeyId"))
+            key = self._keyring.named(asked, passage.caller)
+            spec = None if key is None else key.spec
+            self._quotas.admit(due(passage.caller, passage.operation, passage.request, spec), passage.now)
         if passage.fate.behind and passage.operation in READS:
             passage.find = self._past.seen_from(self._keyring, passage.now)
 
