@@ -11,12 +11,14 @@ sockets, and must not know what a request says.
 from __future__ import annotations
 
 import asyncio
+import logging
 import resource
 from collections.abc import Awaitable, Callable
 from contextlib import AsyncExitStack
 from typing import Any, Final
 
 from aiohttp import web
+from aiohttp.http_exceptions import HttpProcessingError
 from aiohttp.web_protocol import RequestHandler
 
 from byokd.localkms.options import Limits
@@ -28,6 +30,16 @@ FILES_KEPT: Final = 128
 """Descriptors kept for everything else: the state, libraries, the admin endpoint, couriers."""
 LINGER_S: Final = 5.0
 """How long a body that is refused is read on, so that its sender gets to read the refusal, seconds."""
+
+log = logging.getLogger(__name__)
+
+
+def _is_news(record: logging.LogRecord) -> bool:
+    """Whether what aiohttp wants to log is: a client that does not speak HTTP, or leaves, is no failure of ours."""
+    return not (record.exc_info and isinstance(record.exc_info[1], HttpProcessingError | ConnectionError))
+
+
+log.addFilter(_is_news)
 
 Answer = Callable[[web.BaseRequest], Awaitable[web.StreamResponse]]
 
@@ -41,6 +53,7 @@ class Listener(web.Server):
             self._answered,
             request_factory=self._request,
             access_log=None,
+            logger=log,
             auto_decompress=False,
             keepalive_timeout=limits.idle_s,
             lingering_time=min(LINGER_S, limits.body_s),
@@ -104,7 +117,7 @@ async def listen(server: web.Server, host: str, port: int, stack: AsyncExitStack
 
 async def listen_to(app: web.Application, host: str, port: int, stack: AsyncExitStack) -> str:
     """The same for an application."""
-    runner = web.AppRunner(app, access_log=None, shutdown_timeout=SHUTDOWN_S)
+    runner = web.AppRunner(app, access_log=None, logger=log, shutdown_timeout=SHUTDOWN_S)
     return await _started(runner, host, port, stack)
 
 
