@@ -1,4 +1,4 @@
-"""Where the slow arithmetic of imports runs: off the event loop, on every core, behind nobody's key generation.
+"""Where slow arithmetic runs (imports, RSA keys at work): off the event loop, on every core, behind no key generation.
 
 An RSA-4096 decryption takes two milliseconds of a core and runs without the GIL. It has threads of its own, one for
 each core: in the loop's default executor it would queue behind the making of RSA keys, which takes seconds, and more

@@ -10,7 +10,6 @@ or usages; whoever calls it has made sure that the key is usable.
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import Mapping
 from typing import Final
 
@@ -19,6 +18,7 @@ from cryptography.hazmat.primitives.asymmetric.padding import MGF1, OAEP
 from cryptography.hazmat.primitives.asymmetric.rsa import RSAPrivateKey
 
 from byokd.localkms import ciphertexts
+from byokd.localkms.arithmetic import off_the_loop
 from byokd.localkms.errors import Fault, Refusal
 from byokd.localkms.keys import Key
 from byokd.localkms.parsed_keys import private_key
@@ -72,7 +72,7 @@ async def decrypt_rsa(key: Key, algorithm: str, blob: bytes) -> bytes:
     or a wrong length.
     """
     try:
-        return await asyncio.to_thread(_rsa(key).decrypt, blob, _oaep(algorithm))
+        return await off_the_loop(_rsa(key).decrypt, blob, _oaep(algorithm))
     except ValueError:
         raise Refusal(Fault.INVALID_CIPHERTEXT) from None
 

@@ -2,8 +2,8 @@
 
 An RSA key takes 0.04 s (RSA_2048) to 2 s (RSA_4096) of a core to make. Whoever asks for one has to wait for it, for it
 must be new: GenerateDataKeyPair, and CreateKey of Origin AWS_KMS. They are made one after the other by a thread kept
-for that, so that a burst of such requests leaves the other core, and the threads in which material is unwrapped and
-messages are signed, to everybody else. Keys of other kinds are made at once.
+for that, so that a burst of such requests leaves the other cores and the threads of arithmetic.py to everybody else.
+Keys of other kinds are made at once.
 """
 
 from __future__ import annotations

@@ -27,6 +27,7 @@ from __future__ import annotations
 import hashlib
 from dataclasses import dataclass, field
 from enum import StrEnum
+from functools import lru_cache
 from typing import Final, NamedTuple
 
 from byokd.localkms.signatures import Caller
@@ -233,7 +234,12 @@ class Key:
 
 def arn_of(owner: Caller, resource: str) -> str:
     """The ARN of a resource such as `key/<id>` or `alias/<name>` of an account and Region."""
-    return f"arn:{partition_of(owner.region)}:kms:{owner.region}:{owner.account}:{resource}"
+    return f"{_beginning(owner)}{resource}"
+
+
+@lru_cache(maxsize=1024)
+def _beginning(owner: Caller) -> str:
+    return f"arn:{partition_of(owner.region)}:kms:{owner.region}:{owner.account}:"
 
 
 def partition_of(region: str) -> str:

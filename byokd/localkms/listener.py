@@ -11,11 +11,14 @@ sockets, and must not know what a request says.
 from __future__ import annotations
 
 import asyncio
+import logging
+import resource
 from collections.abc import Awaitable, Callable
 from contextlib import AsyncExitStack
 from typing import Any, Final
 
 from aiohttp import web
+from aiohttp.http_exceptions import HttpProcessingError
 from aiohttp.web_protocol import RequestHandler
 
 from byokd.localkms.options import Limits
@@ -23,8 +26,20 @@ from byokd.localkms.options import Limits
 SHUTDOWN_S: Final = 2.0
 """How long requests in progress may take to finish when the server ends, seconds."""
 BACKLOG: Final = 1024
+FILES_KEPT: Final = 128
+"""Descriptors kept for everything else: the state, libraries, the admin endpoint, couriers."""
 LINGER_S: Final = 5.0
 """How long a body that is refused is read on, so that its sender gets to read the refusal, seconds."""
+
+log = logging.getLogger(__name__)
+
+
+def _is_news(record: logging.LogRecord) -> bool:
+    """Whether what aiohttp wants to log is: a client that does not speak HTTP, or leaves, is no failure of ours."""
+    return not (record.exc_info and isinstance(record.exc_info[1], HttpProcessingError | ConnectionError))
+
+
+log.addFilter(_is_news)
 
 Answer = Callable[[web.BaseRequest], Awaitable[web.StreamResponse]]
 
@@ -38,12 +53,14 @@ class Listener(web.Server):
             self._answered,
             request_factory=self._request,
             access_log=None,
+            logger=log,
             auto_decompress=False,
             keepalive_timeout=limits.idle_s,
             lingering_time=min(LINGER_S, limits.body_s),
         )
         self._answer = answer
         self._limits = limits
+        self._room = room(limits.connections)
         self._running = asyncio.get_running_loop()
         self._idle: dict[RequestHandler, None] = {}  # the one idle for longest comes first
         self._busy: set[RequestHandler] = set()
@@ -51,7 +68,7 @@ class Listener(web.Server):
     def connection_made(self, handler: RequestHandler, transport: asyncio.Transport) -> None:
         """Called by aiohttp for a new connection."""
         super().connection_made(handler, transport)
-        if len(self._idle) + len(self._busy) >= self._limits.connections:
+        if len(self._idle) + len(self._busy) >= self._room:
             if not self._idle:
                 transport.abort()
                 return
@@ -83,6 +100,15 @@ class Listener(web.Server):
         return web.BaseRequest(message, payload, protocol, writer, task, self._running, client_max_size=size)
 
 
+def room(wanted: int) -> int:
+    """How many connections may be open: as many as wanted, if the process may have so many files open.
+
+    Without a descriptor to spare nobody could be accepted, not even to be let go: the idle would keep everybody out.
+    """
+    files, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
+    return wanted if files == resource.RLIM_INFINITY else max(1, min(wanted, files - FILES_KEPT))
+
+
 async def listen(server: web.Server, host: str, port: int, stack: AsyncExitStack) -> str:
     """Serve at an address until the stack is left; returns the URL. Raises: OSError when it cannot be bound."""
     runner = web.ServerRunner(server, shutdown_timeout=SHUTDOWN_S)
@@ -91,7 +117,7 @@ async def listen(server: web.Server, host: str, port: int, stack: AsyncExitStack
 
 async def listen_to(app: web.Application, host: str, port: int, stack: AsyncExitStack) -> str:
     """The same for an application."""
-    runner = web.AppRunner(app, access_log=None, shutdown_timeout=SHUTDOWN_S)
+    runner = web.AppRunner(app, access_log=None, logger=log, shutdown_timeout=SHUTDOWN_S)
     return await _started(runner, host, port, stack)
 
 

@@ -70,7 +70,8 @@ class Limits:
     """What one client may take of a local KMS."""
 
     connections: int = 2048
-    """Connections open at a time, 1 to 1,000,000. When there are more, the one idle for longest is closed."""
+    """Connections open at a time, 1 to 1,000,000; fewer where the process may not have so many files open. When there
+    are more, the one idle for longest is closed."""
 
     idle_s: float = 60.0
     """How long a connection may be idle, or take for the head of a request, seconds, 0.1 to 86,400."""

@@ -22,7 +22,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from byokd.localkms.errors import Refusal
-from byokd.localkms.hostility.fate import KIND, Fate
+from byokd.localkms.hostility.fate import KIND, Fate, Mishap
 from byokd.localkms.keys import Key
 from byokd.localkms.signatures import Caller
 
@@ -68,6 +68,8 @@ class Passage:
     """The page that stands in for the answer, in `told`. None: KMS answers itself."""
     fate: Fate = KIND
     """What hostility has in store for it."""
+    mishap: Mishap = Mishap.NONE
+    """What of that has come to pass: a call that was refused before has no answer for an error to replace."""
     find: Callable[[str], Key | None] | None = None
     """How its operation finds keys by their ARN. None: as they are now."""
     date_at: float = 0.0

@@ -25,7 +25,7 @@ import hashlib
 import re
 from collections.abc import Mapping
 from functools import lru_cache
-from hmac import compare_digest
+from hmac import HMAC, compare_digest
 from typing import TYPE_CHECKING, Final, NamedTuple
 
 from byokd.localkms import sigv4
@@ -126,7 +126,8 @@ class Verifier:
         self._check_date(claim, real_now, own_now)
         payload_hash = _payload_hash(message)
         signed = _signed_headers(claim.signed)
-        if not HEX_HASH.fullmatch(claim.signature) or not all(name in message.headers for name in signed):
+        headers = message.headers
+        if not HEX_HASH.fullmatch(claim.signature) or [name for name in signed if name not in headers]:
             raise Refusal(Fault.INVALID_SIGNATURE, MISMATCH)  # whatever the secret is
         known = None
         if self._settings.credentials:
@@ -162,7 +163,7 @@ class Verifier:
             )
         skew = self._settings.skew_s
         valid = skew if claim.valid_s is None else claim.valid_s
-        if any(signed_at - skew <= now <= signed_at + valid for now in (real_now, own_now)):
+        if -skew <= real_now - signed_at <= valid or -skew <= own_now - signed_at <= valid:
             return
         now = min(real_now, own_now, key=lambda moment: abs(moment - signed_at))
         shown, margin = sigv4.iso_date(now), f"{skew / 60:g} min."
@@ -185,7 +186,7 @@ class Verifier:
                 f"The String-to-Sign should have been\n'{text}'\n",
             )
 
-    def _derived_key(self, scope: Scope) -> bytes:
+    def _derived_key(self, scope: Scope) -> HMAC:
         secret = self._settings.credentials[scope.access_key_id].secret
         return sigv4.signing_key(secret, scope.date, scope.region, SERVICE)
 

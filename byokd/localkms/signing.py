@@ -16,7 +16,6 @@ not know key states or usages; whoever calls it has made sure that the algorithm
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import Callable
 from typing import Final
 
@@ -29,6 +28,7 @@ from cryptography.hazmat.primitives.asymmetric.rsa import RSAPrivateKey
 from cryptography.hazmat.primitives.asymmetric.utils import Prehashed
 
 from byokd.localkms import ed25519ph
+from byokd.localkms.arithmetic import off_the_loop
 from byokd.localkms.errors import Fault, Refusal
 from byokd.localkms.specs import PrivateKey
 
@@ -61,11 +61,11 @@ async def signature(private: PrivateKey, algorithm: str, message: bytes, message
     match private:
         case RSAPrivateKey():
             scheme, digest = _padding(algorithm), _prepared(algorithm, message_type)
-            return await asyncio.to_thread(private.sign, message, scheme, digest)
+            return await off_the_loop(private.sign, message, scheme, digest)
         case EllipticCurvePrivateKey():
             return private.sign(message, ECDSA(_prepared(algorithm, message_type)))
         case Ed25519PrivateKey() if algorithm == ED25519_PH:
-            return await asyncio.to_thread(ed25519ph.sign, private.private_bytes_raw(), message)
+            return await off_the_loop(ed25519ph.sign, private.private_bytes_raw(), message)
         case Ed25519PrivateKey():
             return private.sign(message)
 
@@ -81,7 +81,7 @@ async def is_signature(private: PrivateKey, algorithm: str, message: bytes, mess
             return _holds(lambda: ec.verify(given, message, ECDSA(_prepared(algorithm, message_type))))
         case Ed25519PrivateKey() if algorithm == ED25519_PH:
             public = private.public_key().public_bytes_raw()
-            return await asyncio.to_thread(ed25519ph.verify, public, message, given)
+            return await off_the_loop(ed25519ph.verify, public, message, given)
         case Ed25519PrivateKey():
             ed = private.public_key()
             return _holds(lambda: ed.verify(given, message))

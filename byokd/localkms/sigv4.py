@@ -17,11 +17,10 @@ import hashlib
 import re
 import time
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
 from functools import lru_cache
-from hmac import digest
+from hmac import HMAC, digest
 from posixpath import normpath
-from typing import Final, Protocol
+from typing import Final, NamedTuple, Protocol
 from urllib.parse import quote_from_bytes, unquote, unquote_to_bytes
 
 ALGORITHM: Final = "AWS4-HMAC-SHA256"
@@ -45,8 +44,7 @@ class Headers(Protocol):
         """Every field of that name, in order."""
 
 
-@dataclass(frozen=True, slots=True)
-class Message:
+class Message(NamedTuple):
     """A request as signatures see it."""
 
     method: str
@@ -74,12 +72,12 @@ def iso_date(seconds: float) -> str:
     return time.strftime("%Y%m%dT%H%M%SZ", time.gmtime(seconds))
 
 
-def signing_key(secret: str, date: str, region: str, service: str) -> bytes:
+def signing_key(secret: str, date: str, region: str, service: str) -> HMAC:
     """The key that signs one day's requests to one service of one Region; `date` has eight digits."""
-    key = f"AWS4{secret}".encode()
+    key = encoded(f"AWS4{secret}")
     for part in (date, region, service, TERMINATOR):
-        key = digest(key, part.encode(), "sha256")
-    return key
+        key = digest(key, encoded(part), "sha256")
+    return HMAC(key, digestmod="sha256")
 
 
 def canonical_request(message: Message, signed: Iterable[str], payload_hash: str) -> str:
@@ -124,9 +122,11 @@ def string_to_sign(date: str, scope: str, canonical: str) -> str:
     return f"{ALGORITHM}\n{date}\n{scope}\n{hashlib.sha256(encoded(canonical)).hexdigest()}"
 
 
-def signature(key: bytes, text: str) -> str:
-    """The signature of a string to sign, in hex."""
-    return digest(key, encoded(text), "sha256").hex()
+def signature(key: HMAC, text: str) -> str:
+    """The signature of a string to sign, in hex. The key, made ready once, is left as it is."""
+    mac = key.copy()
+    mac.update(encoded(text))
+    return mac.hexdigest()
 
 
 def encoded(text: str) -> bytes:

@@ -15,8 +15,7 @@ from byokd.facts.policy import OnLoss, Quota
 from byokd.localkms import FRIENDLY, Hostility
 from byokd.localkms.wrapping import WrappingKeys
 from tests.kit.builders import DAY, OPERATIONS
-from tests.kit.site import Site, site
-from tests.kit.world import running
+from tests.kit.site import Site, alive, site
 
 pytestmark = pytest.mark.timeout(120)
 
@@ -48,7 +47,7 @@ HOSTILITIES: dict[str, tuple[Hostility, str]] = {
 async def test_a_fleet_lives_through(case: str, tmp_path: Path, pool: WrappingKeys) -> None:
     """Through two renewals nothing lapses, nothing is imported that need not be, and all is well at the end."""
     hostility, evidence = HOSTILITIES[case]
-    async with site(tmp_path, pool, keys=2, hostility=hostility, **DAYS) as it, running(it.world):
+    async with site(tmp_path, pool, keys=2, hostility=hostility, **DAYS) as it, alive(it):
         await it.world.pass_time(HOUR, step=5 * MINUTE)
         await it.world.pass_time(9 * DAY, step=4 * HOUR)
         seen = _seen(it)
@@ -74,7 +73,7 @@ LOST: dict[str, Hostility] = {
 @pytest.mark.parametrize("case", LOST)
 async def test_a_lost_answer_brings_no_second_import(case: str, tmp_path: Path, pool: WrappingKeys) -> None:
     """Every answer to ImportKeyMaterial is lost, and each is found out by a look: one import, then one renewal."""
-    async with site(tmp_path, pool, hostility=LOST[case], **DAYS) as it, running(it.world):
+    async with site(tmp_path, pool, hostility=LOST[case], **DAYS) as it, alive(it):
         await it.world.pass_time(5 * DAY, step=4 * HOUR)
         outcomes = [row.outcome for row in await it.world.imports()]
         assert outcomes == ["adopted", "adopted"]
@@ -86,7 +85,7 @@ async def test_an_import_that_kms_applies_after_byokd_gave_up(tmp_path: Path, po
     """A call that runs into byokd's timeout is applied a moment later; the next look finds it, and no other is sent."""
     slow = replace(FRIENDLY, operations=IMPORT, latency_p50_s=1.5, latency_p99_s=1.5, latency_max_s=1.5)
     changes = {"call_timeout": timedelta(seconds=1)}
-    async with site(tmp_path, pool, hostility=slow, lane_changes=changes, **DAYS) as it, running(it.world):
+    async with site(tmp_path, pool, hostility=slow, lane_changes=changes, **DAYS) as it, alive(it):
         (arn,) = it.keys
         assert [row.state.value for row in await it.world.imports()] == ["running"]
         while arn not in it.imports():
@@ -101,7 +100,7 @@ async def test_a_region_that_loses_its_material_is_healed(tmp_path: Path, pool: 
     losing = replace(FRIENDLY, loss_every_s=3.1 * 86_400)
     async with (
         site(tmp_path, pool, keys=3, hostility=losing, on_foreign_delete=OnLoss.HEAL, **DAYS) as it,
-        running(it.world),
+        alive(it),
     ):
         await it.world.pass_time(3.7 * DAY, step=2 * HOUR)
         assert [len(it.imports()[arn]) for arn in it.keys] == [2, 2, 2]
@@ -112,7 +111,7 @@ async def test_a_region_that_loses_its_material_is_healed(tmp_path: Path, pool: 
 async def test_a_new_key_that_kms_does_not_find_yet(tmp_path: Path, pool: WrappingKeys) -> None:
     """A key that was created a moment ago is NotFound at the first look; byokd looks again, and imports."""
     behind = replace(FRIENDLY, lag_rate=1.0, lag_s=20.0, operations=LOOKS)
-    async with site(tmp_path, pool, hostility=behind, new=True, **DAYS) as it, running(it.world):
+    async with site(tmp_path, pool, hostility=behind, new=True, **DAYS) as it, alive(it):
         assert _seen(it)["NotFoundException"]
         await it.world.pass_time(HOUR, step=MINUTE)
         (arn,) = it.keys
@@ -137,7 +136,7 @@ async def test_a_throttled_fleet_is_no_storm(case: str, tmp_path: Path, pool: Wr
     throttling = replace(FRIENDLY, quota_factor=1.0)
     async with (
         site(tmp_path, pool, keys=12, hostility=throttling, lane_changes={"quotas": quotas}, **DAYS) as it,
-        running(it.world),
+        alive(it),
     ):
         await it.world.pass_time(3 * MINUTE, step=timedelta(seconds=2))
         assert [len(it.imports()[arn]) for arn in it.keys] == [1] * 12
@@ -152,3 +151,31 @@ def _seen(it: Site) -> Counter[str]:
         seen[record.get("additionalEventData", {}).get("mishap", "")] += 1
         seen[record["eventName"]] += 1
     return seen
+
+
+@pytest.mark.soak
+@pytest.mark.timeout(300)
+@pytest.mark.parametrize("seed", range(12))
+async def test_a_fleet_lives_through_foul_weather(seed: int, tmp_path: Path, pool: WrappingKeys) -> None:
+    """Everything but quotas at once, several times as often as by default, for weeks of every seed: nobody lapses."""
+    worst = Hostility(
+        seed=seed,
+        quota_factor=0.0,
+        lag_s=8.0,
+        lag_rate=0.5,
+        latency_p50_s=0.0,
+        error_before_rate=0.05,
+        error_after_rate=0.05,
+        drop_before_rate=0.05,
+        drop_after_rate=0.05,
+        cut_rate=0.05,
+        early_token_rate=0.1,
+    )
+    async with site(tmp_path, pool, keys=3, hostility=worst, **DAYS) as it, alive(it):
+        await it.world.pass_time(HOUR, step=MINUTE)
+        await it.world.pass_time(20 * DAY, step=2 * HOUR)
+        assert not _seen(it)["DeleteExpiredKeyMaterial"]
+        for arn in it.keys:
+            for before, after in pairwise(it.imports()[arn]):
+                assert after - before >= 4 * DAY, "renewed before it was due"
+    assert {key["KeyState"] for key in await it.found()} == {"Enabled"}

@@ -112,6 +112,20 @@ class Site:
         return found
 
 
+@asynccontextmanager
+async def alive(it: Site) -> AsyncIterator[World]:
+    """The site's engine, running inside the block. Time goes on while it stops: a call may be waiting for its pace."""
+    await it.world.start()
+    try:
+        yield it.world
+    finally:
+        stopping = asyncio.ensure_future(it.world.stop())
+        while not stopping.done():
+            await asyncio.wait([stopping], timeout=0.01)
+            it.world.clock.advance(1)
+        await stopping
+
+
 def was_applied(record: Record) -> bool:
     """Whether the call changed KMS: it was not refused, or only its answer was."""
     return "errorCode" not in record or record.get("additionalEventData", {}).get("mishap") == "error_after"

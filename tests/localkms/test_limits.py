@@ -3,13 +3,17 @@
 from __future__ import annotations
 
 import asyncio
+import sys
+from asyncio.subprocess import PIPE
 from collections.abc import AsyncIterator, Callable
 from contextlib import AsyncExitStack, asynccontextmanager
+from pathlib import Path
 from typing import Any
 
 import pytest
 
 from byokd.localkms import FRIENDLY, Credential, Limits, Options, Signatures, serve
+from byokd.localkms.clock import real_now
 from byokd.localkms.wrapping import WrappingKeys
 
 from .kit import Kms, ManualClock, unkeyed
@@ -86,6 +90,26 @@ async def test_thousands_of_idle_connections_keep_nobody_out(opened: Opened) -> 
         held = [await connected(kms, stack) for _ in range(300)]
         assert (await kms.call("list_keys"))["Keys"] == []
         assert await gone(held[0][0]) == b""
+
+
+@pytest.mark.timeout(60)  # a process of its own
+async def test_a_server_with_few_descriptors_still_lets_everybody_in(tmp_path: Path) -> None:
+    """More idle connections than the process may have files open cost the idle ones, and not the newcomer."""
+    command = (
+        f"ulimit -n 200; exec {sys.executable} -c 'from byokd.cli.main import main; main()' localkms serve --friendly"
+    )
+    process = await asyncio.create_subprocess_shell(command, stdout=PIPE, cwd=tmp_path)
+    try:
+        assert process.stdout is not None
+        url = (await process.stdout.readline()).decode().strip().rpartition(" ")[2]
+        kms = Kms(url, ManualClock(real_now()))
+        async with AsyncExitStack() as stack:
+            held = [await connected(kms, stack) for _ in range(400)]
+            assert (await kms.call("list_keys"))["Keys"] == []
+            assert await gone(held[0][0]) == b""
+    finally:
+        process.terminate()
+        await process.wait()
 
 
 @pytest.mark.parametrize("head", [b"", b"POST / HTTP/1.1\r\nHost: k"], ids=["says nothing", "stops in the head"])

@@ -305,6 +305,18 @@ def test_the_time_left_is_a_metric(openmetrics: bool) -> None:
     assert text.endswith("# EOF\n") == openmetrics
 
 
+async def test_the_trail_blames_no_mishap_that_did_not_come_to_pass(
+    clock: ManualClock, wrapping_keys: WrappingKeys, tmp_path: Path
+) -> None:
+    """A call that was refused has no answer for an error to replace: it once looked as if it had been applied."""
+    trail = tmp_path / "trail.jsonl"
+    async with telling(clock, wrapping_keys, trail=trail, hostile={"error_after_rate": 1.0}) as kms:
+        assert (await kms.refused("describe_key", KeyId="nonsense")).code == "NotFoundException"
+    (record,) = lines(trail)
+    assert record["errorCode"] == "NotFoundException"
+    assert "additionalEventData" not in record
+
+
 def test_a_full_trail_begins_anew(tmp_path: Path) -> None:
     """Beyond its size the trail moves aside, once; no more than twice the size is ever kept."""
     path = tmp_path / "trail.jsonl"

@@ -70,13 +70,14 @@ class Fates:
 
     def __init__(self, hostility: Hostility) -> None:
         self._hostility = hostility
+        self._draws = hostility.draws
         self._seen: Counter[tuple[Caller, str]] = Counter()
         self._bands = _bands(hostility)
 
     def of(self, caller: Caller, operation: str) -> Fate:
         """The fate of the next request of a caller for an operation."""
         settings = self._hostility
-        if not settings.draws or (settings.operations and operation not in settings.operations):
+        if not self._draws or (settings.operations and operation not in settings.operations):
             return KIND
         self._seen[caller, operation] += 1
         request = f"{settings.seed}/{caller.account}/{caller.region}/{operation}/{self._seen[caller, operation]}"

@@ -35,7 +35,7 @@ class Hostile(Interference, Watcher):
         """Raises: ValueError when a setting names an operation that does not exist."""
         _check_names(hostility)
         self._fates = Fates(hostility)
-        self._quotas = Quotas(hostility)
+        self._quotas = Quotas(hostility) if hostility.quota_factor else None
         self._past = Past(hostility.lag_s if hostility.lag_rate else 0.0)
         self._keyring = keyring
         self._clock = clock
@@ -49,34 +49,36 @@ class Hostile(Interference, Watcher):
         if fate.latency_s:
             await asyncio.sleep(fate.latency_s)
             passage.now = max(passage.now, self._clock.now())  # it arrives later than it was sent
-        if fate.mishap is Mishap.DROP_BEFORE:
-            raise Dropped
-        if fate.mishap is Mishap.ERROR_BEFORE:
-            raise _outage(passage)
+        if fate.mishap in (Mishap.DROP_BEFORE, Mishap.ERROR_BEFORE):
+            passage.mishap = fate.mishap
+            raise Dropped if fate.mishap is Mishap.DROP_BEFORE else _outage(passage)
 
     async def before(self, passage: Passage) -> None:
         """See Interference."""
         assert passage.caller is not None, "checked is after verified"
-        asked = passage.request.get("KeyId", passage.request.get("DestinationKeyId"))
-        key = self._keyring.named(asked, passage.caller)
-        spec = None if key is None else key.spec
-        self._quotas.admit(due(passage.caller, passage.operation, passage.request, spec), passage.now)
+        if self._quotas is not None:
+            asked = passage.request.get("KeyId", passage.request.get("DestinationKeyId"))
+            key = self._keyring.named(asked, passage.caller)
+            spec = None if key is None else key.spec
+            self._quotas.admit(due(passage.caller, passage.operation, passage.request, spec), passage.now)
         if passage.fate.behind and passage.operation in READS:
             passage.find = self._past.seen_from(self._keyring, passage.now)
 
     async def after(self, passage: Passage) -> None:
         """See Interference."""
         if passage.fate.mishap is Mishap.ERROR_AFTER:
+            passage.mishap = passage.fate.mishap
             raise _outage(passage)
 
     def told(self, passage: Passage) -> None:
         """See Interference. What is refused may be lost on its way as well."""
-        cut = passage.fate.mishap is Mishap.CUT
-        nothing_to_cut = passage.answer is None and passage.refusal is None
-        if passage.fate.mishap is Mishap.DROP_AFTER or (cut and nothing_to_cut):
-            passage.dropped = True
-        elif cut:
-            passage.cut_after = 0.5
+        if passage.fate.mishap in (Mishap.DROP_AFTER, Mishap.CUT):
+            passage.mishap = passage.fate.mishap
+            nothing_to_cut = passage.answer is None and passage.refusal is None
+            if passage.mishap is Mishap.DROP_AFTER or nothing_to_cut:
+                passage.dropped = True
+            else:
+                passage.cut_after = 0.5
         self._publisher.called(passage)
 
     def forget(self) -> None:

@@ -59,16 +59,16 @@ class Publisher(Watcher):
 
     def called(self, passage: Passage) -> None:
         """A request is about to be answered, or dropped."""
-        fate = passage.fate.mishap.value.removesuffix("_rate")
-        if fate:
-            self.tally.mishaps[fate,] += 1
+        mishap = passage.mishap.value.removesuffix("_rate")
+        if mishap:
+            self.tally.mishaps[mishap,] += 1
         if passage.caller is None:
             return
         refusal = passage.refusal
         if passage.replaced is not None:
             refusal = Refusal(Fault.SERVICE_UNAVAILABLE)
         self.tally.requests[passage.operation, str(refusal.fault) if refusal else ""] += 1
-        if self._trail is None or passage.fate.mishap is Mishap.DROP_BEFORE:
+        if self._trail is None or passage.mishap is Mishap.DROP_BEFORE:
             return
         self._trail.write(
             records.of_call(
@@ -84,7 +84,7 @@ class Publisher(Watcher):
                     key_arn=self._key_of(passage),
                     source=passage.source,
                     user_agent=passage.user_agent,
-                    mishap=fate,
+                    mishap=mishap,
                 )
             )
         )
