@@ -49,6 +49,10 @@ check: .venv/dev.stamp  ## what reads the code without running it
 	$(BIN)/lint-imports
 	$(PYTEST) -q tests/meta
 
+.PHONY: sim
+sim: .venv/dev.stamp  ## simulate a world: SEED=123, part of it: EVENTS=4,7, or many: SEED=1 UNTIL=50
+	$(BIN)/python -m tests.sim $(or $(SEED),1) $(if $(UNTIL),--until $(UNTIL)) $(if $(EVENTS),--events $(EVENTS))
+
 .PHONY: soak
 soak: .venv/dev.stamp  ## the tests marked soak: many seeds, long histories
 	$(PYTEST) -n 2 -m soak

@@ -22,14 +22,22 @@ NOT_ALLOWED: Final = "Run the command as a member of the socket's group (`ls -l`
 Document = dict[str, Any]
 
 
-def call(path: Path, method: str, target: str, query: Mapping[str, str], body: object = None) -> tuple[int, Document]:
+def call(
+    path: Path,
+    method: str,
+    target: str,
+    query: Mapping[str, str],
+    body: object = None,
+    *,
+    timeout_s: float = TIMEOUT_S,
+) -> tuple[int, Document]:
     """Ask the daemon behind the socket at `path`; returns the HTTP status and the document.
 
     Raises:
         Failed: this user may not open the socket, whoever answers there.
         DaemonUnreachable: nobody answers in time, or what answers is not byokd.
     """
-    connection = _Connection(path)
+    connection = _Connection(path, timeout_s)
     try:
         payload = None if body is None else json.dumps(body).encode()
         connection.request(method, f"{target}?{urlencode(query)}" if query else target, body=payload)
@@ -52,8 +60,8 @@ def call(path: Path, method: str, target: str, query: Mapping[str, str], body: o
 class _Connection(http.client.HTTPConnection):
     """An HTTP connection whose other end is a path."""
 
-    def __init__(self, path: Path) -> None:
-        super().__init__("localhost", timeout=TIMEOUT_S)
+    def __init__(self, path: Path, timeout_s: float) -> None:
+        super().__init__("localhost", timeout=timeout_s)
         self._path = path
 
     def connect(self) -> None:

@@ -41,7 +41,12 @@ class Invocation:
         from byokd.cli.reach import Reach, Record
 
         socket = self.socket or self.config().daemon.socket
-        return Reach(socket, Record(self.database), warn=lambda text: typer.echo(f"byokd: {text}", err=True))
+        return Reach(
+            socket,
+            Record(self.database),
+            warn=lambda text: typer.echo(f"byokd: {text}", err=True),
+            lanes=lambda: tuple(self.config().lanes.values()),
+        )
 
 
 def of(context: typer.Context) -> Invocation:

@@ -11,20 +11,24 @@ from __future__ import annotations
 
 import asyncio
 import sys
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any, Final, Protocol
 from urllib.parse import quote
 
 from byokd.cli import client
 from byokd.cli.client import Document
 from byokd.cli.failures import Failed
 from byokd.errors import ConfigError, DaemonUnreachable, StoreError
+from byokd.facts.policy import Lane
 from byokd.ports import Store
 from byokd.web import documents
 from byokd.web.answers import MAX_ROWS, Answer, Cursor, Desk
+
+PLAN_TIMEOUT_S: Final = 300.0
+"""A plan of a hundred thousand keys takes its time, and so do those of several lanes."""
 
 Query = Mapping[str, str]
 Question = Callable[[Desk], Awaitable[Answer]]
@@ -81,7 +85,16 @@ class Record:
 class Reach:
     """Answers, from wherever they are to be had. Every method raises `Failed` where the answer is an error."""
 
-    def __init__(self, socket: Path, record: OnRecord, *, warn: Callable[[str], None]) -> None:
+    def __init__(
+        self,
+        socket: Path,
+        record: OnRecord,
+        *,
+        warn: Callable[[str], None],
+        lanes: Callable[[], Sequence[Lane]] = tuple,
+    ) -> None:
+        """`lanes` are those of the config, asked for only where the daemon does not answer."""
+        self._lanes = lanes
         self._socket = socket
         self._record = record
         self._warn = warn
@@ -121,15 +134,19 @@ class Reach:
         """Rows of the import queue."""
         return self._ask("/v1/queue", query, lambda desk: desk.queue(query))
 
+    def plan(self, query: Query) -> Document:
+        """The forecast of each lane."""
+        return self._ask("/v1/plan", query, lambda desk: desk.plan(query), timeout_s=PLAN_TIMEOUT_S)
+
     def order(self, body: Mapping[str, Any]) -> Document:
         """Give an order. Raises `DaemonUnreachable` where nobody takes it."""
         status, document = client.call(self._socket, "POST", "/v1/orders", {}, dict(body))
         return _good(status, document)
 
-    def _ask(self, target: str, query: Query, question: Question) -> Document:
+    def _ask(self, target: str, query: Query, question: Question, *, timeout_s: float = client.TIMEOUT_S) -> Document:
         if self.daemon_answers:
             try:
-                status, document = client.call(self._socket, "GET", target, query)
+                status, document = client.call(self._socket, "GET", target, query, timeout_s=timeout_s)
             except DaemonUnreachable as unreachable:
                 self._fall_back(unreachable)
             else:
@@ -152,7 +169,13 @@ class Reach:
 
         async with self._record.open() as store:
             return await question(
-                Desk(store=store, now=SystemClock().now, cursor=self._record.cursor(), daemon=lambda: None)
+                Desk(
+                    store=store,
+                    now=SystemClock().now,
+                    cursor=self._record.cursor(),
+                    daemon=lambda: None,
+                    lanes=self._lanes,
+                )
             )
 
 

@@ -141,3 +141,40 @@ def conditions(open_: Sequence[Document], at: str) -> Listing:
         wide=("DETAIL",),
         names=("SUBJECT",),
     )
+
+
+def load(lines: Sequence[Document], *, bar_width: int = 0) -> Listing:
+    """The load of a lane over time, with a bar of what gets done against what could be where `bar_width` is not 0."""
+    headers = ("FROM", "DUE", "DONE", "LEVEL", "CAPACITY", "LOAD")
+    return Listing(headers, [_load(line, bar_width) for line in lines])
+
+
+def _load(line: Document, bar_width: int) -> list[Text]:
+    share = line["renewed"] / line["capacity"] if line["capacity"] else float(line["renewed"] > 0)
+    style = "red" if share >= 0.97 else "yellow" if share >= 0.75 else "green"
+    said = text(f"{share:4.0%}", style)
+    if bar_width:
+        said = Text.assemble(bar(min(1.0, share), bar_width, style), " ", said)
+    return [text(line["starts_at"]), *(text(line[name]) for name in ("due", "renewed", "level", "capacity")), said]
+
+
+def renewals(lines: Sequence[Document]) -> Listing:
+    """Renewals that are to be expected."""
+    headers = ("KEY", "FLEET", "DUE", "RENEWED", "ENDS", "TIME LEFT THEN", "OF THE LEAD")
+    return Listing(headers, [_renewal(line) for line in lines], names=("KEY",))
+
+
+def _renewal(line: Document) -> list[Text]:
+    slack, share = line["slack_s"], line["slack_share"]
+    late = slack is not None and slack <= 0
+    style = "" if share is None else "bold red" if late else "yellow" if share < 0.5 else "green"
+    left = "-" if slack is None else (f"{humane(-slack)} too late" if late else humane(slack))
+    return [
+        text(line["name"]),
+        text(line["fleet"]),
+        text(line["due_at"]),
+        text(line["renewed_at"] or "never"),
+        text("ended" if line["lapsed"] else line["expires_at"]),
+        text(left, style),
+        text("-" if share is None else f"{share:.0%}", style),
+    ]

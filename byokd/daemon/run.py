@@ -106,6 +106,7 @@ class Daemon:
             wake=self._engine.wake,
             status=self._status,
             cursor=cursor,
+            lanes=lambda: tuple(self._config.lanes.values()),
         )
         await self._stack.enter_async_context(serving(app, config.daemon.socket))
         self._ready = True

@@ -24,7 +24,7 @@ from byokd.facts.prospect import Prospect
 
 FASTEST: Final = 10_000.0
 """Imports a second; no lane is configured to more."""
-TRIED_WITH: Final = 5_000
+TRIED_WITH: Final = 2_000
 """Keys that a search tries with: of a larger fleet it takes every so-many-th, at so much slower a pace."""
 LADDER: Final = 8
 """Leads that a search tries, from today's to the longest that fits into the life."""
@@ -81,7 +81,8 @@ def tight(ahead: Forecast, min_slack: float) -> Tight | None:
             found.append((share, each))
     if not found:
         return None
-    missed = sorted((each for _, each in found if each.missed), key=lambda each: str(each.valid_to))
+    # The renewals come in order already, so that keys that end together stay in it.
+    missed = sorted((each for _, each in found if each.missed), key=lambda each: f"{each.valid_to}")
     return Tight(
         renewals=tuple(each for _, each in found),
         missed=tuple(missed),

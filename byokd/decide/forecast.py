@@ -13,9 +13,10 @@ days must not be overlooked by one that lives for a year. The work is bounded (`
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
+from types import MappingProxyType
 from typing import Final
 
 from byokd.decide.admit import Bucket, full, take
@@ -23,7 +24,7 @@ from byokd.decide.ahead import Course, QueueAhead
 from byokd.decide.case import LONGEST
 from byokd.facts.key import ABSENT, NEVER, Absent, KeyRef
 from byokd.facts.ledger import Tier
-from byokd.facts.policy import Lane, Policy, Quota
+from byokd.facts.policy import Lane, LearnedPace, Policy, Quota
 from byokd.facts.prospect import Prospect
 from byokd.facts.snapshot import Reason
 
@@ -38,6 +39,9 @@ LEFT_ALONE: Final = frozenset(
     {Reason.HELD, Reason.HANDS_OFF, Reason.WRONG_ORIGIN, Reason.UNSUPPORTED_SPEC, Reason.REPORT_ONLY}
 )
 """Reasons for which byokd does not renew a key, until a person changes something; each has a condition of its own."""
+Learned = Mapping[str, LearnedPace]
+"""By KMS operation; those that are at their quota are left out."""
+NOTHING_LEARNED: Final[Learned] = MappingProxyType({})
 NEVER_LOOKED: Final = "NeverLooked"
 """The `state` of a prospect that was not looked at yet."""
 
@@ -106,13 +110,14 @@ class Forecast:
     """Keys never looked at."""
 
 
-def forecast(prospects: Iterable[Prospect], lane: Lane, now: datetime, *, share: float = 1.0) -> Forecast:
+def forecast(
+    prospects: Iterable[Prospect], lane: Lane, now: datetime, *, learned: Learned = NOTHING_LEARNED
+) -> Forecast:
     """Work the lane's queue off in advance, from `now` (whole seconds) on.
 
-    `share` is the present pace as a share of the lane's quotas, where it is another than the whole. Total: no prospect
-    makes it raise.
+    `learned` is what the lane found out about its quotas. Total: no prospect makes it raise.
     """
-    bucket, bottleneck = lane_bucket(lane, share)
+    bucket, bottleneck = lane_bucket(lane, learned)
     queue = QueueAhead(now=now, farthest=FARTHEST)
     counts = dict.fromkeys(("keys", "never_expire", "left_alone", "unknown"), 0)
     for each in prospects:
@@ -146,15 +151,16 @@ def forecast(prospects: Iterable[Prospect], lane: Lane, now: datetime, *, share:
     )
 
 
-def lane_bucket(lane: Lane, share: float = 1.0) -> tuple[Bucket, str]:
-    """A full bucket that admits whole imports at `share` of the quotas, and the operation that sets its pace.
+def lane_bucket(lane: Lane, learned: Learned = NOTHING_LEARNED) -> tuple[Bucket, str]:
+    """A full bucket that admits whole imports at the present pace, and the operation that sets it.
 
-    It learns nothing beyond that share: what is not known to be allowed is not counted on.
+    It learns nothing more: what is not known to be allowed is not counted on.
     """
+    shares = {name: learned[name].share if name in learned else 1.0 for name in CALLS_PER_IMPORT}
     paces = {name: lane.quotas[name].per_second / calls for name, calls in CALLS_PER_IMPORT.items()}
-    bottleneck = min(paces, key=lambda name: paces[name])
-    burst = lane.quotas[IMPORT_PARAMETERS].burst
-    bucket = full(Quota(per_second=paces[bottleneck], burst=burst), 0.0)
+    bottleneck = min(paces, key=lambda name: paces[name] * shares[name])
+    share = shares[bottleneck]
+    bucket = full(Quota(per_second=paces[bottleneck], burst=lane.quotas[IMPORT_PARAMETERS].burst), 0.0)
     return replace(bucket, share=share, limit=max(1.0, share)), bottleneck
 
 

@@ -22,7 +22,7 @@ import structlog
 from byokd.decide.backoff import retry_at
 from byokd.decide.case import case
 from byokd.decide.decide import decide
-from byokd.engine.gather import Gatherer
+from byokd.engine.gather import Gatherer, answered
 from byokd.engine.pace import IMPORT_PARAMETERS, Pace
 from byokd.engine.record import conclude, on_record, prepare, queue, settle, with_import
 from byokd.errors import ByokdError, KmsError, MaterialChanged, Remedy, Throttled
@@ -167,8 +167,11 @@ class Cycle:
             except KmsError as error:
                 self._pace.heard(IMPORT_PARAMETERS, error)
                 raise
-            sealed = await self._gather.source(desired).seal(
-                desired.locator, public_key=parameters.public_key, algorithm=desired.policy.wrapping_algorithm
+            sealed = await answered(
+                desired.source,
+                self._gather.source(desired).seal(
+                    desired.locator, public_key=parameters.public_key, algorithm=desired.policy.wrapping_algorithm
+                ),
             )
             # The source was asked twice; what it gave the second time is what KMS would get, for the life of the key.
             self._gather.proved(intended, sealed.proof)

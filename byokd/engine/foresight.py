@@ -59,10 +59,11 @@ class Foresight:
         while page := await self._store.prospects(lane.id, limit=PAGE, after=after):
             prospects += page
             after = page[-1].ref
+        learned = await self._store.learned_paces(lane.id)
         now = self._clock.now()
 
         def look_ahead() -> Forecast:
-            return forecast(prospects, lane, now)
+            return forecast(prospects, lane, now, learned=learned)
 
         ahead = await asyncio.to_thread(look_ahead) if len(prospects) > AT_ONCE else look_ahead()
         condition = slack_condition(ahead, lane.min_slack)

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import asyncio
+from collections.abc import Awaitable, Mapping
 from dataclasses import replace
+from typing import Final, TypeVar
 
 from byokd.engine.pace import Pace
 from byokd.errors import (
@@ -22,6 +24,20 @@ from byokd.facts.ledger import Proof, Proved, Unproved
 from byokd.facts.policy import DesiredKey
 from byokd.facts.snapshot import Snapshot
 from byokd.ports import Clock, Kms, MaterialProof, Source, Store
+
+SOURCE_LIMIT_S: Final = 660.0
+"""How long a source may take to answer: longer than any time limit that the config can give a source itself."""
+
+Answer = TypeVar("Answer")
+
+
+async def answered(source: str, answer: Awaitable[Answer]) -> Answer:
+    """What a source answers. Raises `SourceUnreadable` where it hangs: a turn that waits for ever tells nobody."""
+    try:
+        async with asyncio.timeout(SOURCE_LIMIT_S):
+            return await answer
+    except TimeoutError as error:
+        raise SourceUnreadable(f"the source {source!r} did not answer within {SOURCE_LIMIT_S:.0f} s") from error
 
 
 class Gatherer:
@@ -62,7 +78,8 @@ class Gatherer:
     async def prove(self, snapshot: Snapshot) -> Snapshot:
         """The snapshot with what its source proved just now."""
         try:
-            produced = await self.source(snapshot.desired).prove(snapshot.desired.locator)
+            desired = snapshot.desired
+            produced = await answered(desired.source, self.source(desired).prove(desired.locator))
             proof: Proof = self.proved(snapshot, produced)
         except SourceError as error:
             proof = self.unproved(snapshot, error)

@@ -45,8 +45,8 @@ AFTER_DEFECT: Final = timedelta(minutes=1)
 """How long a key is left alone whose turn ended in an error that byokd does not know."""
 CALLS_PER_TURN: Final = 20
 """More calls to KMS than a turn ever makes; a turn that outlasts them all, and `TURN_SLACK`, is broken off."""
-TURN_SLACK: Final = timedelta(minutes=10)
-"""For what a turn waits for beside KMS: its source, and the lane's pace."""
+TURN_SLACK: Final = timedelta(minutes=30)
+"""For what a turn waits for beside KMS: its source, twice at most, and the lane's pace."""
 _PUT_OFF: Final = (Reason.BACKING_OFF, Reason.WAITS_FOR_WINDOW)
 """Reasons for which a row of the queue has got a time of its own."""
 

@@ -7,7 +7,8 @@ own over the same file. So both give the same document, and refuse the same bad 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+import asyncio
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from difflib import get_close_matches
@@ -17,10 +18,13 @@ from byokd.errors import OperatorError, OrderRefused
 from byokd.facts.change import KeyFilter, KeyLine
 from byokd.facts.key import ABSENT, Absent, KeyRef
 from byokd.facts.ledger import Tier
+from byokd.facts.policy import Lane
+from byokd.facts.prospect import Prospect
 from byokd.facts.snapshot import Snapshot
 from byokd.ports import Store
 from byokd.web import documents
 from byokd.web.documents import Document
+from byokd.web.plan import lane_plan
 
 Query = Mapping[str, str]
 Cursor = Callable[[KeyLine], str]
@@ -29,6 +33,8 @@ Cursor = Callable[[KeyLine], str]
 DEFAULT_ROWS: Final = 100
 MAX_ROWS: Final = 1000
 """Rows of one answer; more come page by page (`after`)."""
+PAGE: Final = 2000
+"""Keys that a plan reads at once."""
 MAX_TEXT: Final = 2048
 """Characters of one parameter: the longest thing asked for is an ARN."""
 
@@ -71,6 +77,8 @@ class Desk:
     cursor: Cursor
     daemon: Callable[[], Mapping[str, Any] | None]
     """What the daemon says about itself; None where it is not the daemon that answers."""
+    lanes: Callable[[], Sequence[Lane]] = tuple
+    """Those of the config in force."""
 
     async def status(self, query: Query) -> Answer:
         """How the fleet is, in figures, with the conditions of lanes and the daemon among those open."""
@@ -133,6 +141,28 @@ class Desk:
         _only(query, "all", "limit")
         rows = await self.store.imports(only_open=not _flag(query, "all"), limit=_limit(query))
         return Answer({"at": documents.stamp(self.now()), "imports": [documents.import_row(row) for row in rows]})
+
+    async def plan(self, query: Query) -> Answer:
+        """When the keys of each lane will be renewed at the present pace, and what would help where that is late."""
+        _only(query, "lane", "limit")
+        wanted = query.get("lane", "")
+        lanes = [lane for lane in self.lanes() if wanted in ("", lane.name, lane.id)]
+        if wanted and not lanes:
+            names = ", ".join(lane.name for lane in self.lanes()) or "none in the config"
+            raise OperatorError(f"no lane is called {wanted!r}: there are {names}")
+        now, limit = self.now(), _limit(query)
+        plans = []
+        for lane in lanes:
+            prospects = await self._prospects(lane)
+            learned = await self.store.learned_paces(lane.id)
+            plans.append(await asyncio.to_thread(lane_plan, prospects, lane, now, limit=limit, learned=learned))
+        return Answer({"at": documents.stamp(now), "lanes": plans})
+
+    async def _prospects(self, lane: Lane) -> list[Prospect]:
+        found: list[Prospect] = []
+        while page := await self.store.prospects(lane.id, limit=PAGE, after=found[-1].ref if found else ""):
+            found += page
+        return found
 
     async def conditions(self, query: Query) -> Answer:
         """What a person may need to know, worst first."""

@@ -1,6 +1,7 @@
 """The API: paths and errors of HTTP around a desk.
 
     GET  /v1/status   /v1/keys   /v1/keys/{name}   /v1/keys/{name}/history   /v1/history   /v1/queue   /v1/conditions
+         /v1/plan
     POST /v1/orders   {"kind": "import" | "hold" | "release", "key": ..., "why": ..., "until": ...}
     GET  /healthz     the process answers       /readyz     the daemon says it is ready
 
@@ -12,13 +13,14 @@ trouble with the store, 500 for a defect. Whoever may open the socket may ask an
 from __future__ import annotations
 
 import json
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from typing import Any, Final
 
 import structlog
 from aiohttp import web
 
 from byokd.errors import ByokdError, OperatorError, OrderRefused, StoreError
+from byokd.facts.policy import Lane
 from byokd.ports import Clock, NewId, Store
 from byokd.web import documents, orders
 from byokd.web.answers import Answer, Cursor, Desk, Query
@@ -40,13 +42,15 @@ def build_app(
     wake: Callable[[], None],
     status: Callable[[], Mapping[str, Any]],
     cursor: Cursor,
+    lanes: Callable[[], Sequence[Lane]],
 ) -> web.Application:
     """The API over `store`.
 
     `wake` makes the engine look at what is due. `status` is what the daemon says about itself, in values that JSON
-    knows and times; its member `ready` (true where missing) is what `/readyz` answers with.
+    knows and times; its member `ready` (true where missing) is what `/readyz` answers with. `lanes` are those of the
+    config in force.
     """
-    desk = Desk(store=store, now=clock.now, cursor=cursor, daemon=status)
+    desk = Desk(store=store, now=clock.now, cursor=cursor, daemon=status, lanes=lanes)
 
     async def give_order(request: web.Request) -> web.Response:
         asked = orders.read(await _body(request))
@@ -72,6 +76,7 @@ def build_app(
             web.get("/v1/history", _plainly(desk.history)),
             web.get("/v1/queue", _plainly(desk.queue)),
             web.get("/v1/conditions", _plainly(desk.conditions)),
+            web.get("/v1/plan", _plainly(desk.plan)),
             web.post("/v1/orders", give_order),
             web.get("/healthz", health),
             web.get("/readyz", ready),

@@ -9,7 +9,9 @@ from pathlib import Path
 import pytest
 
 from byokd.cli.failures import Exit
+from byokd.config.schema import LaneSettings
 from byokd.facts.ledger import OrderKind, Tier
+from tests.kit.builders import lane
 from tests.kit.clock import START
 from tests.unit.cli.terminal import byokd, transcript
 from tests.unit.web.api import Api, an_api
@@ -19,6 +21,8 @@ from tests.unit.web.fleet import CLOCK_SKEW, FRESH, HAS_LAPSED, LEDGER, decide
 @pytest.fixture
 async def api(tmp_path: Path) -> AsyncIterator[Api]:
     async with an_api(tmp_path) as served:
+        quotas = LaneSettings(account="111122223333", region="eu-central-1").lane("prod").quotas
+        served.lanes = (lane(quotas=quotas),)
         yield served
 
 
@@ -30,6 +34,7 @@ async def api(tmp_path: Path) -> AsyncIterator[Api]:
         ("show", ["show", "alias/ledger"]),
         ("history", ["history", "--limit", "3"]),
         ("queue", ["queue"]),
+        ("plan", ["plan"]),
     ],
 )
 async def test_transcript(api: Api, name: str, arguments: list[str]):
@@ -47,6 +52,7 @@ async def test_transcript(api: Api, name: str, arguments: list[str]):
         (["history"], "/v1/history"),
         (["history", FRESH], f"/v1/keys/{FRESH.replace('/', '%2F')}/history"),
         (["queue"], "/v1/queue"),
+        (["plan", "--limit", "100"], "/v1/plan"),
     ],
 )
 async def test_json_is_what_the_api_answers(api: Api, arguments: list[str], path: str):
@@ -83,6 +89,21 @@ async def test_orders(api: Api):
         (["keys", "--tier", "soon"], Exit.USAGE, "no tier is called 'soon'"),
         (["keys", "--limit", "0"], Exit.USAGE, "--limit"),
         (["kys"], Exit.USAGE, "kys"),
+        (["plan", "--lane", "prd"], Exit.USAGE, "no lane is called 'prd': there are prod"),
+        (["plan", "--keys", "5"], Exit.USAGE, "--keys and --at-once belong to --what-if"),
+        (["plan", "--what-if"], Exit.USAGE, "--keys is 0: how many keys, from 1 to 1000000"),
+        (["plan", "--what-if", "--keys", "-3"], Exit.USAGE, "--keys is -3"),
+        (
+            ["plan", "--what-if", "--keys", "9", "--quota", "0"],
+            Exit.USAGE,
+            "--quota is 0: requests a second, from 0.001",
+        ),
+        (["plan", "--what-if", "--keys", "9", "--quota", "nan"], Exit.USAGE, "--quota is nan"),
+        (["plan", "--what-if", "--keys", "9", "--valid-for", "90"], Exit.USAGE, "durations need a unit"),
+        (["plan", "--what-if", "--keys", "9", "--valid-for", "2y"], Exit.USAGE, "is not a duration"),
+        (["plan", "--what-if", "--keys", "9", "--valid-for", "400d"], Exit.USAGE, "from 10s to 365d"),
+        (["plan", "--what-if", "--keys", "9", "--valid-for", "never"], Exit.USAGE, "never expires needs no plan"),
+        (["plan", "--what-if", "--keys", "9", "--renew-before", "90d"], Exit.USAGE, "must be shorter than valid_for"),
     ],
 )
 async def test_failure(api: Api, arguments: list[str], code: int, says: str):
@@ -107,6 +128,19 @@ async def test_check(api: Api):
     assert (await byokd("status", "--check", socket=api.socket)).code == Exit.OK
     api.status["stalled"] = ["lane"]
     assert (await byokd("status", "--check", socket=api.socket)).code == Exit.ATTENTION
+
+
+async def test_a_fleet_that_does_not_exist_yet(tmp_path: Path):
+    """A plan of keys to come asks nobody: neither a daemon nor a config is there."""
+    asked = ["plan", "--what-if", "--keys", "50", "--valid-for", "30d", "--renew-before", "10d", "--quota", "0.001"]
+    printed = await byokd(*asked, "--json", socket=tmp_path / "none.sock")
+    assert printed.code == Exit.OK
+    (planned,) = printed.document["lanes"]
+    assert (planned["keys"], planned["enough"], len(planned["renewals"])) == (50, True, 10)
+    assert planned["recovery_s"] == pytest.approx(50 / 0.001 / 0.985, abs=1)
+    told = await byokd(*asked, "--at-once")
+    assert told.out.startswith("lane      what-if, at ")
+    assert told.out.endswith("The pace is enough: every key keeps at least 50% of its lead.\n")
 
 
 async def test_control_characters(api: Api):

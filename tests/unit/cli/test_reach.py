@@ -22,6 +22,7 @@ from byokd.ports import Store
 from byokd.store import open_store
 from byokd.store.views import cursor
 from byokd.web.answers import Cursor
+from tests.kit.builders import lane
 from tests.kit.clock import START
 from tests.kit.memory_store import MemoryStore
 from tests.kit.process import write_fleet
@@ -68,6 +69,8 @@ QUESTIONS: dict[str, Callable[[Reach], dict[str, Any]]] = {
     "history": lambda reach: reach.history("", {"limit": "2"}),
     "key history": lambda reach: reach.history(FRESH, {}),
     "queue": lambda reach: reach.queue({"all": "true"}),
+    # Without its times: a forecast begins now, and the record is read by the real clock.
+    "plan": lambda reach: {"lanes": [(each["name"], each["keys"]) for each in reach.plan({"lane": "prod"})["lanes"]]},
 }
 
 
@@ -76,10 +79,11 @@ async def test_same_answer_with_and_without_the_daemon(tmp_path: Path, question:
     """The record answers as the daemon does, but for the time and for what the daemon says of itself."""
     kept = Kept(await furnished())
     async with an_api(tmp_path) as api:
+        api.lanes = (lane(),)
         up = Reach(api.socket, kept, warn=pytest.fail)
         from_daemon = await asyncio.to_thread(question, up)
     assert kept.opened == []
-    down = Reach(api.socket, kept, warn=lambda _: None)
+    down = Reach(api.socket, kept, warn=lambda _: None, lanes=lambda: (lane(),))
     from_record = await asyncio.to_thread(question, down)
     own = {"at": "", "daemon": None}
     assert from_record | own == from_daemon | own | ({} if "daemon" in from_daemon else {"daemon": None})

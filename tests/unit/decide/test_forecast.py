@@ -16,7 +16,7 @@ from byokd.decide.forecast import FARTHEST, Forecast, forecast
 from byokd.facts.condition import Severity
 from byokd.facts.key import ABSENT, NEVER, KeyRef
 from byokd.facts.ledger import Tier
-from byokd.facts.policy import ChangeWindow, Lane, OnLoss, Quota
+from byokd.facts.policy import ChangeWindow, Lane, LearnedPace, OnLoss, Quota
 from byokd.facts.prospect import Prospect
 from byokd.facts.snapshot import Reason
 from tests.kit.builders import DAY, OPERATIONS, lane, policy
@@ -225,7 +225,8 @@ def test_recovery_is_all_keys_at_the_whole_pace() -> None:
     """A hundred keys at one an hour; those that byokd leaves alone are not brought back."""
     keys = [key(number) for number in range(100)] + [key(200, reason=Reason.HELD.value)]
     assert forecast(keys, hourly(), START).recovery == pytest.approx(100 * HOUR, abs=timedelta(seconds=1))
-    assert forecast(keys, hourly(), START, share=0.5).recovery == pytest.approx(200 * HOUR, abs=timedelta(seconds=1))
+    half = {"GetParametersForImport": LearnedPace(share=0.5, limit=1.0, limited_at=START)}
+    assert forecast(keys, hourly(), START, learned=half).recovery == pytest.approx(200 * HOUR, abs=timedelta(seconds=1))
 
 
 def test_the_scarcest_operation_sets_the_pace() -> None:

@@ -14,6 +14,7 @@ from structlog.testing import capture_logs
 
 from byokd.facts.key import KeyRef
 from byokd.facts.ledger import HistoryEntry, Order
+from byokd.facts.policy import Lane
 from byokd.ports import Store
 from byokd.store.views import cursor
 from byokd.web.app import build_app
@@ -32,6 +33,7 @@ class Api:
     client: aiohttp.ClientSession
     status: dict[str, Any]
     clock: ManualClock = field(default_factory=ManualClock)
+    lanes: tuple[Lane, ...] = ()
     wakes: list[str] = field(default_factory=list)
     logged: list[Any] = field(default_factory=list)
 
@@ -71,6 +73,7 @@ async def an_api(directory: Path, store: Store | None = None) -> AsyncIterator[A
             wake=lambda: api.wakes.append("woken"),
             status=lambda: api.status,
             cursor=cursor,
+            lanes=lambda: api.lanes,
         )
         with capture_logs() as api.logged:
             async with serving(app, path):

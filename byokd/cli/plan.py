@@ -1,0 +1,151 @@
+"""`byokd plan`: when keys will be renewed, whether the pace is enough, what would help; also for fleets to come."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+from typing import TYPE_CHECKING, Annotated, Any, Final
+
+import typer
+
+from byokd.cli.invocation import Json, of
+
+if TYPE_CHECKING:
+    from byokd.facts.policy import Lane, Policy
+
+BAR_WIDTH: Final = 24
+MOST_KEYS: Final = 1_000_000
+SHOWN: Final = 10
+"""Keys listed for a person; `--json` has more."""
+
+
+def register(app: typer.Typer) -> None:
+    """Add the command."""
+    app.command()(plan)
+
+
+def plan(
+    context: typer.Context,
+    json: Json = False,
+    lane: Annotated[str, typer.Option(help="Only this lane: its name, or ACCOUNT/REGION.")] = "",
+    limit: Annotated[int, typer.Option(min=1, max=1000, help="At most so many renewals in each list.")] = SHOWN,
+    what_if: Annotated[
+        bool, typer.Option("--what-if", help="Plan a fleet that does not exist yet; asks neither daemon nor config.")
+    ] = False,
+    keys: Annotated[int, typer.Option(help="With --what-if: how many keys.")] = 0,
+    valid_for: Annotated[str, typer.Option(help="With --what-if: the life of each import.")] = "90d",
+    renew_before: Annotated[str, typer.Option(help="With --what-if: a duration, or a share of the life.")] = "1/3",
+    spread: Annotated[str, typer.Option(help="With --what-if: a duration, or a share of renew_before.")] = "10%",
+    quota: Annotated[float, typer.Option(help="With --what-if: GetParametersForImport, a second.")] = 0.25,
+    at_once: Annotated[
+        bool, typer.Option("--at-once", help="With --what-if: all with the same ValidTo, not imported one by one.")
+    ] = False,
+) -> None:
+    """Look ahead: the load of each lane, the keys that would be late, and what would be enough."""
+    from byokd.cli.listing import show_json
+
+    if what_if:
+        policy = _policy(valid_for, renew_before, spread)
+        document = _imagine(keys, policy, quota, at_once=at_once, limit=limit)
+    else:
+        _refuse_strays(keys=keys, at_once=at_once)
+        asked = {"limit": str(limit)} | ({"lane": lane} if lane else {})
+        document = of(context).reach().plan(asked)
+    if json:
+        show_json(document)
+        return
+    if not document["lanes"]:
+        print("No lanes.")
+    for number, each in enumerate(document["lanes"]):
+        if number:
+            print()
+        _show(each, document["at"], limit)
+
+
+def _refuse_strays(*, keys: int, at_once: bool) -> None:
+    """Options of a fleet to come are not overlooked in silence."""
+    from byokd.errors import OperatorError
+
+    if keys or at_once:
+        raise OperatorError("--keys and --at-once belong to --what-if")
+
+
+def _policy(valid_for: str, renew_before: str, spread: str) -> Policy:
+    """The policy that the options come to. Raises: OperatorError, in the words of the config."""
+    from byokd.config.check import sound_policy
+    from byokd.config.inherit import whole_policy
+    from byokd.errors import OperatorError
+
+    written = {"valid_for": valid_for, "renew_before": renew_before, "spread": spread, "renewal_floor": "1s"}
+    settings, wrong = sound_policy(written)
+    if settings is None:
+        raise OperatorError("; ".join(f"{setting} {what} ({hint})" for setting, what, hint in wrong))
+    policy, complaints = whole_policy((settings,))
+    if complaints:
+        raise OperatorError("; ".join(f"{each.what} ({each.hint})" for each in complaints))
+    if not isinstance(policy.valid_for, timedelta):
+        raise OperatorError("material that never expires needs no plan: give --valid-for a duration, up to 365d")
+    return policy
+
+
+def _imagine(keys: int, policy: Policy, quota: float, *, at_once: bool, limit: int) -> dict[str, Any]:
+    from byokd.clock import SystemClock
+    from byokd.decide.what_if import imagined_keys
+    from byokd.errors import OperatorError
+    from byokd.web.documents import stamp
+    from byokd.web.plan import lane_plan
+
+    if not 1 <= keys <= MOST_KEYS:
+        raise OperatorError(f"--keys is {keys}: how many keys, from 1 to {MOST_KEYS}")
+    if not 0.001 <= quota <= 10_000:  # also refuses nan
+        raise OperatorError(f"--quota is {quota:g}: requests a second, from 0.001 to 10000")
+    now = SystemClock().now()
+    lane = _imagined_lane(quota)
+    fleet = imagined_keys(keys, policy, now, per_second=quota, at_once=at_once)
+    return {"at": stamp(now), "lanes": [lane_plan(fleet, lane, now, limit=limit)]}
+
+
+def _imagined_lane(per_second: float) -> Lane:
+    """A lane of this quota of GetParametersForImport, in which nothing else is scarce."""
+    from dataclasses import replace
+
+    from byokd.config.schema import LaneSettings
+    from byokd.decide.what_if import NAME
+    from byokd.facts.key import LaneId
+    from byokd.facts.policy import Quota
+
+    lane = LaneSettings(account="0" * 12, region="us-east-1").lane(NAME)
+    plenty = Quota(per_second=1e6, burst=1e6)
+    quotas = dict.fromkeys(lane.quotas, plenty)
+    quotas["GetParametersForImport"] = Quota(per_second=per_second, burst=max(1.0, per_second))
+    return replace(lane, id=LaneId(NAME), quotas=quotas, reserve=0.0)
+
+
+def _show(lane: dict[str, Any], at: str, limit: int) -> None:
+    from byokd.cli import rows
+    from byokd.cli.durations import humane
+    from byokd.cli.listing import show, stdout
+
+    console = stdout()
+    name = lane["name"] if lane["name"] == lane["lane"] else f"{lane['name']} ({lane['lane']})"
+    beside = [("left alone", "left_alone"), ("never end", "never_expire"), ("not looked at yet", "unknown")]
+    apart = ", ".join(f"{lane[member]} {said}" for said, member in beside if lane[member])
+    pace, demand = lane["per_second"], lane["demand_per_s"]
+    for label, said in (
+        ("lane", f"{name}, at {at}, as far as {lane['until']}"),
+        ("keys", f"{lane['keys']}" + (f" ({apart})" if apart else "")),
+        ("pace", f"{pace * 86_400:,.0f} imports a day, set by {lane['bottleneck']}"),
+        ("work", f"{demand * 86_400:,.1f} imports a day in the long run: {demand / pace:.1%} of the pace"),
+        ("recovery", f"{humane(lane['recovery_s'])} to bring every key back from nothing"),
+    ):
+        console.print(f"{label:<10}{said}", soft_wrap=True)
+    if lane["load"]:
+        console.print()
+        show(rows.load(lane["load"], bar_width=BAR_WIDTH if console.is_terminal else 0), empty="")
+    listed = lane["tight"]["renewals"] if lane["tight"] else lane["renewals"]
+    if listed:
+        console.print()
+        console.print("late:" if lane["tight"] else "next:")
+        show(rows.renewals(listed[:limit]), empty="")
+    console.print()
+    for sentence in lane["says"]:
+        console.print(sentence, soft_wrap=True)

@@ -1,0 +1,173 @@
+"""The forecast of a lane as a document, with what would help in words.
+
+The work is arithmetic over every key of the lane: large fleets take seconds, so whoever serves others meanwhile calls
+`lane_plan` in a thread.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from datetime import datetime
+from typing import Final
+
+from byokd.decide.advice import Tight, lead_needed, level, load, pace_needed, slack_share, sustained, tight
+from byokd.decide.forecast import NOTHING_LEARNED, Forecast, Learned, Renewal, forecast
+from byokd.facts.key import Absent
+from byokd.facts.policy import Lane
+from byokd.facts.prospect import Prospect
+from byokd.web.documents import Document, stamp
+
+DOCUMENTED_PER_S: Final = 0.25
+"""The lowest quota of GetParametersForImport in AWS's documents: more may have to be asked for."""
+
+
+def lane_plan(
+    prospects: Sequence[Prospect], lane: Lane, now: datetime, *, limit: int, learned: Learned = NOTHING_LEARNED
+) -> Document:
+    """All that the forecast of a lane has to say; at most `limit` renewals in each list."""
+    ahead = forecast(prospects, lane, now, learned=learned)
+    found = tight(ahead, lane.min_slack)
+    length, stretches = load(ahead)
+    _, spread, too_late = level(ahead)
+    helps: Document = {"pace_per_s": None, "renew_before_factor": None, "spread_s": None}
+    enough = found is None and sustained(ahead)
+    if not enough:
+        helps["pace_per_s"] = pace_needed(prospects, lane, now, lane.min_slack)
+        helps["renew_before_factor"] = lead_needed(prospects, lane, now, lane.min_slack)
+    if not too_late and spread:
+        helps["spread_s"] = int(spread.total_seconds())
+    return {
+        "lane": lane.id,
+        "name": lane.name,
+        "keys": ahead.keys,
+        "never_expire": ahead.never_expire,
+        "left_alone": ahead.left_alone,
+        "unknown": ahead.unknown,
+        "until": stamp(ahead.until),
+        "per_second": ahead.per_second,
+        "bottleneck": ahead.bottleneck,
+        "demand_per_s": ahead.demand_per_s,
+        "sustained": sustained(ahead),
+        "min_slack": lane.min_slack,
+        "enough": enough,
+        "recovery_s": int(ahead.recovery.total_seconds()),
+        "stretch_s": int(length.total_seconds()),
+        "load": [
+            {
+                "starts_at": stamp(each.starts_at),
+                "due": each.due,
+                "renewed": each.renewed,
+                "level": each.level,
+                "capacity": each.capacity,
+            }
+            for each in stretches
+        ]
+        if ahead.renewals
+        else [],
+        "renewals": [_renewal(each) for each in ahead.renewals[:limit]],
+        "tight": None if found is None else _tight(found, limit),
+        "helps": helps,
+        "says": list(_says(ahead, found, lane, helps)),
+    }
+
+
+def _tight(found: Tight, limit: int) -> Document:
+    return {
+        "keys": len(found.renewals),
+        "missed": len(found.missed),
+        "first_missed": _renewal(found.missed[0]) if found.missed else None,
+        "least": _renewal(found.least),
+        "renewals": [_renewal(each) for each in found.renewals[:limit]],
+    }
+
+
+def _renewal(each: Renewal) -> Document:
+    share = slack_share(each)
+    return {
+        "key": each.ref,
+        "name": each.name,
+        "fleet": each.fleet,
+        "due_at": stamp(each.due_at),
+        "renewed_at": stamp(each.renewed_at) if isinstance(each.renewed_at, datetime) else None,
+        "expires_at": None if isinstance(each.valid_to, Absent) else stamp(each.valid_to),
+        "slack_s": None if each.slack is None else int(each.slack.total_seconds()),
+        "slack_share": None if share is None else round(share, 3),
+        "lapsed": each.lapsed,
+    }
+
+
+# -- in words ---------------------------------------------------------------------------------------------------------
+
+
+def _says(ahead: Forecast, found: Tight | None, lane: Lane, helps: Document) -> Iterator[str]:
+    """What a person should know, and what would help, most important first."""
+    if not ahead.keys:
+        yield "The lane has no keys: there is nothing to plan."
+        return
+    if not ahead.renewals:
+        yield "No key of the lane has a renewal to plan for."
+        return
+    if found is not None and found.missed:
+        first = found.missed[0]
+        yield (
+            f"{_count(len(found.missed))} would not be renewed before the material ends, the first one {first.name} "
+            f"({first.fleet}), which ends at {_time(first.valid_to)}."
+        )
+    elif found is not None:
+        yield (
+            f"{_count(len(found.renewals))} would be renewed with less than {lane.min_slack:.0%} of the lead left, the "
+            f"tightest one {found.least.name} ({found.least.fleet}) at {_time(found.least.renewed_at)}."
+        )
+    if not sustained(ahead):
+        yield (
+            f"In the long run the keys ask for {ahead.demand_per_s:.3g} imports a second and the lane gives "
+            f"{ahead.per_second:.3g}: no lead and no spread makes up for that."
+        )
+    if found is None and sustained(ahead):
+        below = sum((share := slack_share(each)) is not None and share < lane.min_slack for each in ahead.renewals)
+        apart = f", but for {_count(below)} with less already, which is not the pace's doing" if below else ""
+        yield f"The pace is enough: every key keeps at least {lane.min_slack:.0%} of its lead{apart}."
+        shortest = min(each.lead for each in ahead.renewals)
+        if helps["spread_s"] and helps["spread_s"] > shortest.total_seconds() / 100:
+            yield f"A spread of {_span(helps['spread_s'])} would take away what waiting there is."
+        return
+    yield from _ways(ahead, found, lane, helps)
+
+
+def _ways(ahead: Forecast, found: Tight | None, lane: Lane, helps: Document) -> Iterator[str]:
+    pace, factor, spread = helps["pace_per_s"], helps["renew_before_factor"], helps["spread_s"]
+    if pace is None:
+        yield "No pace is enough: even a lane without limits would be late. Renew earlier, or let material live longer."
+    else:
+        asks = "" if pace <= DOCUMENTED_PER_S else ", which may have to be asked of AWS (Service Quotas)"
+        present = lane.quotas[ahead.bottleneck].per_second
+        yield f"Enough would be: {ahead.bottleneck} at {_pace(pace)} a second in place of {present:.3g}{asks}."
+    if factor is not None and found is not None:
+        lead = found.least.lead
+        yield (
+            f"Or: renew_before longer by {factor - 1:.0%}, so {_span(int(factor * lead.total_seconds()))} in place of "
+            f"{_span(int(lead.total_seconds()))} where {found.least.name} is."
+        )
+    if spread and sustained(ahead):
+        yield f"Or: a spread of {_span(spread)}, which takes the peak apart so that nobody waits."
+
+
+def _pace(per_second: float) -> str:
+    """With three digits, and rounded up, so that what is said is enough."""
+    return f"{per_second * 1.005:.3g}"
+
+
+def _count(keys: int) -> str:
+    return "1 key" if keys == 1 else f"{keys} keys"
+
+
+def _time(moment: datetime | Absent) -> str:
+    return f"{moment:%Y-%m-%d %H:%M:%S}Z" if isinstance(moment, datetime) else "no time within the forecast"
+
+
+def _span(seconds: int) -> str:
+    """As it would be written in the config, rounded up to a unit that does not hide behind smaller ones."""
+    for unit, size in (("d", 86_400), ("h", 3_600), ("m", 60)):
+        if seconds >= 3 * size or (seconds >= size and seconds % size == 0):
+            return f"{-(-seconds // size)}{unit}"
+    return f"{seconds}s"

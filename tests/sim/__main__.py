@@ -1,0 +1,95 @@
+"""`make sim SEED=…`: simulate one world, or a range of them, and tell the story of what went wrong.
+
+python -m tests.sim 123             one seed, shrunk if it breaks a law
+python -m tests.sim 123 --events 4,7    only these events of it
+python -m tests.sim 1 --until 50    seeds 1 to 50, one line each
+"""
+
+from __future__ import annotations
+
+import argparse
+import sys
+
+from tests.sim.plan import draw, span
+from tests.sim.run import Verdict, run
+from tests.sim.shrink import shrink
+
+TOLD_S = 3 * 86400.0
+
+
+def say(text: str) -> None:
+    """A line for whoever sits before it."""
+    sys.stdout.write(text + "\n")
+    sys.stdout.flush()
+
+
+def main() -> int:
+    """Returns 1 if a law was broken."""
+    arguments = _arguments()
+    if arguments.until:
+        return _many(arguments.seed, arguments.until)
+    plan = draw(arguments.seed)
+    if arguments.events is not None:
+        numbers = frozenset(int(each) for each in arguments.events.split(",") if each)
+        plan = plan.only(numbers)
+    verdict = run(plan)
+    say(line(verdict))
+    if verdict.ok:
+        return 0
+    say(f"broken: {verdict.violations[0]}\nshrinks {len(plan.events)} events ...")
+    laws = verdict.laws
+    short = shrink(plan, lambda less: bool(laws & run(less).laws))
+    say(story(run(short)))
+    return 1
+
+
+def _many(first: int, last: int) -> int:
+    failed, key_years, cpu_s = [], 0.0, 0.0
+    for seed in range(first, last + 1):
+        verdict = run(seed)
+        key_years, cpu_s = key_years + verdict.key_years, cpu_s + verdict.cpu_s
+        say(line(verdict))
+        if not verdict.ok:
+            failed.append(seed)
+    say(f"{key_years:.0f} key-years in {cpu_s:.0f} s of CPU: {key_years / cpu_s:.1f} key-years a second")
+    say(f"failed: {failed}" if failed else "every law held")
+    return bool(failed)
+
+
+def line(verdict: Verdict) -> str:
+    """A verdict in one line."""
+    first = "every law held" if verdict.ok else str(verdict.violations[0])
+    figures = f"{verdict.key_years:6.1f} key-years, {verdict.imports:4} imports, {verdict.cpu_s:5.1f} s"
+    return f"seed {verdict.plan.seed}: {figures}: {first}"
+
+
+def story(verdict: Verdict) -> str:
+    """What happened around the first breach, and the command that shows it again."""
+    plan = verdict.plan
+    numbers = ",".join(str(event.number) for event in plan.events)
+    lines = [f"make sim SEED={plan.seed} EVENTS={numbers or ','}", *(str(event) for event in plan.events)]
+    if verdict.ok:
+        return "\n".join([*lines, "(every law held: what broke needs more of the events)"])
+    broken = verdict.violations[0]
+    life = verdict.book.lives.get(broken.subject)
+    about = {"*", broken.subject, life.lane if life else ""}
+    if life is not None:
+        lines += verdict.book.obstacles.why(verdict.book.scopes(life), broken.at_s - TOLD_S, broken.at_s)
+    lines += [
+        f"{span(at_s):>14} {'byokd and the world' if who == '*' else who[-24:]}: {what}"
+        for at_s, who, what in verdict.book.story
+        if who in about and broken.at_s - TOLD_S <= at_s <= broken.at_s + 60
+    ][-60:]
+    return "\n".join([*lines, f"BROKEN {broken}"])
+
+
+def _arguments() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(prog="python -m tests.sim", description="Simulate worlds.")
+    parser.add_argument("seed", type=int)
+    parser.add_argument("--until", type=int, default=0, help="simulate every seed up to this one")
+    parser.add_argument("--events", default=None, help="only these events of the plan, by number")
+    return parser.parse_args()
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,294 @@
+"""What really happened in a world, written down as it happens, and the laws that can be held at that very moment.
+
+The book is kept apart from what it judges: it sees requests as they reach KMS, changes as the store takes them and
+notices as the channel gets them, and asks `decide` nothing. What takes hindsight is in `laws`.
+"""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+from typing import Final
+
+from byokd.facts.change import Change
+from byokd.facts.condition import Notice, OpenCondition
+from byokd.facts.key import Absent, Expiry
+from byokd.facts.ledger import HistoryEvent, ImportState, Order, OrderKind
+from tests.sim.clocks import at, seconds
+from tests.sim.plan import span
+
+HANDS_OFF_GRACE_S: Final = 90.0
+"""A turn that looked before somebody disabled a key or held it may still be under way for so long."""
+JITTER_S: Final = 1.5
+"""How much a turn's looks may vary, between the token and the request."""
+HANDS_OFF_STORM_S: Final = 1800.0
+"""The same where a source hangs, readings are stale or requests wait for the pace."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Violation:
+    """A law was broken."""
+
+    at_s: float
+    law: str
+    subject: str
+    text: str
+
+    def __str__(self) -> str:
+        return f"{span(self.at_s)} {self.law}: {self.subject}: {self.text}"
+
+
+@dataclass(slots=True, kw_only=True)
+class Imported:
+    """Material went into a key."""
+
+    at_s: float
+    expiry: Expiry
+    before: Expiry | Absent
+    """The expiry that it replaced; ABSENT where the material was not there."""
+    by_hand: bool
+    visible_s: float
+    off_by_s: float = 0.0
+    """How wrong byokd's clock was."""
+    ordered: bool = False
+    """Whether an operator had asked for an import since the one before."""
+
+
+@dataclass(slots=True)
+class Life:
+    """The true life of one key."""
+
+    ref: str
+    arn: str
+    lane: str
+    imports: list[Imported] = field(default_factory=list)
+    deleted_s: list[float] = field(default_factory=list)
+    """When somebody deleted its material."""
+    off_since: dict[str, float] = field(default_factory=dict)
+    """Why nobody may touch it, and since when: disabled, pending deletion, held, not in the config."""
+    fingerprint: str = ""
+    """Of the material that byokd imported first."""
+    shown: Expiry | Absent | None = None
+    """The last reading that byokd got since it was started."""
+    intent: Expiry | None = None
+    """The expiry of the running row on disk."""
+    entries: list[tuple[float, HistoryEvent, str]] = field(default_factory=list)
+    asked: bool = False
+    """Whether an order to import is not carried out yet."""
+
+
+@dataclass(slots=True)
+class Told:
+    """One condition as it was on record, and the notices of it that arrived."""
+
+    condition: OpenCondition
+    since_s: float
+    resolved_s: float | None = None
+    heard: list[tuple[float, Notice]] = field(default_factory=list)
+
+
+class Obstacles:
+    """When and for whom the world made it impossible, or did not let it be sure, that byokd does its work."""
+
+    def __init__(self) -> None:
+        self._spans: dict[str, list[tuple[float, float, str]]] = defaultdict(list)
+
+    def add(self, scope: str, begin_s: float, end_s: float, why: str) -> None:
+        """Between these moments something was in the way of `scope`: `*`, a lane, a key's ref, or `voice`."""
+        if end_s > begin_s:
+            self._spans[scope].append((begin_s, end_s, why))
+
+    def free(self, scopes: tuple[str, ...], begin_s: float, end_s: float) -> list[tuple[float, float]]:
+        """The stretches of a span in which nothing was in the way of any of the scopes."""
+        bad = sorted((a, b) for scope in scopes for a, b, _ in self._spans.get(scope, ()) if b > begin_s and a < end_s)
+        free, cursor = [], begin_s
+        for a, b in bad:
+            if a > cursor:
+                free.append((cursor, a))
+            cursor = max(cursor, b)
+        if cursor < end_s:
+            free.append((cursor, end_s))
+        return free
+
+    def last_end(self, scopes: tuple[str, ...]) -> float:
+        """When the last of them was over."""
+        return max((b for scope in scopes for _, b, _ in self._spans.get(scope, ())), default=0.0)
+
+    def why(self, scopes: tuple[str, ...], begin_s: float, end_s: float) -> list[str]:
+        """What was in the way during a span, in words."""
+        return sorted(
+            {
+                f"{why} ({scope}) {span(a)} to {span(b)}"
+                for scope in scopes
+                for a, b, why in self._spans.get(scope, ())
+                if b > begin_s and a < end_s
+            }
+        )
+
+
+class Book:
+    """The record of one world."""
+
+    def __init__(self, now_s: Callable[[], float], off_by_s: Callable[[], float]) -> None:
+        self.now_s = now_s
+        self.off_by_s = off_by_s
+        self.obstacles = Obstacles()
+        self.lives: dict[str, Life] = {}
+        self.by_arn: dict[str, Life] = {}
+        self.told: dict[str, Told] = {}
+        self.violations: list[Violation] = []
+        self.story: list[tuple[float, str, str]] = []
+        """What people see of the world: (when, about whom, what)."""
+        self.imports = 0
+        self.requests = 0
+        self.turns = 0
+        self._tokens: dict[bytes, str] = {}
+        self._spent: set[bytes] = set()
+        self._buckets: dict[tuple[str, str], tuple[float, float]] = {}
+        self.lawful_until_s = float("inf")
+        """No law is held before a world runs, nor after it was torn down."""
+
+    # -- what happens -------------------------------------------------------------------------------------------------
+
+    def broken(self, law: str, subject: str, text: str, *, at_s: float | None = None) -> None:
+        """A law was broken, now or at `at_s`."""
+        self.violations.append(
+            Violation(at_s=self.now_s() if at_s is None else at_s, law=law, subject=subject, text=text)
+        )
+
+    def tell(self, who: str, what: str) -> None:
+        """A line of the story."""
+        self.story.append((self.now_s(), who, what))
+
+    def follow(self, ref: str, arn: str, lane: str) -> Life:
+        """A key of the world."""
+        life = Life(ref=ref, arn=arn, lane=lane)
+        self.lives[ref] = self.by_arn[arn] = life
+        return life
+
+    def scopes(self, life: Life) -> tuple[str, ...]:
+        """Whatever can be in the way of a key."""
+        return "*", life.lane, life.ref, f"people {life.ref}", f"config {life.ref}"
+
+    # -- KMS ----------------------------------------------------------------------------------------------------------
+
+    def requested(self, lane: str, operation: str, arn: str, state: str, *, per_second: float, burst: float) -> None:
+        """byokd sends a request: within its own quota, and of a key that it may touch."""
+        self.requests += 1
+        now_s = self.now_s()
+        if operation not in ("GetParametersForImport", "ImportKeyMaterial"):
+            return
+        tokens, since_s = self._buckets.get((lane, operation), (burst, now_s))
+        tokens = min(burst, tokens + (now_s - since_s) * per_second) - 1
+        self._buckets[lane, operation] = (tokens, now_s)
+        # A token is taken before the key is looked at: what looks longer sends later, and the next one comes nearer.
+        if tokens < -0.05 - per_second * JITTER_S:
+            self.broken("quota", lane, f"{operation} is sent faster than {per_second}/s")
+        life = self.by_arn[arn]
+        for why, since_s in life.off_since.items():
+            if why == "disabled" and state == "PendingImport":
+                continue  # KMS shows that its material is gone, and not any more that it was disabled
+            calm = len(self.obstacles.free(("*", life.lane, life.ref), since_s - 100, now_s)) == 1
+            if now_s - since_s > (HANDS_OFF_GRACE_S if calm else HANDS_OFF_STORM_S):
+                self.broken("hands off", life.ref, f"{operation} though {why} since {span(since_s)}")
+
+    def restarted(self, lane: str) -> None:
+        """A new process knows nothing of the tokens that the old one used: its burst may be used again."""
+        for operation in ("GetParametersForImport", "ImportKeyMaterial"):
+            if (lane, operation) in self._buckets:
+                tokens, since_s = self._buckets[lane, operation]
+                self._buckets[lane, operation] = (tokens + 1, since_s)
+
+    def issued(self, token: bytes, arn: str) -> None:
+        """KMS gave a token for a key."""
+        self._tokens[token] = arn
+
+    def importing(self, arn: str, token: bytes, fingerprint: str, expiry: Expiry) -> None:
+        """byokd sends ImportKeyMaterial."""
+        life = self.by_arn[arn]
+        if self._tokens.get(token) != arn:
+            self.broken("one token, one key", life.ref, "the token was issued for another key")
+        if token in self._spent:
+            self.broken("one token, one import", life.ref, "the token was sent before")
+        self._spent.add(token)
+        if life.fingerprint not in ("", fingerprint):
+            self.broken("never other material", life.ref, "other bytes than byokd imported before were sent")
+        if life.intent != expiry:
+            self.broken("intent before call", life.ref, f"no running row on disk wants {expiry}")
+
+    def imported(self, arn: str, fingerprint: str, done: Imported) -> None:
+        """Material went into a key."""
+        life = self.by_arn[arn]
+        life.imports.append(done)
+        if not done.by_hand:
+            self.imports += 1
+            life.fingerprint = life.fingerprint or fingerprint
+            done.ordered, life.asked = life.asked, False
+            # An import enables its key again (where AWS's texts differ, the one that makes more trouble).
+            life.off_since.pop("disabled", None)
+        who = "somebody" if done.by_hand else "byokd"
+        self.tell(life.ref, f"{who} imports until {done.expiry} (was {done.before})")
+
+    # -- the store ----------------------------------------------------------------------------------------------------
+
+    def saved(self, change: Change) -> None:
+        """byokd wrote about a key."""
+        self.turns += 1
+        life = self.lives[change.snapshot.ref]
+        now_s, off_s = self.now_s(), self.off_by_s()
+        for row in change.imports:
+            if row.state is ImportState.RUNNING:
+                life.intent = row.expiry
+            elif row.state is not ImportState.QUEUED:
+                life.intent = None
+        for entry in change.history:
+            life.entries.append((now_s, entry.event, entry.detail))
+            if entry.event is not HistoryEvent.IMPORT_QUEUED:
+                self.tell(life.ref, f"history {entry.event.value}: {entry.detail}")
+        for each in change.conditions:
+            self.stated(each)
+        shown = life.shown
+        if isinstance(shown, datetime):
+            left_s = seconds(shown) - now_s
+            late = change.due_at - shown - timedelta(seconds=max(0.0, off_s) + 2)
+            if left_s > 2 and off_s > -2 and late > timedelta(0):
+                self.broken("due by the deadline", life.ref, f"due {change.due_at}, ends {shown}: {change.message}")
+
+    def stated(self, each: OpenCondition) -> None:
+        """byokd raised, changed or resolved a condition."""
+        now_s = self.now_s()
+        told = self.told.get(each.id)
+        if told is None:
+            told = self.told[each.id] = Told(each, now_s)
+            self.tell(each.subject, f"condition {each.condition.kind.value}: {each.condition.detail}")
+        told.condition = each
+        if not isinstance(each.resolved_at, Absent) and told.resolved_s is None:
+            told.resolved_s = now_s
+            self.tell(each.subject, f"resolved {each.condition.kind.value}")
+
+    # -- people -------------------------------------------------------------------------------------------------------
+
+    def heard(self, notice: Notice) -> None:
+        """A notice arrived."""
+        told = self.told.get(notice.condition_id)
+        if told is None:
+            self.broken("alerts are on record", notice.subject, f"a notice of no condition: {notice.condition.detail}")
+            return
+        told.heard.append((self.now_s(), notice))
+
+    def ordered(self, order: Order) -> None:
+        """An operator gave an order."""
+        self.tell(order.ref, f"order {order.kind.value}")
+        if order.kind is OrderKind.IMPORT:
+            self.lives[order.ref].asked = True
+        if order.kind is OrderKind.HOLD:
+            until_s = float("inf") if isinstance(order.until, Absent) else seconds(order.until)
+            if until_s > self.now_s():
+                self.lives[order.ref].off_since.setdefault("held", self.now_s())
+
+
+def moment(true_s: float) -> str:
+    """A true time, for a story."""
+    return f"{span(true_s):>14} {at(true_s):%Y-%m-%d %H:%M:%S}"

@@ -1,0 +1,182 @@
+"""What stands between one process of byokd and its world, so that the process can die at any await.
+
+Every call through a port passes the door before and after it is carried out. A crash closes the door at the n-th
+passage: from then on nothing the process does has any effect, and whoever passes waits until it is cancelled. What a
+dead process had in flight in KMS goes on there, as it does in life.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import random
+from collections.abc import Awaitable, Callable
+from typing import Any, Final
+
+from byokd.errors import ChannelError, MaterialInvalid, SourceUnsafe, StoreBusy, StoreFull
+from byokd.facts.change import Change
+from byokd.facts.condition import Notice
+from byokd.facts.key import WrappingAlgorithm
+from byokd.ports import MaterialProof, Sealed
+from tests.kit.fake_source import FakeSource
+from tests.sim.book import Book
+from tests.sim.loop import virtual_sleep
+
+WRITES: Final = frozenset(
+    ("sync_fleet", "acquire_lane", "save", "wake", "add_order", "save_conditions", "save_notices", "save_notice")
+)
+
+
+class Door:
+    """The way between one process and the world."""
+
+    def __init__(self, crashed: asyncio.Event) -> None:
+        self.open = True
+        self._crashed = crashed
+        self._passages: int | None = None
+
+    def crash_after(self, passages: int) -> None:
+        """Die at the n-th passage from now."""
+        self._passages = passages
+
+    def close(self) -> None:
+        """The process is dead."""
+        self.open = False
+
+    async def through(self) -> None:
+        """Pass, or wait for ever."""
+        if self._passages is not None and self.open:
+            self._passages -= 1
+            if self._passages <= 0:
+                self.open = False
+                self._crashed.set()
+        if not self.open:
+            await asyncio.get_running_loop().create_future()
+
+    def of(self, port: Any, *, before: Callable[[str], Awaitable[None]] | None = None) -> Any:
+        """A port behind this door; `before` may refuse a call by raising."""
+        return _Behind(self, port, before)
+
+
+class _Behind:
+    def __init__(self, door: Door, port: Any, before: Callable[[str], Awaitable[None]] | None) -> None:
+        self._door, self._port, self._before = door, port, before
+
+    def __getattr__(self, name: str) -> Any:
+        member = getattr(self._port, name)
+        if not asyncio.iscoroutinefunction(member):
+            return member
+        door, before = self._door, self._before
+
+        async def call(*arguments: Any, **named: Any) -> Any:
+            await door.through()
+            if before is not None:
+                await before(name)
+            answer = await member(*arguments, **named)
+            await door.through()
+            return answer
+
+        setattr(self, name, call)
+        return call
+
+
+class StoreTrouble:
+    """The disk's bad days."""
+
+    def __init__(self, rng: random.Random) -> None:
+        self.share = 0.0
+        self.full = False
+        self._rng = rng
+
+    async def strike(self, name: str) -> None:
+        """Raise, on bad days: at writes where the disk is full, at any call where somebody holds the database."""
+        if self._rng.random() < 0.05:
+            await asyncio.sleep(0)  # a write that takes a moment lets others go first
+        if self.share and (name in WRITES or not self.full) and self._rng.random() < self.share:
+            raise StoreFull("no space left") if self.full else StoreBusy("the database is locked")
+
+
+class WatchedStore:
+    """The store, read over its shoulder by the book. Implements `ports.Store` by handing everything on."""
+
+    def __init__(self, store: Any, book: Book) -> None:
+        self._store, self._book = store, book
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._store, name)
+
+    async def save(self, change: Change) -> None:
+        """See `ports.Store`."""
+        await self._store.save(change)
+        self._book.saved(change)
+
+    async def save_conditions(self, conditions: Any) -> None:
+        """See `ports.Store`."""
+        await self._store.save_conditions(conditions)
+        for each in conditions:
+            self._book.stated(each)
+
+
+class SimSource(FakeSource):
+    """A source whose materials go missing, change and hang; implements `ports.Source`."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.modes: dict[str, str] = {}
+        """By locator: missing, changed, hang, unsafe or short."""
+        self.released = asyncio.Event()
+        """Set, and replaced, whenever a mode changes: what hangs looks again."""
+
+    def change(self, locator: str, mode: str) -> None:
+        """From now on, this is how the source is; an empty mode means well."""
+        self.modes.pop(locator, None)
+        if mode:
+            self.modes[locator] = mode
+        self.released.set()
+        self.released = asyncio.Event()
+
+    async def prove(self, locator: str) -> MaterialProof:
+        """See `ports.Source`."""
+        self.calls.clear()
+        return await super().prove(locator)
+
+    async def seal(self, locator: str, *, public_key: bytes, algorithm: WrappingAlgorithm) -> Sealed:
+        """See `ports.Source`."""
+        self.calls.clear()
+        return await super().seal(locator, public_key=public_key, algorithm=algorithm)
+
+    async def _proof(self, locator: str) -> MaterialProof:
+        await virtual_sleep(0.002)
+        while self.modes.get(locator) == "hang":
+            await self.released.wait()
+        match self.modes.get(locator):
+            case "missing":
+                return await FakeSource()._proof(locator)
+            case "changed":
+                return await FakeSource({locator: self.materials[locator][::-1]})._proof(locator)
+            case "short":
+                return await FakeSource({locator: self.materials[locator][:-1]})._proof(locator)
+            case "unsafe":
+                raise SourceUnsafe(f"{locator} can be read by others")
+            case _:
+                if locator not in self.materials:
+                    raise MaterialInvalid("nothing there")
+                return await super()._proof(locator)
+
+
+class SimChannel:
+    """A channel that is down or hangs at times; implements `ports.Channel`."""
+
+    name = "inbox"
+
+    def __init__(self, book: Book) -> None:
+        self.mode = ""
+        self._book = book
+
+    async def deliver(self, notice: Notice) -> None:
+        """See `ports.Channel`."""
+        await virtual_sleep(0.05)
+        if self.mode == "hang":
+            await virtual_sleep(20.0)
+        if self.mode:
+            raise ChannelError("the receiver does not answer")
+        self._book.heard(notice)

@@ -1,0 +1,51 @@
+"""What each kind of event does to the world, how it ends, and for how long it counts as an excuse.
+
+Every excuse is an entry among the book's obstacles. It lasts as long as the event, and a little longer where byokd
+rightly needs a moment to see that things are well again.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Coroutine
+from typing import Any
+
+from tests.sim.happening import Undo
+from tests.sim.people import People
+from tests.sim.plan import Event
+from tests.sim.troubles import Troubles
+from tests.sim.world import World
+
+
+class Events(Troubles, People):
+    """Lets the events of a plan happen, and undoes what is still in force when the storm is over."""
+
+    def __init__(self, world: World) -> None:
+        super().__init__(world)
+        self._undo: dict[int, Undo] = {}
+
+    def schedule(self) -> None:
+        """Put every event of the plan on the world's agenda."""
+        for event in self.world.plan.events:
+            self.world.at(event.at_s, self._happens(event))
+
+    def _happens(self, event: Event) -> Callable[[], Coroutine[Any, Any, None]]:
+        async def happen() -> None:
+            self.world.book.tell("*", str(event))
+            undo = await getattr(self, f"_{event.kind}")(event)
+            if undo is not None:
+                self._undo[event.number] = undo
+                self.world.at(event.at_s + event.span_s, self._over(event.number))
+
+        return happen
+
+    def _over(self, number: int) -> Callable[[], Coroutine[Any, Any, None]]:
+        async def over() -> None:
+            if (undo := self._undo.pop(number, None)) is not None:
+                await undo()
+
+        return over
+
+    async def calm(self) -> None:
+        """Undo whatever is still in force."""
+        for number in sorted(self._undo):
+            await self._over(number)()

@@ -1,0 +1,350 @@
+"""The laws that take hindsight: held against the book when a world is over.
+
+Each is written from what the product promises, not from how it keeps it. The words *free* and *need* run through all of
+them: a stretch of time is free for a key if nothing was in the way of byokd doing its work, and byokd needs a certain
+span of such time, since it waits for up to an eighth of the time left between two tries, and an hour at most.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Final
+
+from byokd.facts.condition import ConditionKind, NoticeKind, Severity
+from byokd.facts.key import Absent, KeyState
+from byokd.facts.ledger import HistoryEvent
+from byokd.facts.policy import Policy
+from tests.sim.book import Book, Imported, Told
+from tests.sim.clocks import seconds
+from tests.sim.plan import HOUR_S, span
+from tests.sim.world import SimKey, World
+
+BASE_S: Final = 420.0
+"""What a few tries, a settling import and its reading take."""
+HEAL_S: Final = 1.25 * HOUR_S
+"""A lapsed key is tried at least every 30 s, and every hour after a refusal."""
+OUTAGES: Final = (ConditionKind.LAPSED, ConditionKind.MATERIAL_DELETED)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Period:
+    """The time under one ValidTo: from an import until the next, a deletion, or the end of the world."""
+
+    began: Imported
+    until_s: float
+    next: Imported | None
+    deleted: bool
+
+    @property
+    def ends_s(self) -> float:
+        """Its ValidTo."""
+        return seconds(self.began.expiry) if isinstance(self.began.expiry, datetime) else float("inf")
+
+    @property
+    def lapsed(self) -> bool:
+        """Whether its ValidTo passed."""
+        return self.ends_s <= self.until_s
+
+
+def periods(key: SimKey, end_s: float) -> Iterator[Period]:
+    """The periods of a key's life, oldest first."""
+    imports = key.life.imports
+    for each, after in zip(imports, [*imports[1:], *([None] if imports else [])], strict=True):
+        until_s = after.at_s if after else end_s
+        deleted = [at_s for at_s in key.life.deleted_s if each.at_s <= at_s < until_s]
+        yield Period(
+            began=each, until_s=min([until_s, *deleted]), next=None if deleted else after, deleted=bool(deleted)
+        )
+
+
+class Laws:
+    """Judges a world that is over."""
+
+    def __init__(self, world: World) -> None:
+        self.world = world
+        self.book: Book = world.book
+        self.end_s = world.now_s
+
+    def hold(self) -> None:
+        """Write every breach into the book."""
+        for key in self.world.keys:
+            for period in periods(key, self.end_s):
+                self._no_lapse(key, period)
+                self._announced(key, period)
+                self._healed(key, period)
+                self._in_time(key, period)
+                self._journal(key, period)
+            self._pace_of_imports(key)
+            self._told_of(key)
+        self._resolved()
+
+    # -- what is needed -----------------------------------------------------------------------------------------------
+
+    def _queue_s(self, key: SimKey) -> float:
+        waiting = sum(1 for each in self.world.keys if each.lane is key.lane)
+        return 60.0 + 2.5 * waiting / (key.lane.plan.per_second * 0.5 * (1 - key.lane.plan.reserve))
+
+    def _need_s(self, key: SimKey, left_s: float) -> float:
+        longest = 3 * HOUR_S + 2 * key.plan.drill_s + key.plan.look_s
+        return min(0.5 * left_s, longest) + BASE_S + self._queue_s(key)
+
+    def _policies(self, key: SimKey, begin_s: float, end_s: float) -> list[Policy]:
+        """Those in force at some time of a span."""
+        known = key.policies
+        ends = [at_s for at_s, _ in known[1:]] + [float("inf")]
+        return [
+            policy for (at_s, policy), until_s in zip(known, ends, strict=True) if at_s <= end_s and until_s >= begin_s
+        ]
+
+    def _lead_s(self, key: SimKey, ends_s: float) -> float:
+        """The shortest lead that the config gave while it mattered."""
+        return min(each.renew_before.total_seconds() for each in self._policies(key, ends_s - key.plan.life_s, ends_s))
+
+    def _known_s(self, key: SimKey, period: Period) -> float:
+        """From when on byokd had to know this ValidTo."""
+        began = period.began
+        return began.at_s + key.plan.look_s + HOUR_S if began.by_hand else began.visible_s
+
+    def _free_enough(self, key: SimKey, scopes: tuple[str, ...], begin_s: float, ends_s: float) -> str:
+        for a, b in self.book.obstacles.free(scopes, begin_s, ends_s):
+            if b - a >= self._need_s(key, ends_s - a):
+                return f"{span(a)} to {span(b)}"
+        return ""
+
+    # -- the laws -----------------------------------------------------------------------------------------------------
+
+    def _no_lapse(self, key: SimKey, period: Period) -> None:
+        """No key lapses that could have been renewed."""
+        if not period.lapsed:
+            return
+        lead_s = self._lead_s(key, period.ends_s)
+        begin_s = max(self._known_s(key, period), period.ends_s - lead_s)
+        if found := self._free_enough(key, self.book.scopes(key.life), begin_s, period.ends_s):
+            self._broken(key, "no lapse", period.ends_s, f"lapsed, though nothing was in the way {found}")
+
+    def _announced(self, key: SimKey, period: Period) -> None:
+        """A lapse was announced before it came, if byokd could speak, and told when it was there."""
+        if not period.lapsed:
+            return
+        ends_s, speaks = period.ends_s, ("voice", "*", f"config {key.life.ref}")
+        lead_s = self._lead_s(key, ends_s)
+        begin_s = max(self._known_s(key, period), ends_s - lead_s)
+        if self._free_enough(key, speaks, begin_s, ends_s) and not self._heard(key, ends_s, Severity.WARNING):
+            self._broken(key, "announced in time", ends_s, "lapsed, and nobody had been told")
+        limit_s = HEAL_S + key.plan.look_s
+        for a, b in self.book.obstacles.free(speaks, ends_s, min(self.end_s, ends_s + 20 * limit_s)):
+            if b - a > limit_s:
+                if not self._heard_of(key, OUTAGES, ends_s - 60, b):
+                    self._broken(key, "an outage is told", b, f"lapsed at {span(ends_s)}, and nobody was told")
+                return
+
+    def _healed(self, key: SimKey, period: Period) -> None:
+        """What is lost is brought back as soon as the world allows."""
+        if not (period.lapsed or period.deleted) or not (key.plan.heals_lapse and key.plan.heals_delete):
+            return
+        lost_s = min(period.ends_s, period.until_s)
+        later = [each.at_s for each in key.life.imports if each.at_s > lost_s]
+        healed_s = min(later, default=self.end_s)
+        limit_s = HEAL_S + self._queue_s(key)
+        if period.deleted or period.began.by_hand:
+            limit_s += key.plan.look_s
+        for a, b in self.book.obstacles.free(self.book.scopes(key.life), lost_s, healed_s):
+            if b - a > limit_s:
+                self._broken(key, "healed", a + limit_s, f"lost at {span(lost_s)}, free since {span(a)}, not healed")
+                return
+
+    def _in_time(self, key: SimKey, period: Period) -> None:
+        """Where nothing is in the way, a renewal comes when it is due, and not half a lead later."""
+        if period.deleted or period.ends_s == float("inf"):
+            return
+        ends_s = period.ends_s
+        policies = self._policies(key, ends_s - key.plan.life_s, ends_s)
+        if len(policies) != 1:
+            return
+        due_s = ends_s - policies[0].renew_before.total_seconds()
+        late_s = due_s + BASE_S + self._queue_s(key)
+        calm_s = due_s - 4 * HOUR_S - 2 * key.plan.drill_s - key.plan.look_s
+        if calm_s < self._known_s(key, period) or late_s > min(ends_s, self.end_s):
+            return
+        if len(self.book.obstacles.free(self.book.scopes(key.life), calm_s, late_s)) != 1:
+            return
+        if self.book.obstacles.free(self.book.scopes(key.life), calm_s, late_s)[0] != (calm_s, late_s):
+            return
+        if period.until_s > late_s:
+            self._broken(key, "renewed in time", late_s, f"due at {span(due_s)}, nothing was in the way")
+
+    def _pace_of_imports(self, key: SimKey) -> None:
+        """Two imports keep the floor, and none comes long before it is due."""
+        last: Imported | None = None
+        for each in key.life.imports:
+            if each.by_hand:
+                last = None
+                continue
+            if last is not None and not self._doubtful(key, last, each):
+                self._floor(key, last, each)
+            if not (last is not None and self._doubtful(key, last, each)):
+                self._not_too_early(key, each)
+            last = each
+
+    def _doubtful(self, key: SimKey, last: Imported, each: Imported) -> bool:
+        """Whether byokd could not know that the import before had succeeded."""
+        return (
+            each.ordered
+            or last.visible_s + 60 >= each.at_s
+            or abs(last.off_by_s - each.off_by_s) > 5
+            or any(last.at_s <= at_s <= each.at_s for at_s in key.life.deleted_s)
+        )
+
+    def _floor(self, key: SimKey, last: Imported, each: Imported) -> None:
+        gap_s = each.at_s - last.at_s
+        left_s = seconds(last.expiry) - each.at_s if isinstance(last.expiry, datetime) else float("inf")
+        policies = self._policies(key, last.at_s - key.plan.look_s, each.at_s)
+        longest_s = max(each.valid_for.total_seconds() for each in policies)  # type: ignore[union-attr]  # none is for ever
+        hurry = left_s <= longest_s * key.plan.emergency_share + abs(each.off_by_s) + 60
+        if gap_s < (58.0 if hurry else min(key.plan.floor_s, 1e9) - 2):
+            self._broken(key, "floor", each.at_s, f"imported {gap_s:.0f} s after the import before")
+
+    def _not_too_early(self, key: SimKey, each: Imported) -> None:
+        if each.ordered or not isinstance(each.before, datetime):
+            return
+        policies = self._policies(key, each.at_s - key.plan.look_s - HOUR_S, each.at_s)
+        leads = [(rule.renew_before + rule.spread).total_seconds() for rule in policies]
+        left_s = seconds(each.before) - each.at_s
+        if left_s > max(leads) + abs(each.off_by_s) + 60:
+            self._broken(
+                key, "not too early", each.at_s, f"renewed with {span(left_s)} left, due at {span(max(leads))}"
+            )
+
+    def _journal(self, key: SimKey, period: Period) -> None:
+        """The history explains what changed in KMS."""
+        began, free = period.began, self.book.obstacles.free
+        scopes = self.book.scopes(key.life)
+        known_s = self._known_s(key, period) if began.by_hand else began.visible_s
+        until_s = min(period.until_s, period.ends_s)
+        slack_s = HOUR_S + key.plan.look_s + BASE_S
+        if not any(b - a > slack_s for a, b in free(scopes, known_s, until_s)) or not isinstance(
+            began.expiry, datetime
+        ):
+            return
+        wanted = f"{began.expiry:%Y-%m-%d %H:%M:%S}Z"
+        # An import that showed later than KMS usually takes is told as a change, with the import as its cause.
+        kinds = (HistoryEvent.EXPIRY_CHANGED, HistoryEvent.IMPORT_ADOPTED, HistoryEvent.IMPORT_DONE)
+        near = [text for _, event, text in key.life.entries if event in kinds]
+        if not any(wanted in text for text in near):
+            self._broken(
+                key, "journal", until_s, f"nothing explains ValidTo {wanted} ({'hand' if began.by_hand else 'byokd'})"
+            )
+
+    # -- alerts -------------------------------------------------------------------------------------------------------
+
+    def _told(self, key: SimKey) -> Iterator[Told]:
+        return (
+            each
+            for each in self.book.told.values()
+            if each.condition.subject in (key.life.ref, f"lane:{key.life.lane}")
+        )
+
+    def _heard(self, key: SimKey, by_s: float, least: Severity) -> bool:
+        """Whether people had been told something about the key that was still true then."""
+        return any(
+            each.heard
+            and each.heard[0][0] <= by_s + 60
+            and each.condition.condition.severity >= least
+            and (each.resolved_s is None or each.resolved_s >= by_s - 60)
+            for each in self._told(key)
+        )
+
+    def _heard_of(self, key: SimKey, kinds: tuple[ConditionKind, ...], from_s: float, to_s: float) -> bool:
+        return any(
+            each.condition.condition.kind in kinds and any(from_s <= at_s <= to_s for at_s, _ in each.heard)
+            for each in self._told(key)
+        )
+
+    def _told_of(self, key: SimKey) -> None:
+        """What lasts is told: a key that is disabled, held near its end, or without its source."""
+        limit_s = key.plan.look_s + 2 * key.plan.drill_s + 4 * HOUR_S
+        for event in self.world.plan.events:
+            wanted = {
+                "disable": (ConditionKind.DISABLED,),
+                "schedule_deletion": (ConditionKind.PENDING_DELETION,),
+                "source": (
+                    ConditionKind.SOURCE_UNREADABLE,
+                    ConditionKind.MATERIAL_CHANGED,
+                    ConditionKind.SOURCE_UNSAFE,
+                    ConditionKind.MATERIAL_INVALID,
+                    ConditionKind.IMPORT_REFUSED,
+                ),
+            }.get(event.kind)
+            if wanted is None or event.who != key.plan.number or event.how.get("mode") == "hang":
+                continue
+            if event.how.get("mode") == "changed" and not key.life.fingerprint:
+                continue
+            if self._interferes(key, event.number, event.at_s, event.at_s + event.span_s):
+                continue
+            stretch = self.book.obstacles.free(
+                ("voice", "*", key.life.lane, f"config {key.life.ref}"), event.at_s, event.at_s + event.span_s
+            )
+            if not any(b - a > limit_s for a, b in stretch):
+                continue
+            if not any(
+                each.condition.condition.kind in wanted
+                and each.since_s <= event.at_s + event.span_s
+                and (each.resolved_s is None or each.resolved_s >= event.at_s)
+                and each.heard
+                for each in self._told(key)
+            ):
+                self._broken(key, "told in time", event.at_s + limit_s, f"nobody heard of {event}")
+
+    def _interferes(self, key: SimKey, number: int, begin_s: float, end_s: float) -> bool:
+        """Whether another event about the same key goes on meanwhile."""
+        people = ("disable", "schedule_deletion", "source", "hold", "untrack", "policy")
+        return any(
+            each.number != number
+            and each.kind in people
+            and (each.who == key.plan.number or each.how.get("all"))
+            and each.at_s < end_s + 60
+            and each.at_s + each.span_s > begin_s - 60
+            for each in self.world.plan.events
+        )
+
+    def _resolved(self) -> None:
+        """Who was told that something is wrong, is told when it is over."""
+        for told in self.book.told.values():
+            if told.resolved_s is None or not told.heard or told.resolved_s > self.end_s - HOUR_S:
+                continue
+            if not any(notice.kind is NoticeKind.RESOLVED for _, notice in told.heard):
+                what = told.condition.condition.kind.value
+                self.book.broken("resolved is told", told.condition.subject, what, at_s=told.resolved_s)
+
+    def _broken(self, key: SimKey, law: str, at_s: float, text: str) -> None:
+        self.book.broken(law, key.life.ref, text, at_s=at_s)
+
+
+EXPECTED: Final = (ConditionKind.MATERIAL_UNMANAGED, ConditionKind.HELD)
+
+
+async def all_is_well(world: World) -> None:
+    """Held in the liveness phase: some time after everything was put right, nothing is left of the storm."""
+    book, now = world.book, world.host.now()
+    for key in world.keys:
+        ref, state = key.life.ref, key.lane.state(key.arn)
+        expiry = key.lane.managed_expiry(key.arn)
+        if state is not KeyState.ENABLED or isinstance(expiry, Absent):
+            book.broken("converges", ref, f"is {state.value}, ends {expiry}, long after all was put right")
+        for each in await world.memory.open_conditions(ref):
+            if each.condition.kind not in EXPECTED:
+                book.broken("alerts end", ref, f"{each.condition.kind.value} is open: {each.condition.detail}")
+        rows = await world.memory.imports(ref=ref, only_open=True, limit=10)
+        if any(row.attempts > 2 for row in rows):
+            book.broken("converges", ref, f"an import is open: {rows[0]}")
+    unsent = await world.memory.outbox(now=now, limit=10)
+    old = [notice for notice in unsent if (now - notice.created_at).total_seconds() > HOUR_S]
+    if old:
+        book.broken("alerts arrive", old[0].subject, f"{len(old)} notices are not delivered")
+    for subject in ("daemon", *(f"lane:{lane.plan.id}" for lane in world.lanes)):
+        for each in await world.memory.open_conditions(subject):
+            book.broken("alerts end", subject, f"{each.condition.kind.value} is open")
+    if world.engine is not None and (stalled := world.engine.stalled()):
+        book.broken("alive", "*", f"{stalled} do nothing")

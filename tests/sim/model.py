@@ -1,0 +1,273 @@
+"""KMS as byokd meets it over a network: the rules of `FakeKms`, with latency, quotas, replicas that lag, and trouble.
+
+`FakeKms` holds the rules and passes the contract suite. What is added here never bends one of them: it only delays,
+refuses, loses or repeats what a real network and a shared account would.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import random
+from collections import deque
+from dataclasses import dataclass, field
+from datetime import timedelta
+from typing import Any, Final
+
+from byokd.errors import (
+    AccessDenied,
+    AnswerLost,
+    BadAnswer,
+    CredentialsInvalid,
+    KeyNotFound,
+    KmsError,
+    KmsInternal,
+    KmsUnreachable,
+    RequestRefused,
+    Throttled,
+    TokenRefused,
+)
+from byokd.facts.key import Absent, Expiry, KeyArn, MaterialId, ObservedKey, ObservedMaterial, WrappingAlgorithm
+from byokd.facts.key import WrappingKeySpec as Spec
+from byokd.ports import Clock, ImportParameters
+from tests.kit.fake_kms import FakeKms, Key
+from tests.kit.fake_source import unsealed
+from tests.sim.book import Book, Imported
+from tests.sim.clocks import KmsClock, Times
+from tests.sim.plan import LanePlan
+
+CALL_TIMEOUT_S: Final = 5.0
+SIGNATURES_S: Final = 300.0
+"""AWS refuses a signature that was made by a clock which is off by more (IAM user guide, "Signature Version 4")."""
+IMPORT: Final = "ImportKeyMaterial"
+PARAMETERS: Final = "GetParametersForImport"
+OPERATIONS: Final = {
+    "all": ("DescribeKey", "ListKeyRotations", PARAMETERS, IMPORT),
+    "import": (IMPORT,),
+    "parameters": (PARAMETERS,),
+    "describe": ("DescribeKey",),
+    "rotations": ("ListKeyRotations",),
+}
+_ERRORS: Final[dict[str, type[KmsError]]] = {
+    "refuse": KmsUnreachable,
+    "5xx": KmsInternal,
+    "denied": AccessDenied,
+    "credentials": CredentialsInvalid,
+    "garbage": BadAnswer,
+    "not_found": KeyNotFound,
+    "throttled": Throttled,
+    "refused": RequestRefused,
+}
+
+
+@dataclass(eq=False, slots=True, kw_only=True)
+class Trouble:
+    """Something that befalls a share of the calls of some operations."""
+
+    mode: str
+    share: float = 1.0
+    operations: tuple[str, ...] = OPERATIONS["all"]
+
+
+@dataclass(slots=True)
+class Bucket:
+    """AWS's own count of one operation's requests in an account and Region."""
+
+    per_second: float
+    burst: float
+    tokens: float = 1.0
+    since_s: float = 0.0
+
+    def take(self, now_s: float, *, share: float) -> bool:
+        """Whether one more request is let in, others taking the rest of the quota."""
+        rate = self.per_second * share
+        self.tokens = min(self.burst, self.tokens + (now_s - self.since_s) * rate)
+        self.since_s = now_s
+        if self.tokens < 1 - 1e-6:
+            return False
+        self.tokens -= 1
+        return True
+
+
+@dataclass(slots=True, kw_only=True)
+class Weather:
+    """How things stand in one account and Region."""
+
+    troubles: list[Trouble] = field(default_factory=list)
+    lag_s: float = 0.0
+    """How long a change stays invisible to readers, at most."""
+    others: float = 0.0
+    """The share of the quotas that other callers use."""
+    quota: float = 1.0
+    """The quota as a multiple of what it was."""
+
+
+class ModelKms(FakeKms):
+    """One lane's KMS; implements `ports.Kms`."""
+
+    def __init__(self, plan: LanePlan, times: Times, host: Clock, rng: random.Random, book: Book) -> None:
+        super().__init__(KmsClock(times))
+        self.plan = plan
+        self.weather = Weather()
+        self.allowed_per_second = plan.per_second
+        """byokd's own quota for GetParametersForImport, as configured now."""
+        self._times = times
+        self._host = host
+        self._rng = rng
+        self._book = book
+        self._versions: dict[KeyArn, deque[tuple[float, Key]]] = {}
+        self._real = {
+            PARAMETERS: Bucket(plan.real_per_second, 1.0),
+            IMPORT: Bucket(50.0, 50.0),
+        }
+        self._late: set[asyncio.Task[None]] = set()
+
+    # -- the port -----------------------------------------------------------------------------------------------------
+
+    async def describe(self, key: str) -> ObservedKey:
+        """See `ports.Kms`."""
+        sent_at = self._clock.now()
+        await self._sent("DescribeKey", key)
+        seen = await super().describe(key)
+        self._answered()
+        if (life := self._book.by_arn.get(seen.arn)) is not None:
+            life.shown = seen.expiry
+        host_then = self._host.now() - (self._clock.now() - sent_at)
+        return _at(seen, host_then)
+
+    async def list_materials(self, arn: KeyArn) -> tuple[ObservedMaterial, ...]:
+        """See `ports.Kms`."""
+        await self._sent("ListKeyRotations", arn)
+        found = await super().list_materials(arn)
+        self._answered()
+        return found
+
+    async def get_parameters(self, arn: KeyArn, *, algorithm: WrappingAlgorithm, spec: Spec) -> ImportParameters:
+        """See `ports.Kms`."""
+        await self._sent(PARAMETERS, arn)
+        given = await super().get_parameters(arn, algorithm=algorithm, spec=spec)
+        self._book.issued(given.token, arn)
+        self._answered()
+        return given
+
+    async def import_material(
+        self, arn: KeyArn, *, token: bytes, ciphertext: bytes, expiry: Expiry, material: MaterialId | Absent
+    ) -> MaterialId | Absent:
+        """See `ports.Kms`."""
+        note = unsealed(ciphertext)
+        self._book.importing(arn, token, note.fingerprint if note else "", expiry)
+        how = await self._sent(IMPORT, arn)
+        asked = {"token": token, "ciphertext": ciphertext, "expiry": expiry, "material": material}
+        if how == "lost_late":
+            late = asyncio.get_running_loop().create_task(self._apply_late(arn, asked), name="late request")
+            self._late.add(late)
+            late.add_done_callback(self._late.discard)
+        if how in ("lost_before", "lost_late"):
+            await asyncio.sleep(CALL_TIMEOUT_S)
+            raise AnswerLost("ImportKeyMaterial: no answer in time")
+        done = await self._apply(arn, asked)
+        if how == "lost_applied":
+            await asyncio.sleep(CALL_TIMEOUT_S)
+            raise AnswerLost("ImportKeyMaterial: no answer in time")
+        if how == "slow":
+            await asyncio.sleep(CALL_TIMEOUT_S * 0.8)
+        self._answered()
+        return done
+
+    async def _apply(self, arn: KeyArn, asked: dict[str, Any]) -> MaterialId | Absent:
+        before = self.managed_expiry(arn)
+        done = await super().import_material(arn, **asked)
+        note = unsealed(asked["ciphertext"])
+        self._book.imported(
+            arn,
+            note.fingerprint if note else "",
+            Imported(
+                at_s=self._times.true_s,
+                expiry=asked["expiry"],
+                before=before,
+                by_hand=False,
+                visible_s=self._visible_s(arn),
+                off_by_s=(self._host.now() - self._clock.now()).total_seconds(),
+            ),
+        )
+        return done
+
+    async def _apply_late(self, arn: KeyArn, asked: dict[str, Any]) -> None:
+        await asyncio.sleep(self._rng.choice((2.0, 8.0, 30.0)))
+        try:
+            await self._apply(arn, asked)
+        except KmsError:
+            return  # its key was deleted meanwhile: a request that nobody waits for, refused
+
+    # -- the world ----------------------------------------------------------------------------------------------------
+
+    def managed_expiry(self, arn: str) -> Expiry | Absent:
+        """The expiry of the material that byokd keeps: the current one."""
+        key = self.key(arn)
+        now = self._clock.now()
+        return next((each.expiry_at(now) for each in key.materials if each.state.value == "CURRENT"), Absent.ABSENT)
+
+    def put(self, arn: str, **changes: Any) -> None:
+        """See `FakeKms`; readers may see the change a little later."""
+        name = KeyArn(arn)
+        versions = self._versions.setdefault(name, deque([(0.0, self.key(arn))], maxlen=8))
+        super().put(arn, **changes)
+        lag_s = self.weather.lag_s * self._rng.random()
+        versions.append((self._times.true_s + lag_s, self.key(arn)))
+
+    def count(self, operation: str) -> int:
+        """Calls are counted by the book."""
+        raise NotImplementedError
+
+    # -- inside -------------------------------------------------------------------------------------------------------
+
+    async def _sent(self, operation: str, key: str) -> str:
+        """Carry a request to KMS; returns what shall become of it there, empty for nothing special."""
+        arn = self.aliases.get(key, KeyArn(key))
+        rate = self.allowed_per_second if operation == PARAMETERS else 50.0
+        burst = 1.0 if operation == PARAMETERS else 50.0
+        state = self.state(arn).value if operation in (PARAMETERS, IMPORT) else ""
+        self._book.requested(self.plan.id, operation, arn, state, per_second=rate, burst=burst)
+        await asyncio.sleep(self.plan.latency_s * (0.5 + self._rng.random()))
+        if abs((self._host.now() - self._clock.now()).total_seconds()) > SIGNATURES_S:
+            self._answered()
+            raise CredentialsInvalid(f"{operation}: SignatureDoesNotMatch: signature not yet current, or expired")
+        how = ""
+        for trouble in self.weather.troubles:
+            if operation not in trouble.operations or self._rng.random() >= trouble.share:
+                continue
+            if trouble.mode == "hang":
+                await asyncio.sleep(CALL_TIMEOUT_S)
+                raise (AnswerLost if operation == IMPORT else KmsUnreachable)(f"{operation}: no answer in time")
+            if trouble.mode == "token" and operation == IMPORT:
+                raise TokenRefused(f"{operation}: InvalidImportTokenException")
+            if trouble.mode in _ERRORS:
+                raise _ERRORS[trouble.mode](f"{operation}: {trouble.mode}")
+            how = trouble.mode
+        bucket = self._real.get(operation)
+        if bucket is not None and not bucket.take(
+            self._times.true_s, share=self.weather.quota * (1 - self.weather.others)
+        ):
+            self._book.tell(self.plan.id, f"KMS throttles {operation}")
+            raise Throttled(f"{operation}: ThrottlingException")
+        return how
+
+    def _answered(self) -> None:
+        self.clock_skew = timedelta(seconds=(self._clock.now() - self._host.now()).total_seconds())
+
+    def _visible_s(self, arn: KeyArn) -> float:
+        versions = self._versions.get(arn)
+        return versions[-1][0] if versions else 0.0
+
+    async def _called(self, operation: str, key: str, **members: Any) -> None:
+        """Every call was counted when it was sent."""
+
+    def _read(self, arn: KeyArn) -> Key:
+        versions = self._versions.get(arn)
+        if not versions:
+            return self._keys[arn]
+        now_s = self._times.true_s
+        return next((key for visible_s, key in reversed(versions) if visible_s <= now_s), versions[0][1])
+
+
+def _at(seen: ObservedKey, sent_at: Any) -> ObservedKey:
+    return ObservedKey(**{name: getattr(seen, name) for name in ObservedKey.__slots__} | {"at": sent_at})

@@ -1,0 +1,207 @@
+"""What people do: to sources, to keys in KMS, to the config, and by orders."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import Any, Final
+
+from byokd.facts.key import ABSENT, KeyArn
+from byokd.facts.ledger import OrderKind
+from tests.kit.fake_source import proof_of
+from tests.sim.clocks import at
+from tests.sim.happening import Happening, Undo
+from tests.sim.plan import DAY_S, Event
+from tests.sim.world import SimKey, policy_of
+
+TURN_LIMIT_S: Final = 2 * 660.0 + 60.0
+"""After this a source that hangs, twice in one turn, is no longer waited for."""
+
+
+class People(Happening):
+    """The events that somebody means, well or not."""
+
+    # -- sources ------------------------------------------------------------------------------------------------------
+
+    async def _source(self, event: Event) -> Undo:
+        source, mode = self.world.source, event.how["mode"]
+        keys = self._targets(event)
+        mine = {key.plan.number: self._mine(event, key.plan.number) for key in keys}
+        for key in keys:
+            if mode == "changed" and not key.life.fingerprint:
+                continue  # nobody could tell: what is imported first is the truth
+            source.change(key.desired.locator, mode)
+            self._excuse(key.life.ref, event, f"source {mode}", after_s=TURN_LIMIT_S if mode == "hang" else 0.0)
+            if mode == "hang":
+                # What hangs takes up room, and there is little of it in a lane.
+                self._excuse(key.life.lane, event, "a source hangs", after_s=TURN_LIMIT_S)
+
+        async def undo() -> None:
+            for key in keys:
+                if mine[key.plan.number]():
+                    source.change(key.desired.locator, "")
+
+        return undo
+
+    async def _source_gone(self, event: Event) -> Undo:
+        self._excuse("*", event, "the config has no source")
+        self.world.sources_gone = True
+        await self.world.sync()
+
+        async def undo() -> None:
+            self.world.sources_gone = False
+            await self.world.sync()
+
+        return undo
+
+    # -- people in KMS ------------------------------------------------------------------------------------------------
+
+    def _people(self, event: Event, key: SimKey, why: str) -> None:
+        self._excuse(f"people {key.life.ref}", event, why, after_s=self.world.rng.random())
+
+    async def _disable(self, event: Event) -> Undo:
+        key = self.world.keys[event.who]
+        mine = self._mine(event, event.who)
+        key.lane.put(key.arn, enabled=False)
+        key.life.off_since.setdefault("disabled", self.world.now_s)
+        self._people(event, key, "disabled")
+
+        async def undo() -> None:
+            if mine():
+                key.lane.put(key.arn, enabled=True)
+                key.life.off_since.pop("disabled", None)
+
+        return undo
+
+    async def _schedule_deletion(self, event: Event) -> Undo:
+        key = self.world.keys[event.who]
+        mine = self._mine(event, event.who)
+        key.lane.put(key.arn, deletion_at=at(self.world.now_s + 30 * DAY_S))
+        key.life.off_since.setdefault("pending deletion", self.world.now_s)
+        self._people(event, key, "pending deletion")
+
+        async def undo() -> None:
+            if mine():
+                key.lane.put(key.arn, deletion_at=ABSENT)
+                key.life.off_since.pop("pending deletion", None)
+
+        return undo
+
+    async def _delete_material(self, event: Event) -> None:
+        key = self.world.keys[event.who]
+        if key.lane.managed_expiry(key.arn) is ABSENT:
+            return
+        fingerprint = proof_of(key.material).fingerprint
+        materials = tuple(
+            replace(each, expiry=ABSENT) if each.fingerprint == fingerprint else each
+            for each in key.lane.key(key.arn).materials
+        )
+        key.lane.put(key.arn, materials=materials)
+        key.life.deleted_s.append(self.world.now_s)
+        self.world.book.tell(key.life.ref, "somebody deletes the material")
+
+    async def _import_by_hand(self, event: Event) -> None:
+        key = self.world.keys[event.who]
+        if key.lane.key(key.arn).deletion_at is ABSENT:
+            self.world.import_by_hand(key, key.plan.life_s * event.how["life"])
+
+    async def _alias(self, event: Event) -> Undo:
+        key = self.world.keys[event.who]
+        alias = f"alias/key-{key.plan.number}"
+        other = next((each for each in self.world.keys if each.lane is key.lane and each is not key), key)
+        mine = self._mine(event, event.who)
+        pinned = not key.plan.by_alias or key.life.shown is not None
+        if pinned:
+            key.lane.aliases[alias] = KeyArn(other.arn)
+
+        async def undo() -> None:
+            if mine():
+                key.lane.aliases[alias] = key.arn
+
+        return undo
+
+    # -- operators ----------------------------------------------------------------------------------------------------
+
+    async def _hold(self, event: Event) -> Undo | None:
+        key = self.world.keys[event.who]
+        if not key.tracked:
+            return None
+        mine = self._mine(event, event.who)
+        until_s = self.world.now_s + event.span_s if event.how["until"] else None
+        await self.world.order(key, OrderKind.HOLD, until_s=until_s)
+        self._people(event, key, "held")
+
+        async def undo() -> None:
+            if not event.how["until"]:
+                await self.world.order(key, OrderKind.RELEASE)
+            if mine() or not event.how["until"]:
+                key.life.off_since.pop("held", None)
+
+        return undo
+
+    async def _order(self, event: Event) -> None:
+        await self.world.order(self.world.keys[event.who], OrderKind.IMPORT)
+
+    async def _policy(self, event: Event) -> Undo:
+        key = self.world.keys[event.who]
+        mine = self._mine(event, event.who)
+        new = policy_of(key.plan, life=event.how["life"], lead=event.how["lead"])
+        await self._set_policy(key, new)
+
+        async def undo() -> None:
+            if mine():
+                await self._set_policy(key, policy_of(key.plan))
+
+        return undo
+
+    async def _set_policy(self, key: SimKey, policy: Any) -> None:
+        key.desired = replace(key.desired, policy=policy)
+        key.policies.append((self.world.now_s, policy))
+        await self.world.sync()
+
+    async def _untrack(self, event: Event) -> Undo:
+        key = self.world.keys[event.who]
+        mine = self._mine(event, event.who)
+        key.tracked = False
+        key.life.off_since.setdefault("not in the config", self.world.now_s)
+        self._excuse(f"config {key.life.ref}", event, "not in the config", after_s=1.0)
+        await self.world.sync()
+
+        async def undo() -> None:
+            if mine():
+                key.tracked = True
+                key.life.off_since.pop("not in the config", None)
+                # Orders that were open when it left the config are cancelled.
+                key.life.off_since.pop("held", None)
+                key.life.asked = True
+                await self.world.sync()
+
+        return undo
+
+    async def _lane_settings(self, event: Event) -> Undo:
+        kms = self.world.lanes[event.who]
+        mine = self._mine(event, kms.plan.id)
+        kms.allowed_per_second = kms.plan.per_second * event.how["times"]
+        self.world.in_flight[kms.plan.id] = max(1, kms.plan.in_flight // 2)
+        self.world.book.restarted(kms.plan.id)
+        await self.world.sync()
+
+        async def undo() -> None:
+            if mine():
+                kms.allowed_per_second = kms.plan.per_second
+                self.world.in_flight[kms.plan.id] = kms.plan.in_flight
+                self.world.book.restarted(kms.plan.id)
+                await self.world.sync()
+
+        return undo
+
+    async def _channel(self, event: Event) -> Undo:
+        channel = self.world.channel
+        mine = self._mine(event, "channel")
+        channel.mode = event.how["mode"]
+        self._excuse("voice", event, "channel", after_s=1000.0)
+
+        async def undo() -> None:
+            if mine():
+                channel.mode = ""
+
+        return undo

@@ -1,0 +1,263 @@
+"""What will happen in a world, as data drawn from its seed before anything happens.
+
+A plan is a fleet and a list of events. Each event stands for itself: taking some out leaves the others as they were,
+so that a failing plan can be shrunk to the few that matter.
+"""
+
+from __future__ import annotations
+
+import math
+import random
+from dataclasses import dataclass, field
+from typing import Any, Final
+
+DAY_S: Final = 86400.0
+HOUR_S: Final = 3600.0
+LIVES_S: Final = (6 * HOUR_S, 3 * DAY_S, 14 * DAY_S, 30 * DAY_S, 90 * DAY_S, 180 * DAY_S, 330 * DAY_S)
+_LIFE_WEIGHTS: Final = (1, 2, 3, 5, 6, 6, 6)
+LIVES_PER_WORLD: Final = 7.0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LanePlan:
+    """One account and Region."""
+
+    account: str
+    region: str
+    per_second: float
+    """Of GetParametersForImport, as the config says."""
+    real_per_second: float
+    """As AWS has it."""
+    in_flight: int
+    reserve: float
+    latency_s: float
+
+    @property
+    def id(self) -> str:
+        """`<account>/<region>`."""
+        return f"{self.account}/{self.region}"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class KeyPlan:
+    """One key: its life and its policy. All spans in seconds."""
+
+    number: int
+    lane: int
+    life_s: int
+    lead_s: int
+    emergency_share: float
+    spread_s: int
+    floor_s: int
+    look_s: int
+    drill_s: int
+    settle_s: int
+    alerts_s: tuple[int, ...]
+    heals_lapse: bool
+    heals_delete: bool
+    by_alias: bool
+    hmac: bool
+    imported: bool
+    """Whether somebody imported its material by hand before byokd came."""
+    other_material: bool
+    """Whether it owns a second, older material that byokd has no source for."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Event:
+    """One thing that befalls the world at `at_s`, and is over `span_s` later. `who` is a key or a lane by number."""
+
+    number: int
+    at_s: float
+    kind: str
+    span_s: float = 0.0
+    who: int = 0
+    how: dict[str, Any] = field(default_factory=dict)
+
+    def __str__(self) -> str:
+        how = "".join(f" {name}={value}" for name, value in self.how.items())
+        return f"#{self.number:<3} {span(self.at_s):>12}  {self.kind} {self.who} for {span(self.span_s)}{how}"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Plan:
+    """A world to be."""
+
+    seed: int
+    lanes: tuple[LanePlan, ...]
+    keys: tuple[KeyPlan, ...]
+    events: tuple[Event, ...]
+    stormy_s: float
+    """How long the safety phase lasts."""
+    notices_steps: bool
+    safety_wake_s: int
+
+    def only(self, numbers: frozenset[int]) -> Plan:
+        """The same world with some of its events alone."""
+        events = tuple(event for event in self.events if event.number in numbers)
+        return Plan(**{name: getattr(self, name) for name in self.__slots__} | {"events": events})
+
+
+def span(seconds: float) -> str:
+    """A span in words."""
+    days, rest = divmod(int(seconds), int(DAY_S))
+    hours, rest = divmod(rest, int(HOUR_S))
+    text = f"{hours:02}:{rest // 60:02}:{rest % 60:02}"
+    return f"{days}d {text}" if days else text
+
+
+def draw(seed: int) -> Plan:
+    """The plan of a seed; always the same."""
+    rng = random.Random(seed)
+    life_s = rng.choices(LIVES_S, _LIFE_WEIGHTS)[0]
+    lanes = tuple(_lane(rng, number) for number in range(rng.choice((1, 1, 2, 3))))
+    keys = tuple(_key(rng, number, len(lanes), life_s) for number in range(rng.randint(2, 14)))
+    stormy_s = life_s * LIVES_PER_WORLD
+    count = rng.randint(4, 40)
+    events = sorted((_event(rng, lanes, keys, life_s, stormy_s) for _ in range(count)), key=lambda each: each["at_s"])
+    return Plan(
+        seed=seed,
+        lanes=lanes,
+        keys=keys,
+        events=tuple(Event(number=number, **event) for number, event in enumerate(events)),
+        stormy_s=stormy_s,
+        notices_steps=rng.random() < 0.7,
+        safety_wake_s=max(60, min(int(life_s / rng.choice((300, 1000))), int(DAY_S))),
+    )
+
+
+def _lane(rng: random.Random, number: int) -> LanePlan:
+    per_second = rng.choice((0.25, 0.25, 0.5, 1.0))
+    return LanePlan(
+        account=f"{111122223333 + number}",
+        region=rng.choice(("eu-central-1", "us-east-1")),
+        per_second=per_second,
+        real_per_second=per_second * rng.choice((1.0, 1.0, 4.0)),
+        in_flight=rng.choice((2, 4, 16)),
+        reserve=rng.choice((0.0, 0.2)),
+        latency_s=rng.choice((0.01, 0.05, 0.3)),
+    )
+
+
+def _key(rng: random.Random, number: int, lanes: int, life_s: float) -> KeyPlan:
+    life = int(min(life_s * rng.uniform(0.6, 1.1), 364 * DAY_S))
+    lead = int(life * rng.uniform(0.2, 0.5))
+    hmac, imported = rng.random() < 0.2, rng.random() < 0.4
+    return KeyPlan(
+        number=number,
+        lane=rng.randrange(lanes),
+        life_s=life,
+        lead_s=lead,
+        emergency_share=min(rng.choice((0.02, 0.05, 0.1)), DAY_S / life),
+        spread_s=int(life * rng.choice((0.0, 0.0, 0.05))),
+        floor_s=int(min(HOUR_S, life / 50)),
+        look_s=int(min(life / 24, 4 * DAY_S)),
+        drill_s=int(min(life / 24, 4 * DAY_S)),
+        settle_s=120,
+        alerts_s=tuple(int(lead * share) for share in (0.9, 0.6, 0.35, 0.2, 0.08)),
+        heals_lapse=rng.random() < 0.9,
+        heals_delete=rng.random() < 0.8,
+        by_alias=rng.random() < 0.25,
+        hmac=hmac,
+        imported=imported,
+        other_material=imported and not hmac and rng.random() < 0.1,
+    )
+
+
+_KINDS: Final = {
+    "outage": 6,
+    "others": 4,
+    "quota": 1,
+    "answers": 4,
+    "stale": 3,
+    "store": 3,
+    "crash": 6,
+    "stop": 1,
+    "step": 3,
+    "drift": 1,
+    "suspend": 2,
+    "source": 5,
+    "disable": 3,
+    "delete_material": 2,
+    "schedule_deletion": 1,
+    "import_by_hand": 2,
+    "hold": 2,
+    "order": 2,
+    "policy": 2,
+    "untrack": 1,
+    "lane_settings": 1,
+    "source_gone": 1,
+    "channel": 2,
+    "alias": 1,
+    "lease": 1,
+    "prune": 1,
+}
+OF_A_LANE: Final = ("outage", "others", "quota", "answers", "stale", "lane_settings", "lease")
+
+
+def _event(
+    rng: random.Random, lanes: tuple[LanePlan, ...], keys: tuple[KeyPlan, ...], life_s: float, stormy_s: float
+) -> dict[str, Any]:
+    kind = rng.choices(tuple(_KINDS), tuple(_KINDS.values()))[0]
+    who = rng.randrange(len(lanes)) if kind in OF_A_LANE else rng.randrange(len(keys))
+    key = keys[rng.randrange(len(keys)) if kind in OF_A_LANE else who]
+    # Half of all trouble comes where it hurts: in the last part of a life.
+    at_s = rng.uniform(0, stormy_s)
+    if rng.random() < 0.5:
+        lives = rng.randint(0, int(LIVES_PER_WORLD) - 1)
+        at_s = lives * (key.life_s - key.lead_s) + key.life_s - key.lead_s * rng.random() ** 2 * 1.05
+    # In an emergency byokd tries every 30 s: months of that would be simulated for nothing.
+    quiet = kind in (
+        "disable",
+        "hold",
+        "schedule_deletion",
+        "others",
+        "quota",
+        "policy",
+        "untrack",
+        "crash",
+        "stop",
+        "suspend",
+    )
+    longest = (
+        0.2 * DAY_S if kind == "store" else life_s * 0.6 if quiet else min(life_s * 0.6, rng.choice((2, 2, 6)) * DAY_S)
+    )
+    span_s = math.exp(rng.uniform(math.log(10), math.log(longest)))
+    how = _HOW.get(kind, lambda _, __: {})(rng, key)
+    return {"at_s": min(at_s, stormy_s * 0.99), "kind": kind, "span_s": span_s, "who": who, "how": how}
+
+
+def _step(rng: random.Random, key: KeyPlan) -> dict[str, Any]:
+    size = math.exp(rng.uniform(math.log(2), math.log(key.life_s * 1.2)))
+    return {"by_s": int(size) * rng.choice((-1, 1))}
+
+
+_HOW: Final = {
+    "outage": lambda rng, _: {
+        "mode": rng.choice(
+            ("refuse", "hang", "5xx", "denied", "credentials", "garbage", "not_found", "throttled", "refused")
+        ),
+        "share": rng.choice((1.0, 1.0, 1.0, 0.7, 0.3)),
+        "of": rng.choice(("all", "all", "import", "parameters", "describe", "rotations")),
+    },
+    "others": lambda rng, _: {"share": rng.choice((0.3, 0.5, 0.8, 1.0))},
+    "quota": lambda rng, _: {"times": rng.choice((0.3, 0.5, 3.0))},
+    "answers": lambda rng, _: {
+        "mode": rng.choice(("lost_before", "lost_applied", "lost_late", "slow", "token")),
+        "share": rng.choice((0.2, 0.5, 1.0)),
+    },
+    "stale": lambda rng, _: {"lag_s": rng.choice((2, 8, 30, 110, 300, 900))},
+    "store": lambda rng, _: {"share": rng.choice((0.05, 0.3, 1.0)), "full": rng.random() < 0.5},
+    "crash": lambda rng, _: {"calls": rng.randint(1, 60), "again": rng.choice((0, 0, 1, 3))},
+    "step": _step,
+    "drift": lambda rng, _: {"rate": rng.choice((-5e-5, 2e-5, 1e-4, 1e-3))},
+    "source": lambda rng, _: {
+        "mode": rng.choice(("missing", "missing", "changed", "hang", "unsafe", "short")),
+        "all": rng.random() < 0.3,
+    },
+    "import_by_hand": lambda rng, key: {"life": rng.choice((0.02, 0.1, 0.5, 1.0))},
+    "hold": lambda rng, _: {"until": rng.random() < 0.5},
+    "policy": lambda rng, _: {"life": rng.choice((0.5, 0.8, 1.0)), "lead": rng.choice((0.2, 0.4, 0.6))},
+    "lane_settings": lambda rng, _: {"times": rng.choice((0.5, 1.0))},
+    "channel": lambda rng, _: {"mode": rng.choice(("down", "hang"))},
+}

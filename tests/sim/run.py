@@ -1,0 +1,122 @@
+"""Runs a plan from its beginning to its verdict."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterator, MutableMapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import Any, Final
+
+import structlog
+
+from byokd.facts.key import Absent
+from byokd.facts.ledger import OrderKind
+from tests.sim.book import Book, Violation
+from tests.sim.events import Events
+from tests.sim.laws import Laws, all_is_well
+from tests.sim.loop import run_virtually
+from tests.sim.plan import DAY_S, HOUR_S, Plan, draw
+from tests.sim.world import World
+
+YEAR_S: Final = 365.25 * DAY_S
+DEFECTS: Final = ("turn_defect", "channel_defect")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Verdict:
+    """What became of a world."""
+
+    plan: Plan
+    violations: tuple[Violation, ...]
+    key_years: float
+    imports: int
+    requests: int
+    cpu_s: float
+    book: Book
+
+    @property
+    def ok(self) -> bool:
+        """Whether every law held."""
+        return not self.violations
+
+    @property
+    def laws(self) -> frozenset[str]:
+        """The laws that were broken."""
+        return frozenset(each.law for each in self.violations)
+
+
+def run(plan: Plan | int) -> Verdict:
+    """Simulate a plan, or the plan of a seed."""
+    what = draw(plan) if isinstance(plan, int) else plan
+    began_s = time.process_time()
+    with quiet() as defects:
+        world: World = run_virtually(live(what, defects))
+    book = world.book
+    return Verdict(
+        plan=what,
+        violations=tuple(sorted(book.violations, key=lambda each: each.at_s)),
+        key_years=len(what.keys) * world.now_s / YEAR_S,
+        imports=book.imports,
+        requests=book.requests,
+        cpu_s=time.process_time() - began_s,
+        book=book,
+    )
+
+
+async def live(plan: Plan, defects: list[str], *, make: Callable[[Plan], World] = World) -> World:
+    """The life of a world: the storm, the calm, and the judgement."""
+    world = make(plan)
+    events = Events(world)
+    await world.sync()
+    await world.start()
+    events.schedule()
+    await world.run_until(plan.stormy_s)
+    await events.calm()
+    await put_right(world)
+    await world.run_until(world.now_s + convergence_s(plan))
+    await all_is_well(world)
+    await world.run_until(world.now_s + max(key.life_s for key in plan.keys) * 1.05)
+    await all_is_well(world)
+    for what in defects:
+        world.book.broken("no defect", "*", what)
+    Laws(world).hold()
+    before_s = world.now_s
+    await world.stop()
+    if world.now_s - before_s > 60:
+        world.book.broken("stops", "*", "byokd did not stop by itself")
+    return world
+
+
+async def put_right(world: World) -> None:
+    """Nothing is broken any more, and people order what policies leave to them."""
+    world.book.tell("*", "the storm is over")
+    await world.run_until(world.now_s + HOUR_S)
+    if world.engine is None:
+        await world.start()
+    for key in world.keys:
+        lost = isinstance(key.lane.managed_expiry(key.arn), Absent)
+        if lost and not (key.plan.heals_lapse and key.plan.heals_delete):
+            await world.order(key, OrderKind.IMPORT)
+
+
+def convergence_s(plan: Plan) -> float:
+    """How long it may take until all is well: some looks and drills, and the waits of an hour between tries."""
+    return 2.0 * max(key.look_s + key.drill_s for key in plan.keys) + 6 * HOUR_S
+
+
+@contextmanager
+def quiet() -> Iterator[list[str]]:
+    """Silence the log, and collect what it calls a defect."""
+    defects: list[str] = []
+
+    def collect(_: Any, __: str, event: MutableMapping[str, Any]) -> MutableMapping[str, Any]:
+        if event["event"] in DEFECTS:
+            defects.append(structlog.processors.format_exc_info(_, __, event).get("exception", event["event"]))
+        raise structlog.DropEvent
+
+    structlog.configure(processors=[collect], wrapper_class=structlog.make_filtering_bound_logger(40))
+    try:
+        yield defects
+    finally:
+        structlog.reset_defaults()

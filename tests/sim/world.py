@@ -1,0 +1,365 @@
+"""A simulated world: the real engine on virtual time, a KMS for each lane, and the events of a plan.
+
+    plan ──▶ events ──▶ weather, sources, people, clocks, crashes
+                              │
+    ModelKms ◀── door ── Engine ── door ──▶ store, channel
+        │                                     │
+        └──────────────▶  book  ◀─────────────┘ ──▶ laws
+
+First the safety phase: events come and go, laws hold all the same. Then everything is put right, and the liveness
+phase begins: within a span that follows from the policies, all must be well again.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import hashlib
+import heapq
+import itertools
+import random
+from collections.abc import AsyncIterator, Callable, Coroutine
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field, replace
+from datetime import timedelta
+from typing import Any, Final
+
+from byokd.decide.notices import Audience
+from byokd.engine.engine import Engine, Setup
+from byokd.errors import StoreError
+from byokd.facts.condition import Severity
+from byokd.facts.key import (
+    ABSENT,
+    NEVER,
+    SYMMETRIC,
+    KeyArn,
+    KeyRef,
+    LaneId,
+    MaterialId,
+    MaterialState,
+    WrappingAlgorithm,
+    WrappingKeySpec,
+)
+from byokd.facts.ledger import HistoryEntry, HistoryEvent, Order, OrderKind, OrderState
+from byokd.facts.policy import DesiredKey, Lane, OnLoss, Policy, Quota
+from byokd.ports import Kms
+from tests.kit.builders import lane as base_lane
+from tests.kit.builders import policy as base_policy
+from tests.kit.fake_kms import Material
+from tests.kit.fake_source import proof_of
+from tests.kit.memory_store import MemoryStore
+from tests.sim.book import Book, Imported, Life
+from tests.sim.clocks import HostClock, Times, at
+from tests.sim.doors import Door, SimChannel, SimSource, StoreTrouble, WatchedStore
+from tests.sim.loop import virtual_sleep
+from tests.sim.model import ModelKms
+from tests.sim.plan import KeyPlan, Plan
+
+REMIND: Final = timedelta(days=2)
+
+
+@dataclass(slots=True)
+class SimKey:
+    """One key of the world."""
+
+    plan: KeyPlan
+    lane: ModelKms
+    desired: DesiredKey
+    arn: KeyArn
+    material: bytes
+    life: Life
+    tracked: bool = True
+    policies: list[tuple[float, Policy]] = field(default_factory=list)
+    """What the config said, and since when."""
+
+
+class World:
+    """Built inside a running virtual loop."""
+
+    def __init__(self, plan: Plan, *, store: Any = None, rng: random.Random | None = None) -> None:
+        self.plan = plan
+        self.rng = rng or random.Random(f"{plan.seed} in the making")
+        self.times = Times()
+        self.host = HostClock(self.times, notices=plan.notices_steps)
+        self.book = Book(lambda: self.times.true_s, lambda: self.host.off_by_s)
+        self.source = SimSource()
+        self.channel = SimChannel(self.book)
+        self.trouble = StoreTrouble(random.Random(f"{plan.seed} disk"))
+        self.memory: Any = store if store is not None else MemoryStore()
+        self.store: Any = WatchedStore(self.memory, self.book)
+        self.lanes = [
+            ModelKms(each, self.times, self.host, random.Random(f"{plan.seed} {each.id}"), self.book)
+            for each in plan.lanes
+        ]
+        self.in_flight = {lane.plan.id: lane.plan.in_flight for lane in self.lanes}
+        self.keys = [self._key(each) for each in plan.keys]
+        self.sources_gone = False
+        self.crashed = asyncio.Event()
+        self.door = Door(self.crashed)
+        self.engine: Engine | None = None
+        self._ids = itertools.count(1)
+        self._reloading: asyncio.Future[None] | None = None
+        self._queue: list[tuple[float, int, Callable[[], Coroutine[Any, Any, None]]]] = []
+        self._order = itertools.count()
+        self._down_since: float | None = None
+
+    # -- time ---------------------------------------------------------------------------------------------------------
+
+    @property
+    def now_s(self) -> float:
+        """True time."""
+        return self.times.true_s
+
+    def at(self, when_s: float, what: Callable[[], Coroutine[Any, Any, None]]) -> None:
+        """Let something happen at a true time."""
+        heapq.heappush(self._queue, (when_s, next(self._order), what))
+
+    async def run_until(self, end_s: float) -> None:
+        """Let time pass until `end_s`, with all that is to happen meanwhile."""
+        while True:
+            if self.crashed.is_set():
+                self.crashed.clear()
+                await self.died()
+            if self._queue and self._queue[0][0] <= min(self.now_s, end_s):
+                _, _, what = heapq.heappop(self._queue)
+                await what()
+                continue
+            upto = min(end_s, self._queue[0][0]) if self._queue else end_s
+            if self.now_s >= end_s - 1e-6:
+                return
+            waiting = asyncio.ensure_future(self.crashed.wait())
+            await asyncio.wait((waiting,), timeout=max(1e-4, upto - self.now_s))
+            waiting.cancel()
+
+    # -- the process --------------------------------------------------------------------------------------------------
+
+    async def start(self) -> None:
+        """Start a process of byokd on whatever the store holds."""
+        if self.engine is not None:
+            return
+        self.door = Door(self.crashed)
+        store = self.door.of(self.store, before=self.trouble.strike)
+        for lane in self.lanes:
+            self.book.restarted(lane.plan.id)
+        for life in self.book.lives.values():
+            life.shown = None
+        self.engine = Engine(store=store, clock=self.host, new_id=self.new_id, open_kms=self._open_kms, node="sim")
+        self.up()
+        self.book.tell("*", "byokd starts")
+        self.reload()
+
+    def reload(self) -> None:
+        """Let the engine take over what the config is now; it waits for what is in flight, the world does not."""
+        if self.engine is not None:
+            self._reloading = asyncio.ensure_future(self._apply(self.engine, self._reloading))
+            self._reloading.add_done_callback(self._reloaded)
+
+    def _reloaded(self, reloading: asyncio.Future[None]) -> None:
+        if not reloading.cancelled() and (error := reloading.exception()) is not None:
+            self.book.broken("no defect", "*", f"a reload ended in {error!r}")
+
+    async def _apply(self, engine: Engine, before: asyncio.Future[None] | None) -> None:
+        if before is not None and not before.done():
+            await asyncio.wait((before,))
+        while engine is self.engine:
+            try:
+                await engine.apply(self.setup())
+                if engine._chores is not None:
+                    engine._chores._scheduler.pause()  # a calendar goes by real time; the world has its own
+            except StoreError:
+                await virtual_sleep(5.0)  # the disk is full: somebody tries again
+            else:
+                return
+
+    def up(self) -> None:
+        """byokd runs again."""
+        if self._down_since is not None:
+            self.book.obstacles.add("*", self._down_since, self.now_s, "byokd is down")
+            self.book.obstacles.add("voice", self._down_since, self.now_s, "byokd is down")
+            self._down_since = None
+
+    def down(self) -> None:
+        """byokd does not run any more."""
+        self.engine = None
+        if self._down_since is None:
+            self._down_since = self.now_s
+
+    async def stop(self) -> None:
+        """As SIGTERM does; what does not end in 90 s is killed, as systemd would."""
+        if self.engine is None:
+            return
+        ending = asyncio.ensure_future(self.engine.stop())
+        await asyncio.wait((ending,), timeout=90.0)
+        ending.cancel()
+        await self.kill()
+
+    async def kill(self) -> None:
+        """As kill -9 does: whatever was in flight is gone, and writes nothing more."""
+        self.door.close()
+        mine = asyncio.current_task()
+        tasks = [task for task in asyncio.all_tasks() if task is not mine and task.get_name() != "late request"]
+        tasks.sort(key=lambda task: (len(task.get_name()), task.get_name()))
+        if self.engine is not None and self.engine._chores is not None:
+            self.engine._chores.stop()
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
+        self.down()
+
+    async def died(self) -> None:
+        """A crash came true: the process is gone, and comes back after a while."""
+        self.book.tell("*", "byokd is killed")
+        again_s, passages = self.comeback_s, self.again
+        await self.kill()
+
+        async def back() -> None:
+            await self.start()
+            if passages:
+                self.again = passages - 1
+                self.door.crash_after(self.rng.randint(1, 40))
+
+        self.at(self.now_s + again_s, back)
+
+    comeback_s = 10.0
+    again = 0
+
+    def new_id(self) -> str:
+        """Ids that sort by their making."""
+        return f"{next(self._ids):012d}"
+
+    def setup(self) -> Setup:
+        """What the config comes to now."""
+        return Setup(
+            lanes=tuple(self.lane(lane) for lane in self.lanes),
+            sources={} if self.sources_gone else {"files": self.door.of(self.source)},
+            channels={"inbox": self.door.of(self.channel)},
+            audiences=(Audience(channel="inbox", min_severity=Severity.WARNING, remind_every=REMIND),),
+            safety_wake=timedelta(seconds=self.plan.safety_wake_s),
+            skew_threshold=timedelta(seconds=30),
+            history_for=timedelta(days=4000),
+        )
+
+    def lane(self, kms: ModelKms) -> Lane:
+        """A lane of the config."""
+        generous = Quota(per_second=50.0, burst=50.0)
+        return base_lane(
+            id=LaneId(kms.plan.id),
+            name=kms.plan.id,
+            account=kms.plan.account,
+            region=kms.plan.region,
+            max_in_flight=self.in_flight[kms.plan.id],
+            quotas={
+                "DescribeKey": Quota(per_second=1000.0, burst=1000.0),
+                "ListKeyRotations": generous,
+                "ImportKeyMaterial": generous,
+                "GetParametersForImport": Quota(per_second=kms.allowed_per_second, burst=1.0),
+            },
+            reserve=kms.plan.reserve,
+        )
+
+    @asynccontextmanager
+    async def _open_kms(self, lane: Lane) -> AsyncIterator[Kms]:
+        yield self.door.of(next(kms for kms in self.lanes if kms.plan.id == lane.id))
+
+    # -- the fleet ----------------------------------------------------------------------------------------------------
+
+    def _key(self, plan: KeyPlan) -> SimKey:
+        kms = self.lanes[plan.lane]
+        lane = LaneId(kms.plan.id)
+        arn = KeyArn(f"arn:aws:kms:{kms.plan.region}:{kms.plan.account}:key/{plan.number:08d}-0000-4000-8000-{0:012d}")
+        alias = f"alias/key-{plan.number}"
+        kms.create(arn, spec="HMAC_256" if plan.hmac else SYMMETRIC, alias=alias)
+        material = random.Random(f"{self.plan.seed} material {plan.number}").randbytes(32)
+        locator = f"{plan.number}.key"
+        self.source.materials[locator] = material
+        ref = KeyRef(f"{lane}/{alias}") if plan.by_alias else KeyRef(arn)
+        key = SimKey(
+            plan=plan,
+            lane=kms,
+            desired=DesiredKey(
+                ref=ref,
+                lane=lane,
+                name=alias if plan.by_alias else arn,
+                arn=ABSENT if plan.by_alias else arn,
+                fleet="sim",
+                source="files",
+                locator=locator,
+                policy=policy_of(plan),
+            ),
+            arn=arn,
+            material=material,
+            life=self.book.follow(ref, arn, kms.plan.id),
+            policies=[(0.0, policy_of(plan))],
+        )
+        if plan.imported:
+            self.import_by_hand(key, plan.life_s * self.rng.uniform(0.05, 1.0))
+        if plan.other_material:
+            other = Material(
+                id=MaterialId("0" * 64), fingerprint="other", expiry=NEVER, state=MaterialState.NON_CURRENT
+            )
+            kms.put(arn, materials=(*kms.key(arn).materials, other))
+        return key
+
+    def import_by_hand(self, key: SimKey, life_s: float) -> None:
+        """Somebody imports the key's own material with another ValidTo."""
+        kms, arn = key.lane, key.arn
+        before = kms.managed_expiry(arn)
+        proof = proof_of(key.material)
+        expiry = at(self.now_s + max(30.0, life_s))
+        mine = next((each for each in kms.key(arn).materials if each.fingerprint == proof.fingerprint), None)
+        if mine is None:
+            mine = Material(id=_id_of(arn, proof.fingerprint), fingerprint=proof.fingerprint, expiry=ABSENT)
+        others = tuple(each for each in kms.key(arn).materials if each.id != mine.id)
+        kms.put(arn, materials=(*others, replace(mine, expiry=expiry)), enabled=True)
+        done = Imported(at_s=self.now_s, expiry=expiry, before=before, by_hand=True, visible_s=kms._visible_s(arn))
+        self.book.imported(arn, proof.fingerprint, done)
+
+    async def sync(self) -> None:
+        """Make the fleet on record that of the config; a broken disk is tried again until it works."""
+        wanted = [key.desired for key in self.keys if key.tracked]
+        await self.memory.sync_fleet(wanted, now=self.host.now())
+        self.reload()
+
+    async def order(self, key: SimKey, kind: OrderKind, *, until_s: float | None = None) -> None:
+        """An operator orders something."""
+        now = self.host.now()
+        order = Order(
+            id=self.new_id(),
+            ref=key.desired.ref,
+            kind=kind,
+            state=OrderState.OPEN,
+            by="operator",
+            why="simulated",
+            created_at=now,
+            until=ABSENT if until_s is None else at(until_s + self.host.off_by_s),
+        )
+        entry = HistoryEntry(at=now, ref=order.ref, event=HistoryEvent.ORDER_GIVEN, detail=kind.value)
+        if key.tracked:
+            await self.memory.add_order(order, entry)
+            self.book.ordered(order)
+            if self.engine is not None:
+                self.engine.wake()
+
+
+def _id_of(arn: str, fingerprint: str) -> MaterialId:
+    return MaterialId(hashlib.sha256(f"{arn} {fingerprint}".encode()).hexdigest())
+
+
+def policy_of(plan: KeyPlan, *, life: float = 1.0, lead: float | None = None) -> Policy:
+    """A key's policy; `life` shortens what was planned, `lead` is a share of it."""
+    life_s = int(plan.life_s * life)
+    lead_s = int(plan.lead_s * life if lead is None else life_s * lead)
+    return base_policy(
+        valid_for=timedelta(seconds=life_s),
+        renew_before=timedelta(seconds=lead_s),
+        emergency_share=plan.emergency_share,
+        spread=timedelta(seconds=plan.spread_s),
+        renewal_floor=timedelta(seconds=plan.floor_s),
+        on_lapse=OnLoss.HEAL if plan.heals_lapse else OnLoss.REPORT,
+        on_foreign_delete=OnLoss.HEAL if plan.heals_delete else OnLoss.REPORT,
+        wrapping_algorithm=WrappingAlgorithm.OAEP_SHA_256,
+        wrapping_key_spec=WrappingKeySpec.RSA_2048,
+        alert_before=tuple(timedelta(seconds=each) for each in plan.alerts_s),
+        look_every=timedelta(seconds=plan.look_s),
+        drill_every=timedelta(seconds=plan.drill_s),
+        settle_for=timedelta(seconds=plan.settle_s),
+    )

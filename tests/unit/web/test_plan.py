@@ -1,0 +1,138 @@
+"""The plan of a lane as the API answers it."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from dataclasses import replace
+from datetime import timedelta
+from pathlib import Path
+
+import pytest
+
+from byokd.decide.what_if import imagined_keys
+from byokd.facts.key import LaneId
+from byokd.facts.policy import ChangeWindow, Lane, Quota
+from byokd.web.plan import lane_plan
+from tests.kit.builders import DAY, LANE_ID, OPERATIONS, lane, policy
+from tests.kit.clock import START
+from tests.unit.web.api import Api, an_api
+from tests.unit.web.fleet import FRESH, LAPSED, LEDGER
+
+EMPTY = replace(lane(), id=LaneId("111122223333/us-east-1"), name="empty")
+
+
+@pytest.fixture
+async def api(tmp_path: Path) -> AsyncIterator[Api]:
+    async with an_api(tmp_path) as served:
+        served.lanes = (lane(), EMPTY)
+        yield served
+
+
+def at(per_second: float) -> Lane:
+    quotas = {operation: Quota(per_second=1000.0, burst=1000.0) for operation in OPERATIONS}
+    return lane(quotas=quotas | {"GetParametersForImport": Quota(per_second=per_second, burst=1)})
+
+
+async def test_every_lane_has_its_plan(api: Api) -> None:
+    """The keys that have a renewal ahead, in order, and what takes no part beside them; an empty lane says so."""
+    status, document = await api.get("/v1/plan")
+    assert status == 200
+    full, empty = document["lanes"]
+    assert (full["lane"], full["name"], full["keys"], full["never_expire"], full["left_alone"]) == (
+        LANE_ID,
+        "prod",
+        4,
+        1,
+        1,
+    )
+    assert [each["key"] for each in full["renewals"]] == [LEDGER, FRESH]
+    assert LAPSED not in str(full)
+    ledger, fresh = full["renewals"]
+    assert (ledger["renewed_at"], ledger["slack_s"]) == ("2026-03-01T12:00:00Z", 30 * 3600)
+    assert (fresh["due_at"], fresh["renewed_at"]) == ("2026-03-31T12:00:00Z", "2026-03-31T12:00:00Z")
+    assert (fresh["slack_share"], fresh["expires_at"]) == (1.0, "2026-04-30T12:00:00Z")
+    assert (full["enough"], full["sustained"], full["tight"]) == (True, True, None)
+    assert sum(line["due"] for line in full["load"]) == 2
+    assert (empty["keys"], empty["load"], empty["renewals"], empty["recovery_s"]) == (0, [], [], 0)
+    assert empty["says"] == ["The lane has no keys: there is nothing to plan."]
+
+
+@pytest.mark.parametrize("name", ["empty", "111122223333/us-east-1"])
+async def test_a_lane_is_named_by_its_name_or_by_account_and_region(api: Api, name: str) -> None:
+    """As the config calls it, or as every list shows it."""
+    _, document = await api.get("/v1/plan", lane=name)
+    assert [each["name"] for each in document["lanes"]] == ["empty"]
+
+
+@pytest.mark.parametrize(
+    ("query", "says"),
+    [
+        ({"lane": "prd"}, "no lane is called 'prd': there are prod, empty"),
+        ({"limit": "0"}, "limit is '0': it must be a whole number from 1 to 1000"),
+        ({"what": "if"}, "unknown parameter 'what'"),
+    ],
+)
+async def test_what_cannot_be_answered_is_refused(api: Api, query: dict[str, str], says: str) -> None:
+    """A lane that does not exist is not an empty one."""
+    status, document = await api.get("/v1/plan", **query)
+    assert (status, document["error"]) == (400, says)
+
+
+SAYS = {
+    "enough": (100, 1.0, timedelta(0), ["The pace is enough: every key keeps at least 50% of its lead."]),
+    "late": (
+        40,
+        1 / 43200,
+        timedelta(0),
+        [
+            "10 keys would be renewed with less than 50% of the lead left, the tightest one key-0000040 (what-if) at ",
+            "Enough would be: GetParametersForImport at ",
+            "Or: renew_before longer by ",
+            "Or: a spread of 20d, which takes the peak apart so that nobody waits.",
+        ],
+    ),
+    "missed": (
+        80,
+        1 / 43200,
+        timedelta(0),
+        ["20 keys would not be renewed before the material ends, the first one key-00000", "Enough would be: "],
+    ),
+    "too much in the long run": (
+        200,
+        1 / 43200,
+        timedelta(0),
+        ["1", "In the long run the keys ask for 3.86e-05 imports a second and the lane gives 2.28e-05: no lead and no"],
+    ),
+}
+
+
+@pytest.mark.parametrize(("keys", "per_second", "spread", "says"), SAYS.values(), ids=SAYS)
+def test_what_would_help_is_said_in_words(keys: int, per_second: float, spread: timedelta, says: list[str]) -> None:
+    """The most important sentence first, and then the ways out of it."""
+    fleet = imagined_keys(keys, policy(spread=spread), START, per_second=per_second, at_once=True)
+    document = lane_plan(fleet, at(per_second), START, limit=5)
+    for sentence, begins in zip(document["says"], says, strict=False):
+        assert sentence.startswith(begins)
+    assert len(document["says"]) >= len(says)
+    assert document["enough"] == (says[0] == SAYS["enough"][3][0])
+    assert len(document["renewals"]) == 5
+
+
+def test_a_fleet_that_no_pace_can_keep_alive_is_told() -> None:
+    """Its windows open once a month, and all of the lead is to be left: a faster lane changes nothing."""
+    monthly = ChangeWindow(cron="0 2 1 * *", lasts=timedelta(hours=1), time_zone="UTC")
+    fleet = imagined_keys(3, policy(windows=(monthly,)), START, per_second=1.0, at_once=True)
+    document = lane_plan(fleet, replace(at(1.0), min_slack=0.99), START, limit=1)
+    assert document["helps"]["pace_per_s"] is None
+    assert any(sentence.startswith("No pace is enough") for sentence in document["says"])
+
+
+def test_keys_imported_one_by_one_end_one_by_one() -> None:
+    """A fleet that byokd imported has the lane's pace in its deadlines; one imported by hand has them all at once."""
+    paced = imagined_keys(10, policy(), START, per_second=0.25, at_once=False)
+    assert [each.expiry for each in paced] == [
+        START + 90 * DAY - timedelta(seconds=4 * left) for left in range(9, -1, -1)
+    ]
+    assert {each.expiry for each in imagined_keys(10, policy(), START, per_second=0.25, at_once=True)} == {
+        START + 90 * DAY
+    }
