@@ -1,14 +1,16 @@
-"""Where slow arithmetic runs (imports, RSA keys at work): off the event loop, on every core, behind no key generation.
+"""Where the slow arithmetic of RSA runs: off the event loop, on every core, and nobody waits for the making of a key.
 
-An RSA-4096 decryption takes two milliseconds of a core and runs without the GIL. It has threads of its own, one for
-each core: in the loop's default executor it would queue behind the making of RSA keys, which takes seconds, and more
-threads than cores would only take turns from the event loop.
+An RSA-4096 decryption or signature takes two milliseconds of a core, the making of a pair up to two seconds; both run
+without the GIL. They have threads of their own, one of each kind for each core. Decryptions would queue behind key
+generation in the loop's default executor. Key generation is the only work here that may be late: the system gives its
+threads what the others leave, so that a server that fills its pool of wrapping keys answers as fast as one that has.
 """
 
 from __future__ import annotations
 
 import asyncio
 import os
+import threading
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from typing import Final, ParamSpec, TypeVar
@@ -18,10 +20,24 @@ T = TypeVar("T")
 
 CORES: Final = len(os.sched_getaffinity(0))
 
+PATIENCE: Final = 10
+"""The niceness of what may be late."""
+
+
+def _be_patient() -> None:
+    os.setpriority(os.PRIO_PROCESS, threading.get_native_id(), PATIENCE)  # on Linux, of this thread alone
+
+
 # Threads start when there is work, and end with the process; servers in one process share them.
-_pool = ThreadPoolExecutor(max_workers=CORES, thread_name_prefix="localkms-arithmetic")
+_decrypting = ThreadPoolExecutor(CORES, "localkms-decrypts")
+_generating = ThreadPoolExecutor(CORES, "localkms-generates", initializer=_be_patient)
 
 
 async def off_the_loop(work: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
-    """The result of `work`, done in a thread. It must touch nothing that the event loop changes. Raises: as `work`."""
-    return await asyncio.get_running_loop().run_in_executor(_pool, lambda: work(*args, **kwargs))
+    """The result of milliseconds of work with a private key. Raises: as `work`, which must touch no live state."""
+    return await asyncio.get_running_loop().run_in_executor(_decrypting, lambda: work(*args, **kwargs))
+
+
+async def in_the_background(work: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
+    """The result of work that may be late: the making of a key. Raises: as `work`, which must touch no live state."""
+    return await asyncio.get_running_loop().run_in_executor(_generating, lambda: work(*args, **kwargs))

@@ -225,12 +225,16 @@ class Keyring:
             self.drop_alias(self._aliases[arn])
         self._aliases_of.pop(key.arn, None)
         self._grants.pop(key.arn, None)
-        left = bury(key, self.relatives(key), now)
+        relatives = self.relatives(key)
+        left = bury(key, relatives, now)
         del self._keys[key.arn]
         _remove(self._key_ids[key.owner], key.id)
         for each in left:
             self._hold(each)
         self._journal.save_keys(left, forgotten=key.arn)
+        for before, each in zip(relatives, left, strict=True):
+            for watcher in self.watchers:
+                watcher.changed(before, each)
 
     def _hold(self, key: Key) -> None:
         if key.arn not in self._keys:

@@ -242,6 +242,7 @@ def _beginning(owner: Caller) -> str:
     return f"arn:{partition_of(owner.region)}:kms:{owner.region}:{owner.account}:"
 
 
+@lru_cache(maxsize=256)
 def partition_of(region: str) -> str:
     """The partition that a Region belongs to."""
     if region.startswith("cn-"):

@@ -35,6 +35,7 @@ from cryptography.hazmat.primitives.serialization import (
     load_der_private_key,
 )
 
+from byokd.localkms.arithmetic import in_the_background
 from byokd.localkms.errors import Fault, Refusal
 from byokd.localkms.specs import SPECS, KeySpec, Kind
 
@@ -181,7 +182,7 @@ class WrappingKeys:
                 await asyncio.wait(self._making)
 
     async def _make(self, spec: WrappingSpec) -> None:
-        self.add(await asyncio.to_thread(generate, spec))
+        self.add(await in_the_background(generate, spec))
 
     async def take(self, spec: WrappingSpec) -> WrappingKey:
         """The next pair of a spec, in turns; waits while none has been made."""

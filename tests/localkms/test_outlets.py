@@ -305,6 +305,19 @@ def test_the_time_left_is_a_metric(openmetrics: bool) -> None:
     assert text.endswith("# EOF\n") == openmetrics
 
 
+async def test_a_date_beyond_the_calendar_is_told(
+    clock: ManualClock, wrapping_keys: WrappingKeys, tmp_path: Path
+) -> None:
+    """A ValidTo that no calendar has is refused and on the trail: it once ended the connection without an answer."""
+    trail = tmp_path / "trail.jsonl"
+    async with telling(clock, wrapping_keys, trail=trail) as kms:
+        body = b'{"KeyId": "k", "ImportToken": "eA==", "EncryptedKeyMaterial": "eA==", "ValidTo": 1e300}'
+        status, answer, _ = await kms.raw("ImportKeyMaterial", body)
+    assert (status, answer["__type"]) == (400, "NotFoundException")
+    (record,) = lines(trail)
+    assert record["requestParameters"] == {"keyId": "k", "validTo": "1e+300"}
+
+
 async def test_the_trail_blames_no_mishap_that_did_not_come_to_pass(
     clock: ManualClock, wrapping_keys: WrappingKeys, tmp_path: Path
 ) -> None:

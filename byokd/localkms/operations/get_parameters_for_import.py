@@ -5,10 +5,15 @@ No RSA key is made for a request; see wrapping.py. The token is sealed, not stor
 
 from __future__ import annotations
 
+from typing import Final
+
 from byokd.localkms.calls import Answer, Call
 from byokd.localkms.errors import Fault, Refusal
 from byokd.localkms.tokens import LIFETIME_S, ImportToken, sealed
 from byokd.localkms.wrapping import WrappingAlgorithm, WrappingSpec, check_wrapping
+
+ALGORITHMS: Final = frozenset(WrappingAlgorithm)
+SPECS: Final = frozenset(WrappingSpec)
 
 
 async def get_parameters_for_import(call: Call) -> Answer:
@@ -19,9 +24,9 @@ async def get_parameters_for_import(call: Call) -> Answer:
     """
     key = call.key()
     algorithm, spec = call.request["WrappingAlgorithm"], call.request["WrappingKeySpec"]
-    if algorithm not in tuple(WrappingAlgorithm):
+    if algorithm not in ALGORITHMS:
         raise Refusal(Fault.UNSUPPORTED_OPERATION, f"Wrapping algorithm {algorithm} is not supported.")
-    if spec not in tuple(WrappingSpec):
+    if spec not in SPECS:
         raise Refusal(Fault.UNSUPPORTED_OPERATION, f"Wrapping key spec {spec} is not supported.")
     check_wrapping(WrappingAlgorithm(algorithm), WrappingSpec(spec), key.spec)
     wrapping_key = await call.wrapping.take(WrappingSpec(spec))

@@ -172,10 +172,18 @@ def _told(shape: Any, value: Any) -> Any:
         case MapShape():
             return {name: _told(shape.value, each) for name, each in value.items()}
         case _ if shape.type_name == "timestamp":
-            moment = datetime.fromtimestamp(value, UTC)
-            return f"{moment:%b} {moment.day}, {moment.year}, {moment:%I}:{moment:%M:%S %p}".replace(", 0", ", ")
+            return _date(value)
         case _:
             return value
+
+
+def _date(at: float) -> str:
+    """A moment as CloudTrail writes it within parameters: `Jan 5, 2027, 8:00:00 AM`."""
+    try:
+        moment = datetime.fromtimestamp(at, UTC)
+    except (ValueError, OverflowError, OSError):
+        return str(at)  # beyond the calendar: asked for, and refused
+    return f"{moment:%b} {moment.day}, {moment.year}, {moment.hour % 12 or 12}:{moment:%M:%S %p}"
 
 
 def _may_be_told(name: str, shape: Shape) -> bool:

@@ -1,0 +1,32 @@
+"""The threads of slow arithmetic: who waits for whom."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import threading
+
+from byokd.localkms.arithmetic import CORES, PATIENCE, in_the_background, off_the_loop
+
+
+async def test_no_decryption_waits_for_the_making_of_keys() -> None:
+    """With more keys being made than there are cores, work with a private key is done at once."""
+    made = threading.Event()
+    making = [asyncio.create_task(in_the_background(made.wait)) for _ in range(2 * CORES)]
+    await asyncio.sleep(0)
+    assert await off_the_loop(len, b"material") == 8
+    assert not any(each.done() for each in making)
+    made.set()
+    await asyncio.gather(*making)
+
+
+async def test_the_making_of_keys_takes_what_others_leave() -> None:
+    """Threads that make keys are nicer to the machine than those that decrypt, and the event loop is neither."""
+
+    def niceness() -> int:
+        return os.getpriority(os.PRIO_PROCESS, threading.get_native_id())
+
+    usual = niceness()
+    assert await off_the_loop(niceness) == usual
+    assert await in_the_background(niceness) == max(usual, PATIENCE)
+    assert niceness() == usual
