@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Figure:
-    """One line of the report. `goal` is the most that is allowed, or the least with `at_least`; None: for information."""
+    """One line of the report. `goal` is the most allowed, or the least with `at_least`; None: for information."""
 
     name: str
     value: float
