@@ -120,8 +120,8 @@ class FleetSettings(PolicySettings):
     """Keys that are kept alive in the same way."""
 
     keys_csv: ConfigPath | None = None
-    """List of keys in CSV: a header `key,material` and, as wanted, `lane`, `source` and any policy setting; an empty
-    cell inherits. `alert_before` is written with spaces: `30d 7d`. Up to 256 MiB. Default: none."""
+    """List of keys in CSV: a header `key,material` and, as wanted, `lane`, `source` and any policy setting but
+    `windows`; an empty cell inherits. `alert_before` is written with spaces: `30d 7d`. Up to 256 MiB. Default: none."""
 
     keys: tuple[KeySettings, ...] = ()
     """Keys written here, as `[[fleets.NAME.keys]]`. Default: none."""

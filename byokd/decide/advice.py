@@ -121,7 +121,7 @@ def lead_needed(prospects: Sequence[Prospect], lane: Lane, now: datetime, min_sl
     The slack is held against the leads of today, so that a longer lead is a gain.
     """
     sample, every = _sample(prospects)
-    slower = _slowed(lane, every)
+    slower = slowed(lane, every)
 
     def enough(factor: float) -> bool:
         longer: dict[Policy, Policy] = {}
@@ -169,10 +169,11 @@ def _sample(prospects: Sequence[Prospect]) -> tuple[Sequence[Prospect], int]:
 
 def _at_pace(lane: Lane, per_second: float) -> Lane:
     factor = per_second / lane.quotas[IMPORT_PARAMETERS].per_second
-    return _slowed(lane, 1 / factor)
+    return slowed(lane, 1 / factor)
 
 
-def _slowed(lane: Lane, by: float) -> Lane:
+def slowed(lane: Lane, by: float) -> Lane:
+    """The lane for a sample of its keys, every `by`-th of them: so much slower, it serves them at the same times."""
     quotas = {name: replace(quota, per_second=quota.per_second / by) for name, quota in lane.quotas.items()}
     return replace(lane, quotas=quotas)
 
@@ -229,33 +230,40 @@ def load(ahead: Forecast) -> tuple[timedelta, tuple[Stretch, ...]]:
 # -- the condition ----------------------------------------------------------------------------------------------------
 
 
-def slack_condition(ahead: Forecast, min_slack: float) -> Condition | None:
-    """What a person must know about a lane's forecast, if anything."""
+def slack_condition(ahead: Forecast, min_slack: float, *, every: int = 1) -> Condition | None:
+    """What a person must know about a lane's forecast, if anything.
+
+    `every`: it was made of every so-many-th key, in the lane `slowed` as much.
+    """
     found = tight(ahead, min_slack)
     if found is None and sustained(ahead):
         return None
     ways = "`byokd plan` says which, and what would help"
     if found is None:
+        asked, given = ahead.demand_per_s * every, ahead.per_second * every
         text = (
-            f"its keys ask for {ahead.demand_per_s:.3g} imports a second in the long run, and {ahead.bottleneck} "
-            f"allows {ahead.per_second:.3g}: sooner or later all will be late; {ways}"
+            f"its keys ask for {asked:.3g} imports a second in the long run, and {ahead.bottleneck} allows "
+            f"{given:.3g}: sooner or later all will be late; {ways}"
         )
         return Condition(kind=ConditionKind.SLACK_LOW, severity=Severity.WARNING, detail=text, stage="not sustained")
     if found.missed:
-        first = found.missed[0]
+        first, many = found.missed[0], _keys(len(found.missed), every)
         text = (
-            f"at the present pace {_keys(len(found.missed))} will not be renewed in time, the first one {first.name} "
-            f"of fleet {first.fleet}, whose material ends at {first.valid_to:%Y-%m-%d %H:%M:%S}Z; {ways}"
+            f"at the present pace {many} will not be renewed in time, the first one {first.name} of fleet "
+            f"{first.fleet}, whose material ends at {first.valid_to:%Y-%m-%d %H:%M:%S}Z; {ways}"
         )
         return Condition(kind=ConditionKind.SLACK_LOW, severity=Severity.CRITICAL, detail=text, stage="missed")
-    least = found.least
+    # Nobody misses, so that the tightest one has its time.
+    least, many = found.least, _keys(len(found.renewals), every)
     text = (
-        f"at the present pace {_keys(len(found.renewals))} will be renewed with less than {min_slack:.0%} of the lead "
-        f"left, the tightest one {least.name} of fleet {least.fleet} at {least.renewed_at:%Y-%m-%d %H:%M:%S}Z, whose "
-        f"material ends at {least.valid_to:%Y-%m-%d %H:%M:%S}Z; {ways}"
+        f"at the present pace {many} will be renewed with less than {min_slack:.0%} of the lead left, the tightest one "
+        f"{least.name} of fleet {least.fleet} at {least.renewed_at:%Y-%m-%d %H:%M:%S}Z, whose material ends at "
+        f"{least.valid_to:%Y-%m-%d %H:%M:%S}Z; {ways}"
     )
     return Condition(kind=ConditionKind.SLACK_LOW, severity=Severity.WARNING, detail=text, stage="late")
 
 
-def _keys(count: int) -> str:
+def _keys(count: int, every: int) -> str:
+    if every > 1:
+        return f"about {count * every} keys"
     return "1 key" if count == 1 else f"{count} keys"

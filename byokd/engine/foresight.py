@@ -12,7 +12,7 @@ from typing import Final
 
 import structlog
 
-from byokd.decide.advice import slack_condition
+from byokd.decide.advice import slack_condition, slowed
 from byokd.decide.forecast import Forecast, forecast
 from byokd.engine.standing import Standing
 from byokd.errors import ByokdError
@@ -25,6 +25,8 @@ log = structlog.get_logger("byokd.foresight")
 
 PAGE: Final = 2000
 """Keys read at once."""
+SAMPLED: Final = 10_000
+"""Of a lane with more keys, every so-many-th is taken, at so much slower a pace: memory shall not grow so far."""
 AT_ONCE: Final = 500
 """A forecast of more keys takes long enough to be made in a thread, so that the lanes are not held up."""
 
@@ -54,25 +56,36 @@ class Foresight:
             log.error("forecast_failed", error=error.code, why=str(error))
 
     async def _look(self, lane: Lane) -> None:
-        prospects: list[Prospect] = []
-        after = ""
-        while page := await self._store.prospects(lane.id, limit=PAGE, after=after):
-            prospects += page
-            after = page[-1].ref
+        prospects, every = await self._sample(lane)
         learned = await self._store.learned_paces(lane.id)
         now = self._clock.now()
 
         def look_ahead() -> Forecast:
-            return forecast(prospects, lane, now, learned=learned)
+            return forecast(prospects, slowed(lane, every), now, learned=learned)
 
         ahead = await asyncio.to_thread(look_ahead) if len(prospects) > AT_ONCE else look_ahead()
-        condition = slack_condition(ahead, lane.min_slack)
+        condition = slack_condition(ahead, lane.min_slack, every=every)
         if condition is not None:
             log.warning("slack_low", lane=lane.name, stage=condition.stage, detail=condition.detail)
         standing = Standing(
             f"lane:{lane.id}", store=self._store, clock=self._clock, new_id=self._new_id, told=self._told
         )
         await standing.state(condition or ConditionKind.SLACK_LOW)
+
+    async def _sample(self, lane: Lane) -> tuple[list[Prospect], int]:
+        """The lane's keys, or every so-many-th of them, and how many-th."""
+        sample: list[Prospect] = []
+        every, seen, after = 1, 0, ""
+        while page := await self._store.prospects(lane.id, limit=PAGE, after=after):
+            after = page[-1].ref
+            for each in page:
+                if seen % every == 0:
+                    sample.append(each)
+                seen += 1
+            while len(sample) > SAMPLED:
+                sample = sample[::2]
+                every *= 2
+        return sample, every
 
     async def _forget_others(self) -> None:
         """Lanes that left the config have no forecast any more."""

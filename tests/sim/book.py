@@ -75,6 +75,8 @@ class Life:
     intent: Expiry | None = None
     """The expiry of the running row on disk."""
     entries: list[tuple[float, HistoryEvent, str]] = field(default_factory=list)
+    held_until_s: float = float("inf")
+    """When the newest hold ends by itself."""
     asked: bool = False
     """Whether an order to import is not carried out yet."""
 
@@ -188,6 +190,8 @@ class Book:
             self.broken("quota", lane, f"{operation} is sent faster than {per_second}/s")
         life = self.by_arn[arn]
         for why, since_s in life.off_since.items():
+            if why == "held" and now_s >= life.held_until_s - 2:
+                continue  # it ends in this very second
             if why == "disabled" and state == "PendingImport":
                 continue  # KMS shows that its material is gone, and not any more that it was disabled
             calm = len(self.obstacles.free(("*", life.lane, life.ref), since_s - 100, now_s)) == 1
@@ -283,8 +287,11 @@ class Book:
         self.tell(order.ref, f"order {order.kind.value}")
         if order.kind is OrderKind.IMPORT:
             self.lives[order.ref].asked = True
+        if order.kind is OrderKind.RELEASE:
+            self.lives[order.ref].off_since.pop("held", None)
         if order.kind is OrderKind.HOLD:
             until_s = float("inf") if isinstance(order.until, Absent) else seconds(order.until)
+            self.lives[order.ref].held_until_s = until_s
             if until_s > self.now_s():
                 self.lives[order.ref].off_since.setdefault("held", self.now_s())
 

@@ -182,19 +182,19 @@ class Laws:
             if each.by_hand:
                 last = None
                 continue
-            if last is not None and not self._doubtful(key, last, each):
+            if last is not None and not self._doubtful(last, each):
                 self._floor(key, last, each)
-            if not (last is not None and self._doubtful(key, last, each)):
+            if last is None or not self._doubtful(last, each):
                 self._not_too_early(key, each)
             last = each
 
-    def _doubtful(self, key: SimKey, last: Imported, each: Imported) -> bool:
+    def _doubtful(self, last: Imported, each: Imported) -> bool:
         """Whether byokd could not know that the import before had succeeded."""
         return (
             each.ordered
-            or last.visible_s + 60 >= each.at_s
+            or last.visible_s > last.at_s + 5
             or abs(last.off_by_s - each.off_by_s) > 5
-            or any(last.at_s <= at_s <= each.at_s for at_s in key.life.deleted_s)
+            or len(self.book.obstacles.free(("*",), last.at_s - 1, each.at_s)) != 1
         )
 
     def _floor(self, key: SimKey, last: Imported, each: Imported) -> None:
@@ -202,7 +202,8 @@ class Laws:
         left_s = seconds(last.expiry) - each.at_s if isinstance(last.expiry, datetime) else float("inf")
         policies = self._policies(key, last.at_s - key.plan.look_s, each.at_s)
         longest_s = max(each.valid_for.total_seconds() for each in policies)  # type: ignore[union-attr]  # none is for ever
-        hurry = left_s <= longest_s * key.plan.emergency_share + abs(each.off_by_s) + 60
+        lost = not isinstance(each.before, datetime)
+        hurry = lost or left_s <= longest_s * key.plan.emergency_share + abs(each.off_by_s) + 60
         if gap_s < (58.0 if hurry else min(key.plan.floor_s, 1e9) - 2):
             self._broken(key, "floor", each.at_s, f"imported {gap_s:.0f} s after the import before")
 

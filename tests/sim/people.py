@@ -16,6 +16,8 @@ from tests.sim.world import SimKey, policy_of
 TURN_LIMIT_S: Final = 2 * 660.0 + 60.0
 """After this a source that hangs, twice in one turn, is no longer waited for."""
 
+MEDDLES_EVERY_S: Final = 25.0
+
 
 class People(Happening):
     """The events that somebody means, well or not."""
@@ -98,6 +100,18 @@ class People(Happening):
         key.lane.put(key.arn, materials=materials)
         key.life.deleted_s.append(self.world.now_s)
         self.world.book.tell(key.life.ref, "somebody deletes the material")
+
+    async def _meddle(self, event: Event) -> None:
+        """Somebody deletes the material again and again, and asks byokd each time to look."""
+        key = self.world.keys[event.who]
+
+        async def again() -> None:
+            await self._delete_material(event)
+            await self.world.order(key, OrderKind.RELEASE)
+
+        for times in range(8):
+            self.world.at(self.world.now_s + MEDDLES_EVERY_S * times, again)
+        self._excuse(f"people {key.life.ref}", replace(event, span_s=8 * MEDDLES_EVERY_S), "a meddler", after_s=120.0)
 
     async def _import_by_hand(self, event: Event) -> None:
         key = self.world.keys[event.who]

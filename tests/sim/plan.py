@@ -191,6 +191,7 @@ _KINDS: Final = {
     "alias": 1,
     "lease": 1,
     "prune": 1,
+    "meddle": 2,
 }
 OF_A_LANE: Final = ("outage", "others", "quota", "answers", "stale", "lane_settings", "lease")
 

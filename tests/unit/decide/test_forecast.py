@@ -11,7 +11,17 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from byokd.decide.advice import lead_needed, level, load, pace_needed, slack_condition, sustained, tight, with_lead
+from byokd.decide.advice import (
+    lead_needed,
+    level,
+    load,
+    pace_needed,
+    slack_condition,
+    slowed,
+    sustained,
+    tight,
+    with_lead,
+)
 from byokd.decide.forecast import FARTHEST, Forecast, forecast
 from byokd.facts.condition import Severity
 from byokd.facts.key import ABSENT, NEVER, KeyRef
@@ -219,6 +229,18 @@ def test_the_load_counts_every_renewal_once() -> None:
     assert sum(line.level for line in lines) == 50
     assert sum(line.renewed for line in lines) == len(ahead.times) >= 50
     assert lines[0].capacity in (7 * 24 - 1, 7 * 24)
+
+
+def test_a_sample_at_a_slower_pace_foretells_what_the_whole_fleet_does() -> None:
+    """Every fourth of three hundred keys in a lane four times as slow: the same condition, about as many keys."""
+    fleet = [key(number) for number in range(300)]
+    whole = slack_condition(forecast(fleet, hourly(1 / 2), START), 0.5)
+    part = slack_condition(forecast(fleet[::4], slowed(hourly(1 / 2), 4), START), 0.5, every=4)
+    assert whole is not None
+    assert part is not None
+    assert (whole.stage, part.stage) == ("late", "late")
+    assert "pace 119 keys will" in whole.detail
+    assert "pace about 116 keys will" in part.detail
 
 
 def test_recovery_is_all_keys_at_the_whole_pace() -> None:

@@ -7,14 +7,16 @@ from itertools import pairwise
 from typing import Any
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from byokd.decide.decide import decide
 from byokd.decide.windows import longest_closed, openings, opens_at, parse_cron, zone
 from byokd.facts.key import ABSENT
-from byokd.facts.ledger import OrderKind, Tier
+from byokd.facts.ledger import OrderKind, Proved, Tier
 from byokd.facts.policy import ChangeWindow
 from byokd.facts.snapshot import Decision, ImportWanted, Reason
-from tests.kit.builders import DAY, desired, ledger, observed, order, policy, queued, snapshot
+from tests.kit.builders import DAY, FINGERPRINT, desired, ledger, observed, order, policy, queued, snapshot
 from tests.kit.clock import START
 
 HOUR = timedelta(hours=1)
@@ -221,3 +223,32 @@ def test_a_window_that_does_not_come_in_time_is_not_waited_for() -> None:
 def test_a_queued_row_outlives_the_end_of_the_window() -> None:
     """The lane did not get to it while the window was open: the row waits for the next one and is not cancelled."""
     assert decided(29 * DAY, open_import=queued()).cancel == ""
+
+
+windows = st.lists(
+    st.builds(
+        ChangeWindow,
+        cron=st.sampled_from(["0 2 * * sat", "*/20 * * * *", "30 2 * * *", "0 0 31 2 *", "0 12 1 * mon"]),
+        lasts=st.integers(60, 7 * 86_400).map(lambda seconds: timedelta(seconds=seconds)),
+        time_zone=st.sampled_from(["UTC", "Europe/Berlin", "America/New_York"]),
+    ),
+    max_size=3,
+).map(tuple)
+
+
+@given(windows, st.integers(-40 * 86_400, 100 * 86_400), st.integers(0, 365 * 86_400))
+def test_no_windows_put_off_what_is_urgent_or_let_anybody_oversleep(
+    some: tuple[ChangeWindow, ...], left_s: int, later_s: int
+) -> None:
+    """Whatever the windows are: from urgent on the key is imported, and before it somebody is awake in time."""
+    now = START + timedelta(seconds=later_s)
+    left = timedelta(seconds=left_s)
+    seen = observed(at=now, valid_to=now + left)
+    known = ledger(last_expiry=now + left, last_success_at=now - 60 * DAY)
+    fresh = Proved(at=now, fingerprint=FINGERPRINT, length=32)
+    decision = decide(snapshot(desired=desired(policy=policy(windows=some)), view=seen, ledger=known, proof=fresh), now)
+    assert now < decision.wake_at
+    if decision.tier in (Tier.URGENT, Tier.EMERGENCY, Tier.LAPSED):
+        assert isinstance(decision.action, ImportWanted)
+    elif decision.reason is Reason.WAITS_FOR_WINDOW:
+        assert decision.wake_at <= now + left - 15 * DAY

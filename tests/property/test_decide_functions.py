@@ -1,0 +1,262 @@
+"""Laws of the functions that `decide` is made of, one by one: total, idempotent, and monotone in time."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from datetime import timedelta
+from itertools import count
+from typing import Any
+
+from hypothesis import given
+from hypothesis import strategies as st
+
+from byokd.decide.admit import SLOWEST, full, give_back, refill, take, throttled
+from byokd.decide.backoff import retry_at
+from byokd.decide.case import Loss, case, wanted_expiry
+from byokd.decide.decide import decide
+from byokd.decide.intents import applied, explain, settles_at
+from byokd.decide.notices import Audience, redeliver_at, tell
+from byokd.decide.orders import after_deciding, before_deciding
+from byokd.decide.transitions import compare
+from byokd.decide.window import share_of, window
+from byokd.facts.condition import Condition, ConditionKind, Notice, NoticeKind, OpenCondition, Severity
+from byokd.facts.key import ABSENT, NEVER, KeyRef
+from byokd.facts.ledger import Import, ImportState, OrderKind, OrderState, Tier
+from byokd.facts.policy import Quota
+from byokd.facts.snapshot import ImportWanted, ProofWanted, Snapshot
+from tests.kit.builders import MATERIAL, observed, running
+from tests.kit.clock import START
+from tests.property.test_decide_laws import moments, orders, policies, seconds, snapshots
+
+MINUTE = timedelta(minutes=1)
+LADDER = list(Tier)
+spans = st.integers(min_value=0, max_value=400 * 86400).map(lambda n: timedelta(seconds=n))
+statements = st.lists(
+    st.builds(
+        lambda kind, severity, stage: Condition(kind=kind, severity=severity, detail="d", stage=stage),
+        st.sampled_from(ConditionKind),
+        st.sampled_from(Severity),
+        st.sampled_from(["", "a", "b"]),
+    ),
+    max_size=6,
+    unique_by=lambda each: each.kind,
+)
+audiences = st.lists(
+    st.builds(
+        lambda name, least, hours: Audience(channel=name, min_severity=least, remind_every=timedelta(hours=hours)),
+        st.sampled_from(["mail", "pager", "log"]),
+        st.sampled_from(Severity),
+        st.integers(min_value=1, max_value=100),
+    ),
+    max_size=3,
+    unique_by=lambda each: each.channel,
+)
+
+
+@given(snapshots, moments, spans)
+def test_a_case_only_gets_worse_with_time(it: Snapshot, now: Any, later: timedelta) -> None:
+    """With nothing new seen, no deadline moves away, and what is lost is not found again."""
+    first, second = case(it, now), case(it, now + later)
+
+    assert LADDER.index(first.tier) <= LADDER.index(second.tier)
+    if first.loss is not Loss.NONE:
+        assert second.loss is not Loss.NONE
+
+
+@given(snapshots, moments)
+def test_what_is_asked_for_never_shortens_a_life(it: Snapshot, now: Any) -> None:
+    """The ValidTo asked for lies ahead, and not before that of material which is there."""
+    the = case(it, now)
+    wanted = wanted_expiry(the)
+
+    if wanted is not NEVER:
+        assert wanted > now
+        if the.loss is Loss.NONE and the.expiry is not ABSENT:
+            assert the.expiry is not NEVER
+            assert wanted >= the.expiry
+
+
+@given(snapshots, moments)
+def test_every_action_has_a_reason_and_waits_for_nothing(it: Snapshot, now: Any) -> None:
+    """What is decided says why, and an import that is wanted names the order or the tier that asks for it."""
+    decision = decide(it, now)
+
+    assert decision.reason
+    assert isinstance(decision.action, ImportWanted | ProofWanted) or decision.action is ABSENT
+    if isinstance(decision.action, ImportWanted):
+        assert decision.action.reason is decision.reason
+        assert not decision.cancel
+        the = case(it, now)
+        assert the.loss is not Loss.NONE or the.tier is not Tier.FRESH or decision.action.order_id is not ABSENT
+
+
+@given(snapshots, moments)
+def test_conditions_are_stated_once(it: Snapshot, now: Any) -> None:
+    """A decision states each kind of condition at most once, with a sentence."""
+    kinds = [each.kind for each in decide(it, now).conditions]
+
+    assert len(kinds) == len(set(kinds))
+    assert all(each.detail for each in decide(it, now).conditions)
+
+
+@given(snapshots, moments)
+def test_an_explained_import_stays_explained(it: Snapshot, now: Any) -> None:
+    """Explaining is total and idempotent, and never takes back an outcome."""
+    row = explain(it, now)
+    if isinstance(row, Import):
+        again = explain(replace(it, ledger=replace(it.ledger, open_import=row)), now)
+        assert again == row
+        assert row.state is not ImportState.RUNNING or row == it.ledger.open_import
+
+
+@given(policies, moments, spans, st.booleans())
+def test_settling_ends(rules: Any, since: Any, left: timedelta, answered: bool) -> None:
+    """A sent import is waited for at least a moment, at most `settle_for`, and never most of the time left."""
+    row = running(since=since, created_at=since, answered=answered, deadline=since + left)
+    limit = settles_at(row, rules) - since
+
+    assert timedelta(0) <= limit <= rules.settle_for
+    if left > MINUTE:
+        assert limit <= left / 8 + timedelta(seconds=1)
+
+
+@given(moments, st.integers(min_value=-100, max_value=100))
+def test_an_import_is_seen_within_five_seconds_of_what_was_asked(wanted: Any, off: int) -> None:
+    """Neither a renewal's old ValidTo nor another import's may pass for the one that was asked for."""
+    shown = wanted + timedelta(seconds=off)
+
+    assert applied(observed(valid_to=shown), MATERIAL, wanted) is (abs(off) <= 5)
+
+
+@given(st.integers(min_value=1, max_value=30), st.booleans(), seconds)
+def test_backoff_grows_and_never_passes_an_hour(failures: int, emergency: bool, left: timedelta) -> None:
+    """More failures never shorten the wait by more than its spread, and no wait is longer than an hour."""
+    waits = [
+        retry_at(who="k", failures=each, now=START, deadline=START + left, emergency=emergency) - START
+        for each in (failures, failures + 1)
+    ]
+
+    assert waits[0] * 0.79 <= waits[1] + timedelta(seconds=1)
+    assert max(waits) <= timedelta(seconds=30 if emergency else 3600)
+
+
+@given(orders, moments)
+def test_orders_are_closed_once(them: Any, now: Any) -> None:
+    """What was closed before deciding is not there to be closed again, and no hold in force is."""
+    closed = before_deciding(them, now)
+    gone = {each.id for each in closed}
+    left = tuple(each for each in them if each.id not in gone)
+    released = any(each.kind is OrderKind.RELEASE for each in them)
+
+    assert all(each.state is not OrderState.OPEN for each in closed)
+    for each in closed:
+        if each.kind is OrderKind.HOLD and not released:
+            assert each.until is not ABSENT
+            assert each.until <= now
+    assert before_deciding(left, now) == ()
+
+
+@given(snapshots, moments)
+def test_only_import_orders_are_answered_by_a_decision(it: Snapshot, now: Any) -> None:
+    """A decision without an ended import closes import orders at most, as refused, and says why."""
+    decision = decide(it, now)
+    closed = after_deciding(
+        it.ledger.open_orders, reason=decision.reason, message=decision.message, ended=ABSENT, now=now
+    )
+
+    assert all(each.kind is OrderKind.IMPORT and each.state.value == "refused" and each.outcome for each in closed)
+
+
+@given(statements, statements, moments)
+def test_comparing_conditions_is_idempotent(before: Any, after: Any, now: Any) -> None:
+    """Once what changed is on record, there is nothing left to change."""
+    ids = count()
+    known = [OpenCondition(id=str(next(ids)), subject="k", condition=each, since=now) for each in before]
+    change = compare(known, after, now)
+    gone = {each.id for each in change.resolved}
+    changed = {each.id: each for each in change.changed}
+    record = [changed.get(each.id, each) for each in known if each.id not in gone]
+    record += [OpenCondition(id=str(next(ids)), subject="k", condition=each, since=now) for each in change.raised]
+    again = compare(record, after, now)
+
+    assert (again.raised, again.changed, again.resolved) == ((), (), ())
+
+
+@given(statements.filter(bool), audiences, moments, st.booleans())
+def test_people_are_told_once(stated: Any, them: Any, now: Any, over: bool) -> None:
+    """What was told is not told again in the same moment; what was raised for somebody is resolved for them once."""
+    condition = OpenCondition(id="c", subject="k", condition=stated[0], since=now)
+    told = _notices(condition, tell(condition, (), them, now), now)
+    if over:
+        condition = replace(condition, resolved_at=now)
+        ended = _notices(condition, tell(condition, told, them, now), now)
+        assert {each.channel for each in ended} == {each.channel for each in told} or condition.condition.kind in (
+            ConditionKind.LAPSED,
+            ConditionKind.MATERIAL_DELETED,
+        )
+        # Of two notices of one moment the later one on record counts.
+        told = [*told, *(replace(each, created_at=now + MINUTE) for each in ended)]
+    again = tell(condition, told, them, now)
+
+    assert again.notices == ()
+    assert again.again_at is ABSENT or again.again_at > now
+
+
+def _notices(condition: OpenCondition, telling: Any, now: Any) -> list[Notice]:
+    return [
+        Notice(
+            id=f"{channel}{kind.value}",
+            condition_id=condition.id,
+            channel=channel,
+            kind=kind,
+            subject=condition.subject,
+            condition=condition.condition,
+            since=now,
+            created_at=now + (MINUTE if kind is NoticeKind.RESOLVED else timedelta(0)),
+            not_before=now,
+        )
+        for channel, kind in telling.notices
+    ]
+
+
+@given(st.integers(min_value=0, max_value=10**9), moments)
+def test_delivery_is_tried_for_ever_and_never_at_once(attempts: int, now: Any) -> None:
+    """An undelivered notice waits from ten seconds to a quarter of an hour."""
+    assert timedelta(seconds=10) <= redeliver_at(attempts, now) - now <= timedelta(minutes=15)
+
+
+@given(st.text(max_size=80))
+def test_a_share_is_a_share(text: str) -> None:
+    """The spread's hash gives a number in [0, 1), and the same one each time."""
+    assert 0 <= share_of(text) < 1
+    assert share_of(text) == share_of(text)
+
+
+@given(policies, moments, st.text(max_size=20))
+def test_the_spread_only_brings_forward(rules: Any, valid_to: Any, name: str) -> None:
+    """Whatever the key, renewal begins no later than `renew_before` says and no earlier than its spread allows."""
+    begins = window(KeyRef(name), rules, valid_to).renew_at
+
+    assert valid_to - rules.renew_before - rules.spread <= begins <= valid_to - rules.renew_before
+
+
+uses = st.lists(
+    st.tuples(st.sampled_from(["take", "refuse", "back"]), st.floats(min_value=0, max_value=5000)), max_size=30
+)
+
+
+@given(st.floats(min_value=0.01, max_value=100), uses)
+def test_a_pace_stays_within_its_bounds(rate: float, what: Any) -> None:
+    """The pace lies between a sixteenth and the headroom, tokens never exceed the burst, and every wait ends."""
+    quota = Quota(per_second=rate, burst=1.0)
+    bucket, at = full(quota, 0.0), 0.0
+    for kind, gap in what:
+        at += gap
+        if kind == "take":
+            bucket, wait = take(bucket, at)
+            assert 0 <= wait < float("inf")
+        else:
+            bucket = throttled(bucket, at) if kind == "refuse" else give_back(bucket, at)
+        assert SLOWEST <= bucket.share <= quota.headroom
+        assert bucket.tokens <= quota.burst
+        assert refill(bucket, at).tokens == bucket.tokens, "no time has passed"

@@ -1,0 +1,40 @@
+"""The calendar: what is on it, and that a config that changed is looked ahead with soon."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+from itertools import count
+
+from byokd.engine.chores import LOOK_SOON, Chores
+from byokd.engine.foresight import Foresight
+from byokd.facts.policy import Quota
+from tests.kit.builders import DAY, LANE_ID, desired, lane, ledger, observed, policy
+from tests.kit.clock import ManualClock
+from tests.kit.memory_store import MemoryStore
+from tests.kit.store_fleet import Fleet
+
+
+async def test_after_a_change_of_config_it_looks_ahead_once_and_soon() -> None:
+    """However many reloads there were: one look a minute later, which finds the lane too slow, and then no more."""
+    store, clock, ids, told = MemoryStore(), ManualClock(), count(1), []
+    foresight = Foresight(store=store, clock=clock, new_id=lambda: f"{next(ids)}", told=lambda: told.append("told"))
+    slow = lane(quotas=lane().quotas | {"GetParametersForImport": Quota(per_second=1e-7, burst=1)})
+    foresight.lanes = (slow,)
+    key = desired(policy=policy(renew_before=40 * DAY))
+    await store.sync_fleet([key], now=clock.now())
+    epoch = await store.acquire_lane(LANE_ID, node="one", now=clock.now())
+    await Fleet(store, epoch).save(key, view=observed(), ledger=ledger(), reason="fresh")
+    chores = Chores(store=store, clock=clock, foresight=foresight, history_for=timedelta(days=400))
+    chores.start()
+    try:
+        regular = len(chores._scheduler.get_jobs())
+        chores.look_ahead_soon()
+        chores.look_ahead_soon()
+        (soon,) = [job for job in chores._scheduler.get_jobs() if getattr(job.trigger, "interval", None) == LOOK_SOON]
+        assert len(chores._scheduler.get_jobs()) == regular + 1
+        await soon.func()
+        assert len(chores._scheduler.get_jobs()) == regular
+    finally:
+        chores.stop()
+    (found,) = await store.open_conditions(f"lane:{LANE_ID}")
+    assert (found.condition.kind.value, found.condition.stage, told) == ("slack_low", "not sustained", ["told"])
