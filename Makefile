@@ -58,7 +58,7 @@ soak: .venv/dev.stamp  ## the tests marked soak: many seeds, long histories
 	$(PYTEST) -n 2 -m soak
 
 .PHONY: bench
-bench: .venv/dev.stamp  ## print the numbers that byokd promises, with machine and versions
+bench: .venv/bench.stamp  ## print the numbers that byokd promises, with machine and versions
 	@exec $(BIN)/python -m bench
 
 .PHONY: docs
@@ -78,6 +78,7 @@ LOCK = $(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generat
 lock: .venv/dev.stamp  ## resolve the dependencies again (UPGRADE=--upgrade takes newer ones)
 	$(LOCK) --all-extras --group dev --output-file requirements/dev.lock
 	$(LOCK) --constraint requirements/dev.lock --output-file requirements/run.lock
+	$(LOCK) --constraint requirements/dev.lock --all-extras --group dev --group bench --output-file requirements/bench.lock
 	scripts/system-packages node=nodejs npm=npm
 	npm update --prefix $(dir $(NODE)) --package-lock-only --omit-lockfile-registry-resolved --loglevel=error
 
@@ -93,6 +94,10 @@ $(NODE)/.stamp: tests/clients/node/package.json tests/clients/node/package-lock.
 	@touch $@
 
 # Stamps make set-up a no-op until a lock or the project's metadata changes.
+.venv/bench.stamp: .venv/dev.stamp requirements/bench.lock
+	$(INSTALL) requirements/bench.lock
+	@touch $@
+
 .venv/dev.stamp: .venv/run.stamp requirements/dev.lock
 	$(INSTALL) requirements/dev.lock
 	@touch $@

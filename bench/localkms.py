@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 import json
 import os
+import socket
 import statistics
 import sys
 import tempfile
@@ -51,7 +52,7 @@ AT_LEAST_OF_BARE, AT_LEAST_OF_OAEP = 0.4, 0.8
 
 async def measure() -> list[Figure]:
     """Requests and imports as ratios, latency at a rate, and a hundred thousand keys."""
-    return [*await _requests(), *await _imports(), *await _latency(), *await _many_keys()]
+    return [*await _requests(), *await _beside_moto(), *await _imports(), *await _latency(), *await _many_keys()]
 
 
 # -- servers ---------------------------------------------------------------------------------------------------------
@@ -158,6 +159,67 @@ def _share(name: str, ratios: list[float], speeds: list[tuple[float, float]], go
     ours, theirs = (statistics.median(each) for each in zip(*speeds, strict=True))
     how = f"median of {len(ratios)} interleaved rounds: {ours:.0f}/s and {theirs:.0f}/s"
     return Figure(name=name, value=statistics.median(ratios), goal=goal, at_least=True, unit="x", how=how)
+
+
+# -- another stand-in ------------------------------------------------------------------------------------------------
+
+
+@asynccontextmanager
+async def _moto() -> AsyncIterator[str]:
+    """A moto server in a process of its own: its URL."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port = probe.getsockname()[1]
+    process = await asyncio.create_subprocess_exec(
+        str(Path(sys.executable).parent / "moto_server"),
+        "-H",
+        "127.0.0.1",
+        "-p",
+        str(port),
+        stderr=asyncio.subprocess.PIPE,
+    )
+    assert process.stderr is not None
+    try:
+        async for line in process.stderr:
+            if b"Running on" in line:
+                break
+        rest = asyncio.create_task(process.stderr.read())  # a line for each request: somebody must read them
+        yield f"http://127.0.0.1:{port}"
+        rest.cancel()
+    finally:
+        process.kill()
+        await process.wait()
+
+
+async def _beside_moto() -> list[Figure]:
+    """DescribeKey beside moto's, which closes each connection and has no imports: both are asked by a plain client."""
+    ratios, speeds = [], []
+    async with _serving() as (url, _), _moto() as moto:
+        keys = {each: (await _ask(each, "CreateKey"))["KeyMetadata"]["KeyId"] for each in (url, moto)}
+        for _ in range(ROUNDS):
+            theirs, ours = await _asked(moto, keys[moto]), await _asked(url, keys[url])
+            ratios.append(ours / theirs)
+            speeds.append((ours, theirs))
+    return [_share("DescribeKey / moto server, one plain client", ratios, speeds, 1.0)]
+
+
+async def _asked(url: str, key: str) -> float:
+    """DescribeKey in a second, by aiohttp's client with eight at a time."""
+    head, _, body = _signed(url, "DescribeKey", KeyId=key).partition(b"\r\n\r\n")
+    headers = dict(line.split(": ", 1) for line in head.decode().split("\r\n")[1:])
+    end, count = time.perf_counter() + SECONDS, 0
+    async with ClientSession() as session:
+
+        async def ask() -> None:
+            nonlocal count
+            while time.perf_counter() < end:
+                async with session.post(f"{url}/", data=body, headers=headers) as answer:
+                    assert answer.status == 200, await answer.text()
+                    await answer.read()
+                count += 1
+
+        await asyncio.gather(*(ask() for _ in range(8)))
+    return count / SECONDS
 
 
 # -- imports ---------------------------------------------------------------------------------------------------------

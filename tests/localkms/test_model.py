@@ -6,13 +6,8 @@ the same few hundred histories every time, `make soak` thousands of fresh ones.
 
 from __future__ import annotations
 
-import asyncio
-import json
 import math
-import threading
 from base64 import b64decode, b64encode
-from contextlib import AbstractAsyncContextManager
-from http.client import HTTPConnection
 from itertools import count
 from pathlib import Path
 from typing import Any, Final
@@ -29,12 +24,11 @@ from hypothesis.stateful import (
     run_state_machine_as_test,
 )
 
-from byokd.localkms import FRIENDLY, Options, Server, serve
-from byokd.localkms.options import Signatures
 from byokd.localkms.wrapping import WrappingKeys
 
-from .kit import ACCOUNT, REGION, ManualClock, wrap
+from .kit import wrap
 from .paper import DAY, HOUR, INCORRECT, NOT_FOUND, Ciphertext, PaperKey, Token
+from .service import Service
 
 BYTES: Final = tuple(bytes([number]) * 32 for number in range(4))
 """The materials of these histories, by number: few, so that they meet again."""
@@ -45,63 +39,6 @@ NUMBERS = st.integers(0, len(BYTES) - 1)
 KINDS = st.sampled_from([None, "NEW_KEY_MATERIAL", "EXISTING_KEY_MATERIAL"])
 VALIDITIES = [None, HOUR, 2 * HOUR, DAY, 30 * DAY, 365 * DAY]
 MOMENTS = st.sampled_from([*VALIDITIES, -1.0, 365 * DAY + 1])
-
-
-class Service:
-    """A local KMS on a state file, stopped and started at will, and a client that asks it."""
-
-    def __init__(self, state: Path, pool: WrappingKeys) -> None:
-        self.clock = ManualClock()
-        self._options = Options(
-            state=state, clock=self.clock, pool=pool, hostility=FRIENDLY, signatures=Signatures(verify=False)
-        )
-        self._loop = asyncio.new_event_loop()
-        self._thread = threading.Thread(target=self._loop.run_forever)
-        self._thread.start()
-        self.start()
-
-    def start(self) -> None:
-        """Serve the state, wherever a port is free."""
-        self._serving: AbstractAsyncContextManager[Server] = serve(self._options)
-        url = self._do(self._serving.__aenter__()).url
-        self._connection = HTTPConnection(url.removeprefix("http://"), timeout=10)
-
-    def stop(self) -> None:
-        """Stop serving; the state stays."""
-        self._connection.close()
-        self._do(self._serving.__aexit__(None, None, None))
-
-    def close(self) -> None:
-        """Stop for good."""
-        self.stop()
-        self._loop.call_soon_threadsafe(self._loop.stop)
-        self._thread.join()
-        self._loop.close()
-
-    def advance(self, seconds: float) -> None:
-        """Let time pass."""
-
-        async def turn() -> None:
-            self.clock.advance(seconds)
-
-        self._do(turn())
-
-    def ask(self, operation: str, **members: Any) -> tuple[str | None, dict[str, Any]]:
-        """Call an operation; the error code, None for success, and the answer."""
-        headers = {
-            "X-Amz-Target": f"TrentService.{operation}",
-            "Content-Type": "application/x-amz-json-1.1",
-            "Authorization": f"AWS4-HMAC-SHA256 Credential={ACCOUNT}/20270115/{REGION}/kms/aws4_request, Signature=0",
-        }
-        given = {name: value for name, value in members.items() if value is not None}
-        self._connection.request("POST", "/", json.dumps(given), headers)
-        with self._connection.getresponse() as response:
-            answer: dict[str, Any] = json.loads(response.read() or b"{}")
-        assert response.status in {200, 400}, (operation, response.status, answer)
-        return answer.get("__type"), answer
-
-    def _do(self, work: Any) -> Any:
-        return asyncio.run_coroutine_threadsafe(work, self._loop).result(timeout=20)
 
 
 class Histories(RuleBasedStateMachine):
