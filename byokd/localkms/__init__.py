@@ -50,8 +50,8 @@ __all__ = [
 async def serve(options: Options) -> AsyncIterator[Server]:
     """Serve a local KMS until the block is left, then close its state.
 
-    The server answers as soon as the block is entered. Wrapping keys that the state does not hold yet are made in
-    background threads; only a GetParametersForImport for a spec that has none waits for them.
+    The server answers as soon as the block is entered. That is within milliseconds where the state, or `Options.pool`,
+    holds a wrapping key of every spec, and within seconds where they have to be made first: no request waits for one.
 
     Raises: errors.StateError when the state file is in use, is damaged, is newer than this code, or lacks its key file;
     OSError when the address cannot be bound.

@@ -1,7 +1,7 @@
 """The composition root: one local KMS from its options, and its end.
 
-    open the journal ─▶ set the clock, read the state ─▶ let happen what lapsed while down ─▶ listen
-                          ─▶ keep time, make wrapping keys, deliver events
+    open the journal ─▶ set the clock, read the state ─▶ let happen what lapsed while down ─▶ a key pair of each spec
+                          ─▶ listen ─▶ keep time, make more wrapping keys, deliver events
                           ◀─ on leaving: stop tasks, finish requests, note the time, close
 
 This file decides nothing about keys. It is reached through `byokd.localkms.serve`.
@@ -47,6 +47,8 @@ async def running(options: Options) -> AsyncIterator[Server]:
         wrapping = _wrapping_keys(options, journal, stack)
         keyring.expire(options.clock.now())
         await journal.flush()
+        # Nobody connects before there is a pair of every spec, so no request ever waits for one to be made.
+        await wrapping.fill(1)
         wire = Wire(options, keyring, journal, wrapping, hostile)
         url = await listen(Listener(wire.handle, options.limits), options.host, options.port, stack)
         world = World(clock=options.clock, keyring=keyring, journal=journal, wrapping=wrapping, interference=hostile)

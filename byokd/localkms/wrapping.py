@@ -166,13 +166,13 @@ class WrappingKeys:
         """The pair of that id."""
         return self._by_id.get(identity)
 
-    async def fill(self) -> None:
-        """Make what is missing, in threads: first one pair of every spec, so that nobody waits longer than for one.
+    async def fill(self, most: int = KEYS_PER_SPEC) -> None:
+        """Make what is missing to `most` pairs of every spec, in threads; first one of every spec.
 
         What another server on the same pool is making already is left to it. Whoever is cancelled here has begun
         nothing in vain: what is being made still comes in.
         """
-        for wanted in range(1, KEYS_PER_SPEC + 1):
+        for wanted in range(1, most + 1):
             for spec in WrappingSpec:
                 if len(self._shelves[spec]) + sum(task.get_name() == spec for task in self._making) < wanted:
                     task = asyncio.create_task(self._make(spec), name=spec)
