@@ -77,6 +77,7 @@ class Laws:
                 self._in_time(key, period)
                 self._journal(key, period)
             self._pace_of_imports(key)
+            self._no_false_success(key)
             self._told_of(key)
         self._resolved()
 
@@ -237,6 +238,16 @@ class Laws:
             self._broken(
                 key, "journal", until_s, f"nothing explains ValidTo {wanted} ({'hand' if began.by_hand else 'byokd'})"
             )
+
+    def _no_false_success(self, key: SimKey) -> None:
+        """No import counts as done that never reached its key."""
+        ends = [seconds(each.expiry) for each in key.life.imports if isinstance(each.expiry, datetime)]
+        for at_s, event, text in key.life.entries:
+            if event not in (HistoryEvent.IMPORT_DONE, HistoryEvent.IMPORT_ADOPTED):
+                continue
+            claimed_s = seconds(datetime.fromisoformat(text.removeprefix("to ")))
+            if not any(abs(claimed_s - end_s) <= 5 for end_s in ends):
+                self._broken(key, "no false success", at_s, f"{event.value} {text}: KMS never saw it")
 
     # -- alerts -------------------------------------------------------------------------------------------------------
 
