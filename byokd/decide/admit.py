@@ -92,12 +92,12 @@ def take(bucket: Bucket, at: float, *, keep: float = 0.0) -> tuple[Bucket, float
     that callers are served in the order in which they asked.
     """
     now = refill(bucket, at)
-    left = replace(now, tokens=now.tokens - 1.0)
+    share, tokens = now.share, now.tokens - 1.0
     if bucket.tokens < 0.0:
         # Somebody waited all this time: the pace is too small for the work there is.
-        tried = now.share + (at - bucket.at) * GROWTH_PER_S
-        left = replace(left, share=max(now.share, min(tried, now.limit)))
-    return left, max(0.0, keep - left.tokens) / now.per_second
+        share = max(share, min(share + (at - bucket.at) * GROWTH_PER_S, now.limit))
+    left = Bucket(quota=now.quota, tokens=tokens, share=share, limit=now.limit, limited_at=now.limited_at, at=at)
+    return left, max(0.0, keep - tokens) / now.per_second
 
 
 def give_back(bucket: Bucket, at: float) -> Bucket:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Awaitable, Mapping
 from dataclasses import replace
+from datetime import datetime
 from typing import Final, TypeVar
 
 from byokd.engine.pace import Pace
@@ -112,33 +113,35 @@ class Gatherer:
 
     async def _describe(self, snapshot: Snapshot) -> ObservedKey:
         pinned, alias = snapshot.arn, snapshot.desired.alias
-        seen = await self._call_describe(alias if isinstance(pinned, Absent) or alias is not ABSENT else pinned)
+        asked = alias if isinstance(pinned, Absent) or alias is not ABSENT else pinned
+        seen, sent_at = await self._call_describe(asked)
         target: KeyArn | Absent = ABSENT
         if not isinstance(pinned, Absent) and seen.arn != pinned:
             # The alias was moved to another key: say so, and keep to the one that byokd's material belongs to.
             target = seen.arn
-            seen = await self._call_describe(pinned)
+            seen, sent_at = await self._call_describe(pinned)
         elif alias is not ABSENT:
             target = seen.arn
+        # The adapter knows the host's time; what is compared with other stamps has the engine's.
         if seen.spec != SYMMETRIC or seen.origin != "EXTERNAL":
-            return replace(seen, alias_target=target)
+            return replace(seen, at=sent_at, alias_target=target)
         await self._pace.admit("ListKeyRotations")
         try:
             materials = await self._kms.list_materials(seen.arn)
         except (AccessDenied, RequestRefused, WrongKeyState, WrongOrigin):
             # DescribeKey told the deadline that counts; not to see the others is no reason to miss that one.
-            return replace(seen, alias_target=target, materials_known=False)
+            return replace(seen, at=sent_at, alias_target=target, materials_known=False)
         except KmsError as error:
             self._pace.heard("ListKeyRotations", error)
             raise
-        return replace(seen, alias_target=target, materials=materials, materials_known=True)
+        return replace(seen, at=sent_at, alias_target=target, materials=materials, materials_known=True)
 
-    async def _call_describe(self, key: str | Absent) -> ObservedKey:
+    async def _call_describe(self, key: str | Absent) -> tuple[ObservedKey, datetime]:
+        """What KMS shows, and when it was asked."""
         await self._pace.admit("DescribeKey")
         sent_at = self._clock.now()
         try:
-            # The adapter knows the host's time; what is compared with other stamps has the engine's.
-            return replace(await self._kms.describe(str(key)), at=sent_at)
+            return await self._kms.describe(str(key)), sent_at
         except KmsError as error:
             self._pace.heard("DescribeKey", error)
             raise

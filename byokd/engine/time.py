@@ -15,7 +15,7 @@ makes every time on record that lies in the future suspect, so lanes look at eve
 from __future__ import annotations
 
 import asyncio
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
 from typing import Final
 
 from byokd.facts.key import LaneId
@@ -23,12 +23,10 @@ from byokd.ports import Clock
 
 BELIEVED_UP_TO: Final = timedelta(days=1)
 """A difference beyond this is told and not believed: something else than the host's clock is wrong."""
-STEP: Final = timedelta(seconds=5)
+STEP_S: Final = 5.0
 """Wall and monotonic time that drift apart by so much at once were set apart; time services slew what is less."""
 AGREEMENT: Final = timedelta(seconds=2)
 """A `Date` header knows whole seconds: a measurement this near to the last one is the same."""
-
-_EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
 
 
 class EngineClock:
@@ -41,12 +39,12 @@ class EngineClock:
         """What is added to the host's time now."""
         self.steps_back = 0
         """How often the host's clock was seen to step back."""
-        self._apart = self._measure_apart()
+        self._apart_s = host.now().timestamp() - host.monotonic()
 
     def now(self) -> datetime:
         """Wall time as KMS has it: aware UTC, whole seconds."""
-        self._watch()
-        return self._host.now() + self.correction
+        now = self._watch()
+        return now + self.correction if self.correction else now
 
     def monotonic(self) -> float:
         """See `ports.Clock`."""
@@ -74,15 +72,13 @@ class EngineClock:
         """The lane measures no more."""
         self._skews.pop(lane, None)
 
-    def _watch(self) -> None:
-        apart = self._measure_apart()
-        moved, self._apart = apart - self._apart, apart
-        if abs(moved) <= STEP:
-            return
-        self._skews.clear()
-        self.correction = timedelta(0)
-        if moved < timedelta(0):
-            self.steps_back += 1
-
-    def _measure_apart(self) -> timedelta:
-        return self._host.now() - _EPOCH - timedelta(seconds=self._host.monotonic())
+    def _watch(self) -> datetime:
+        """The host's time, after a look at whether it was set."""
+        now = self._host.now()
+        apart_s = now.timestamp() - self._host.monotonic()
+        moved_s, self._apart_s = apart_s - self._apart_s, apart_s
+        if abs(moved_s) > STEP_S:
+            self._skews.clear()
+            self.correction = timedelta(0)
+            self.steps_back += moved_s < 0
+        return now

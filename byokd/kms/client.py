@@ -139,6 +139,8 @@ class LaneClient:
                 session.create_client("kms", region_name=self._lane.region, endpoint_url=endpoint, config=self._config)
             )
             client.meta.events.register("before-send.kms", _mark_sent)
+            # One attempt is all there is: asking after each answer whether to retry would be for nothing.
+            client.meta.events.unregister("needs-retry.kms", unique_id="retry-config-kms")
             return _Opened(client=client, closing=stack.pop_all())
 
 
