@@ -50,6 +50,8 @@ class Imported:
     """The expiry that it replaced; ABSENT where the material was not there."""
     by_hand: bool
     visible_s: float
+    late: bool = False
+    """Whether the request had been given up when it was carried out."""
     off_by_s: float = 0.0
     """How wrong byokd's clock was."""
     ordered: bool = False

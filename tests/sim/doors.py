@@ -33,18 +33,21 @@ class Door:
         self.open = True
         self._crashed = crashed
         self._passages: int | None = None
+        self._import_first = False
 
-    def crash_after(self, passages: int) -> None:
-        """Die at the n-th passage from now."""
-        self._passages = passages
+    def crash_after(self, passages: int, *, of: str = "any") -> None:
+        """Die at the n-th passage from now, or from the next import on."""
+        self._passages, self._import_first = passages, of == "import"
 
     def close(self) -> None:
         """The process is dead."""
         self.open = False
 
-    async def through(self) -> None:
-        """Pass, or wait for ever."""
-        if self._passages is not None and self.open:
+    async def through(self, name: str = "") -> None:
+        """Pass, or wait for ever. `name` is that of the port's method."""
+        if name == "get_parameters":
+            self._import_first = False
+        if self._passages is not None and self.open and not self._import_first:
             self._passages -= 1
             if self._passages <= 0:
                 self.open = False
@@ -68,7 +71,7 @@ class _Behind:
         door, before = self._door, self._before
 
         async def call(*arguments: Any, **named: Any) -> Any:
-            await door.through()
+            await door.through(name)
             if before is not None:
                 await before(name)
             answer = await member(*arguments, **named)

@@ -193,6 +193,7 @@ class Laws:
         """Whether byokd could not know that the import before had succeeded."""
         return (
             each.ordered
+            or each.late
             or last.visible_s > last.at_s + 5
             or abs(last.off_by_s - each.off_by_s) > 5
             or len(self.book.obstacles.free(("*",), last.at_s - 1, each.at_s)) != 1

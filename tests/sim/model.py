@@ -173,7 +173,7 @@ class ModelKms(FakeKms):
         self._answered()
         return done
 
-    async def _apply(self, arn: KeyArn, asked: dict[str, Any]) -> MaterialId | Absent:
+    async def _apply(self, arn: KeyArn, asked: dict[str, Any], *, late: bool = False) -> MaterialId | Absent:
         before = self.managed_expiry(arn)
         done = await super().import_material(arn, **asked)
         note = unsealed(asked["ciphertext"])
@@ -185,6 +185,7 @@ class ModelKms(FakeKms):
                 expiry=asked["expiry"],
                 before=before,
                 by_hand=False,
+                late=late,
                 visible_s=self._visible_s(arn),
                 off_by_s=(self._host.now() - self._clock.now()).total_seconds(),
             ),
@@ -194,7 +195,7 @@ class ModelKms(FakeKms):
     async def _apply_late(self, arn: KeyArn, asked: dict[str, Any]) -> None:
         await asyncio.sleep(self._rng.choice((2.0, 8.0, 30.0)))
         try:
-            await self._apply(arn, asked)
+            await self._apply(arn, asked, late=True)
         except KmsError:
             return  # its key was deleted meanwhile: a request that nobody waits for, refused
 

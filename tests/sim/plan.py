@@ -224,6 +224,9 @@ def _event(
         0.2 * DAY_S if kind == "store" else life_s * 0.6 if quiet else min(life_s * 0.6, rng.choice((2, 2, 6)) * DAY_S)
     )
     span_s = math.exp(rng.uniform(math.log(10), math.log(longest)))
+    if kind in ("answers", "stale"):
+        # Imports are rare: what befalls them alone has to last, or it befalls nobody.
+        span_s = life_s * rng.uniform(0.05, 0.6)
     how = _HOW.get(kind, lambda _, __: {})(rng, key)
     return {"at_s": min(at_s, stormy_s * 0.99), "kind": kind, "span_s": span_s, "who": who, "how": how}
 
@@ -249,7 +252,11 @@ _HOW: Final = {
     },
     "stale": lambda rng, _: {"lag_s": rng.choice((2, 8, 30, 110, 300, 900))},
     "store": lambda rng, _: {"share": rng.choice((0.05, 0.3, 1.0)), "full": rng.random() < 0.5},
-    "crash": lambda rng, _: {"calls": rng.randint(1, 60), "again": rng.choice((0, 0, 1, 3))},
+    "crash": lambda rng, _: {
+        "calls": rng.randint(1, 12),
+        "of": rng.choice(("any", "import", "import")),
+        "again": rng.choice((0, 0, 1, 3)),
+    },
     "step": _step,
     "drift": lambda rng, _: {"rate": rng.choice((-5e-5, 2e-5, 1e-4, 1e-3))},
     "source": lambda rng, _: {

@@ -100,7 +100,7 @@ class Troubles(Happening):
     async def _crash(self, event: Event) -> None:
         self.world.comeback_s, self.world.again = event.span_s, event.how["again"]
         if self.world.engine is not None:
-            self.world.door.crash_after(event.how["calls"])
+            self.world.door.crash_after(event.how["calls"], of=event.how["of"])
 
     async def _stop(self, event: Event) -> Undo:
         self.world.book.tell("*", "byokd is stopped")
