@@ -96,8 +96,8 @@ class LaneWorker:
         """Whether the queue changed since `_ahead` was read."""
         self._queue_empty = False
         """Whether it is known that nobody waits in the queue."""
-        self._crowded_out: set[asyncio.Event] = set()
-        """Loops that wait for room."""
+        self._crowded_out: dict[asyncio.Event, None] = {}
+        """Loops that wait for room, in the order in which they came: a set's order differs from process to process."""
         self._looks_until: datetime | None = None
         self._turns = Turns(lane.max_in_flight)
         self._turn_limit_s = (CALLS_PER_TURN * lane.call_timeout + TURN_SLACK).total_seconds()
@@ -196,7 +196,7 @@ class LaneWorker:
             await self._begin(cycle.look, group, refs, loop="looks")
             if len(refs) < room:
                 return await self._store.next_due_at(self.lane.id, after=now)
-        self._crowded_out.add(self._looks)
+        self._crowded_out[self._looks] = None
         return ABSENT
 
     def _straight_on(self, tier: Tier) -> bool:
@@ -218,7 +218,7 @@ class LaneWorker:
                     await self._rest("imports", self._imports, again)
                     continue
                 if not self._turns.worthwhile:
-                    self._crowded_out.add(self._imports)
+                    self._crowded_out[self._imports] = None
                     await self._rest("imports", self._imports, ABSENT)
                     continue
                 if not booked:
