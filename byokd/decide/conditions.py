@@ -92,6 +92,7 @@ def hands_off(the: Case, verdict: Verdict) -> Condition | None:
         return None
     kind = {
         KeyState.DISABLED: ConditionKind.DISABLED,
+        KeyState.PENDING_IMPORT: ConditionKind.DISABLED,
         KeyState.PENDING_DELETION: ConditionKind.PENDING_DELETION,
         KeyState.PENDING_REPLICA_DELETION: ConditionKind.PENDING_DELETION,
     }.get(the.seen.state, ConditionKind.UNAVAILABLE)

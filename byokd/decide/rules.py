@@ -85,9 +85,20 @@ def not_ready(the: Case) -> Verdict | None:
 
 
 def hands_off(the: Case) -> Verdict | None:
-    """What people did on purpose stays: only Enabled and PendingImport keys are imported into."""
-    if the.seen and the.seen.state not in (KeyState.ENABLED, KeyState.PENDING_IMPORT):
+    """What people did on purpose stays: only Enabled and PendingImport keys are imported into.
+
+    An import enables a key ("the state of the KMS key changes to Enabled", API model, ImportKeyMaterial), so one that
+    was Disabled when its material ended is left alone as well, until an order says otherwise.
+    """
+    if the.seen is None:
+        return None
+    if the.seen.state not in (KeyState.ENABLED, KeyState.PENDING_IMPORT):
         message = f"the key is {the.seen.state.value}; byokd does not touch it"
+        return Verdict(reason=Reason.HANDS_OFF, message=message, blocks=True)
+    if the.seen.was_disabled and the.import_order is None:
+        message = (
+            "the key was Disabled when its material ended, and an import would enable it; order one to have it back"
+        )
         return Verdict(reason=Reason.HANDS_OFF, message=message, blocks=True)
     return None
 

@@ -6,7 +6,7 @@ import asyncio
 from collections.abc import Awaitable, Mapping
 from dataclasses import replace
 from datetime import datetime
-from typing import Final, TypeVar
+from typing import Final, Literal, TypeVar
 
 from byokd.engine.pace import Pace
 from byokd.errors import (
@@ -20,7 +20,19 @@ from byokd.errors import (
     WrongKeyState,
     WrongOrigin,
 )
-from byokd.facts.key import ABSENT, SYMMETRIC, Absent, Blind, KeyArn, KeyRef, ObservedKey, View, last_seen
+from byokd.facts.key import (
+    ABSENT,
+    SYMMETRIC,
+    Absent,
+    Blind,
+    KeyArn,
+    KeyRef,
+    KeyState,
+    NeverLooked,
+    ObservedKey,
+    View,
+    last_seen,
+)
 from byokd.facts.ledger import Proof, Proved, Unproved
 from byokd.facts.policy import DesiredKey
 from byokd.facts.snapshot import Snapshot
@@ -70,6 +82,8 @@ class Gatherer:
                 text = f"{snapshot.desired.name} is the same key as {rival}, which the config names too"
                 return replace(snapshot, view=self._blind(snapshot, "duplicate_key", text))
             ledger = replace(ledger, pinned_arn=seen.arn)
+        if seen.state is KeyState.PENDING_IMPORT and _was_disabled(last_seen(snapshot.view)):
+            seen = replace(seen, was_disabled=True)
         return replace(snapshot, view=seen, ledger=ledger)
 
     def end(self, snapshot: Snapshot) -> None:
@@ -169,3 +183,7 @@ class Gatherer:
             message=str(error),
             failures=before.failures + 1 if isinstance(before, Unproved) and same else 1,
         )
+
+
+def _was_disabled(before: ObservedKey | Literal[NeverLooked.NEVER_LOOKED]) -> bool:
+    return isinstance(before, ObservedKey) and (before.state is KeyState.DISABLED or before.was_disabled)

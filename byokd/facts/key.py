@@ -118,6 +118,8 @@ class ObservedKey:
     materials: tuple[ObservedMaterial, ...] = ()
     materials_known: bool = True
     deletion_at: datetime | Absent = ABSENT
+    was_disabled: bool = False
+    """Whether a key that is PendingImport was Disabled when its material was last seen: an import would enable it."""
     alias_target: KeyArn | Absent = ABSENT
     """For a key named by alias: where the alias points now, which may be another key than the one pinned."""
 

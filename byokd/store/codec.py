@@ -113,6 +113,7 @@ def _observed_document(key: ObservedKey) -> Document:
         ],
         "known": key.materials_known,
         "deletion_at": seconds_or_null(key.deletion_at),
+        "was_disabled": key.was_disabled,
         "alias": _or_null(key.alias_target),
     }
 
@@ -138,6 +139,7 @@ def _observed(document: Document) -> ObservedKey:
         ),
         materials_known=document["known"],
         deletion_at=instant_or_absent(document["deletion_at"]),
+        was_disabled=document.get("was_disabled", False),
         alias_target=ABSENT if alias is None else KeyArn(alias),
     )
 

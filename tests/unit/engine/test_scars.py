@@ -299,3 +299,21 @@ async def test_stop_does_not_wait_for_a_token() -> None:
     await world.start()
     async with asyncio.timeout(5):
         await world.stop()
+
+
+async def test_a_key_that_people_disabled_is_not_enabled_by_healing_it() -> None:
+    """Its material lapsed while it was Disabled, KMS showed it PendingImport, and the import enabled it again."""
+    world = World()
+    await world.add()
+    async with running(world):
+        world.kms.put(ARN, enabled=False)
+        await world.pass_time(100 * DAY, step=12 * HOUR)
+        assert world.kms.state(ARN) is KeyState.PENDING_IMPORT
+        assert "raised lapsed" in world.inbox.said
+        now = world.clock.now()
+        asked = order(OrderKind.IMPORT, created_at=now)
+        given = HistoryEntry(at=now, ref=asked.ref, event=HistoryEvent.ORDER_GIVEN, detail="import")
+        await world.store.add_order(asked, given)
+        world.engine.wake()  # type: ignore[union-attr]  # it runs
+        await world.pass_time(MINUTE, step=timedelta(seconds=5))
+        assert world.kms.count("ImportKeyMaterial") == 2

@@ -48,6 +48,7 @@ observed = st.builds(
     materials=st.lists(materials, max_size=3, unique_by=lambda each: each.material_id).map(tuple),
     materials_known=st.booleans(),
     deletion_at=maybe(instants),
+    was_disabled=st.booleans(),
     alias_target=maybe(texts),
 )
 
