@@ -27,24 +27,10 @@ from byokd.sources.file import FileSource
 from byokd.store import open_store
 from tests.kit.builders import DAY, LANE_ID, desired, lane, policy
 from tests.kit.clock import ManualClock
+from tests.kit.site import KmsClock
 from tests.kit.world import World, running
 
 pytestmark = pytest.mark.timeout(120)
-
-
-class KmsClock:
-    """The local KMS on the test's time."""
-
-    def __init__(self, clock: ManualClock) -> None:
-        self._clock = clock
-
-    def now(self) -> float:
-        """Epoch seconds."""
-        return self._clock.now().timestamp()
-
-    async def sleep_until(self, when: float) -> None:
-        """Wait for the test to move time there."""
-        await self._clock.sleep(max(0.0, when - self.now()))
 
 
 @dataclass
