@@ -77,7 +77,8 @@ class ImportParameters:
 class Kms(Protocol):
     """AWS KMS as one lane sees it. Every method is one API call and makes one attempt: retrying is the lane's.
 
-    Raises any `KmsError`. `AnswerLost` is raised by `import_material` alone: the others change nothing.
+    Raises any `KmsError`. `AnswerLost` is raised by `import_material` and `delete_imported_material` alone: the
+    others change nothing.
     """
 
     async def describe(self, key: str) -> ObservedKey:
@@ -100,6 +101,13 @@ class Kms(Protocol):
         """ImportKeyMaterial. `material`, where known, makes KMS check that it is that one (EXISTING_KEY_MATERIAL).
 
         Returns the KeyMaterialId that KMS computed, ABSENT where the key has none (HMAC, asymmetric).
+        """
+        ...
+
+    async def delete_imported_material(self, arn: KeyArn, *, material: MaterialId | Absent) -> None:
+        """DeleteImportedKeyMaterial. ABSENT names the one material of a key that has no ids for them.
+
+        Deleting what is gone already changes nothing and is no error, so that it may be repeated after `AnswerLost`.
         """
         ...
 

@@ -112,6 +112,10 @@ class QuotasSettings(Settings):
     ListKeyRotations: QuotaSettings = QuotaSettings(per_second=25, burst=25, ceiling=25)
     """One or more for each look at a symmetric key; AWS's quota is 100 a second. Default 25, burst 25."""
 
+    DeleteImportedKeyMaterial: QuotaSettings = QuotaSettings(per_second=5, burst=5, ceiling=15)
+    """One for each material of a key that an operator suspends; AWS's documents name 5 and 15 a second. Default 5,
+    burst 5, ceiling 15."""
+
     def quotas(self, share: float) -> dict[str, Quota]:
         """The facts that these settings come to, by operation."""
         settings = {name: getattr(self, name) for name in type(self).model_fields}

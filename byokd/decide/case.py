@@ -11,6 +11,7 @@ from byokd.decide.window import Window, window
 from byokd.facts.key import (
     ABSENT,
     NEVER,
+    SYMMETRIC,
     Absent,
     Expiry,
     KeyState,
@@ -88,8 +89,29 @@ class Case:
 
     @property
     def import_order(self) -> Order | None:
-        """The oldest open order to import now."""
-        return next((each for each in self.snapshot.ledger.open_orders if each.kind is OrderKind.IMPORT), None)
+        """The oldest open order to import now; a resumption is one as well."""
+        return next((each for each in self.snapshot.ledger.open_orders if self._asks_for_import(each)), None)
+
+    @property
+    def suspended_by(self) -> Order | None:
+        """The order for which the key is without material: a suspension, or a resumption on its way."""
+        suspension, order = self.snapshot.ledger.suspension, self.import_order
+        if not isinstance(suspension, Absent):
+            return suspension
+        return order if order is not None and order.kind is OrderKind.RESUME else None
+
+    def _asks_for_import(self, order: Order) -> bool:
+        over = isinstance(order.valid_to, datetime) and order.valid_to <= self.now
+        return order.kind in (OrderKind.IMPORT, OrderKind.RESUME) and not over
+
+    @property
+    def to_delete(self) -> tuple[MaterialId | Absent, ...]:
+        """What a suspension would delete: each material that the key needs and has, by id where KMS names it."""
+        if self.seen is None:
+            return ()
+        if self.seen.materials_known and self.seen.spec == SYMMETRIC:
+            return tuple(each.material_id for each in self.seen.materials if each.imported and each.state.permanent)
+        return () if self.seen.expiry is ABSENT else (self.seen.current_material,)
 
     @property
     def unmanaged(self) -> tuple[ObservedMaterial, ...]:
@@ -157,15 +179,17 @@ def _loss(
     return Loss.VIRGIN if seen.current_material is ABSENT else Loss.LAPSED
 
 
-def wanted_expiry(the: Case, *, shorten: bool = False) -> Expiry:
-    """The `ValidTo` to ask for at an import now: never earlier than what is there, unless `shorten`.
+def wanted_expiry(the: Case, order: Order | None = None) -> Expiry:
+    """The `ValidTo` to ask for at an import now: never earlier than what is there, unless an order says so.
 
     `valid_for` is at most 365 days from now (API model, ImportKeyMaterial.ValidTo); config has checked it.
     """
+    if order is not None and not isinstance(order.valid_to, Absent):
+        return order.valid_to if order.valid_to is NEVER else min(order.valid_to, the.now + LONGEST)
     valid_for = the.policy.valid_for
     if valid_for is NEVER:
         return NEVER
     wanted = the.now + min(valid_for, LONGEST)
-    if shorten or the.loss is not Loss.NONE or isinstance(the.expiry, Absent):
+    if the.loss is not Loss.NONE or isinstance(the.expiry, Absent):
         return wanted
     return NEVER if the.expiry is NEVER else max(wanted, the.expiry)

@@ -13,7 +13,7 @@ from byokd.decide.case import Case, Loss
 from byokd.decide.rules import Verdict
 from byokd.facts.condition import Condition, ConditionKind, Severity
 from byokd.facts.key import NEVER, SYMMETRIC, Absent, Blind, KeyState, ObservedKey
-from byokd.facts.ledger import ImportState, Tier, Unproved
+from byokd.facts.ledger import ImportState, OrderKind, Tier, Unproved
 from byokd.facts.snapshot import Reason
 
 Check = Callable[[Case, Verdict], Condition | None]
@@ -30,7 +30,7 @@ _PATIENCE: Final = 3
 
 def lost(the: Case, verdict: Verdict) -> Condition | None:
     """The material is gone and the key unusable."""
-    if the.loss in (Loss.NONE, Loss.VIRGIN):
+    if the.loss in (Loss.NONE, Loss.VIRGIN) or the.suspended_by:
         return None
     plan = "byokd only reports, as the policy says" if verdict.reason is Reason.REPORT_ONLY else verdict.message
     if the.loss is Loss.LAPSED:
@@ -43,7 +43,7 @@ def expiring(the: Case, verdict: Verdict) -> Condition | None:
 
     A threshold that lies before the renewal is due says nothing, unless the key cannot be renewed.
     """
-    if the.window is None or the.loss is not Loss.NONE:
+    if the.window is None or the.loss is not Loss.NONE or the.suspended_by:
         return None
     left = the.window.valid_to - the.now
     blocked = verdict.blocks or verdict.reason is Reason.COULD_NOT_LOOK
@@ -64,7 +64,7 @@ def expiring(the: Case, verdict: Verdict) -> Condition | None:
 
 def overdue(the: Case, verdict: Verdict) -> Condition | None:
     """Half of the lead is used up and the material is still not renewed."""
-    if the.loss is not Loss.NONE or the.tier not in _NEAR:
+    if the.loss is not Loss.NONE or the.tier not in _NEAR or the.suspended_by:
         return None
     return Condition(
         kind=ConditionKind.OVERDUE,
@@ -109,6 +109,23 @@ def held(the: Case, verdict: Verdict) -> Condition | None:
         severity=Severity.CRITICAL if near else Severity.INFO,
         detail=verdict.message,
         stage=the.tier.value if near else "",
+    )
+
+
+def suspended(the: Case, verdict: Verdict) -> Condition | None:
+    """The key is suspended, or not resumed yet; louder where it can be used all the same."""
+    order = the.suspended_by
+    if order is None:
+        return None
+    # A deletion that succeeds at once is no alarm; one that does not is, since somebody counts on it.
+    tried = bool(order.outcome) or not isinstance(order.effective_at, Absent)
+    if order.kind is OrderKind.RESUME or (the.seen is not None and not (the.to_delete and tried)):
+        return Condition(kind=ConditionKind.SUSPENDED, severity=Severity.WARNING, detail=verdict.message)
+    return Condition(
+        kind=ConditionKind.SUSPENDED,
+        severity=Severity.CRITICAL,
+        detail=f"the key is suspended and may be usable all the same: {verdict.message}",
+        stage="usable",
     )
 
 
@@ -167,7 +184,7 @@ def refused(the: Case, verdict: Verdict) -> Condition | None:
 def unmanaged(the: Case, verdict: Verdict) -> Condition | None:
     """The key needs other materials too, for which byokd has no source."""
     others = the.unmanaged
-    if not others:
+    if not others or the.suspended_by:
         return None
     gone = [each for each in others if not each.imported]
     names = ", ".join(f"{each.material_id[:12]}…" for each in (gone or others)[:3])
@@ -219,6 +236,7 @@ CHECKS: Final[tuple[Check, ...]] = (
     blind,
     hands_off,
     held,
+    suspended,
     unfit,
     source,
     failing,

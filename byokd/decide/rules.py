@@ -20,9 +20,9 @@ from byokd.decide.case import Case, Loss, wanted_expiry
 from byokd.decide.intents import settles_at
 from byokd.decide.windows import opens_at
 from byokd.facts.key import ABSENT, MATERIAL_BYTES, Absent, Blind, KeyState, ObservedKey
-from byokd.facts.ledger import ImportState, Proved, Tier, Unproved
+from byokd.facts.ledger import ImportState, Order, OrderKind, Proved, Tier, Unproved
 from byokd.facts.policy import OnLoss
-from byokd.facts.snapshot import Action, ImportWanted, ProofWanted, Reason
+from byokd.facts.snapshot import Action, DeletionWanted, ImportWanted, ProofWanted, Reason
 
 SOON: Final = timedelta(seconds=30)
 FLOOR_AFTER_LOSS: Final = timedelta(seconds=60)
@@ -76,6 +76,38 @@ def unsupported_spec(the: Case) -> Verdict | None:
     return None
 
 
+def suspended(the: Case) -> Verdict | None:
+    """A suspended key loses its material and stays without; the order passes over holds and the key's state.
+
+    byokd deletes until the material was seen gone, once. What is imported after that was brought by people, on purpose:
+    it stays, and is told.
+    """
+    order = the.snapshot.ledger.suspension
+    if isinstance(order, Absent):
+        return None
+    by = f"suspended by {order.by}" + (f": {order.why}" if order.why else "")
+    if isinstance(order.effective_at, Absent) and the.to_delete:
+        hindered = f"; not done yet: {order.outcome}" if order.outcome else ""
+        return Verdict(
+            reason=Reason.SUSPENDING,
+            message=f"{by}; deletes its material{hindered}",
+            action=DeletionWanted(materials=the.to_delete),
+            wake_at=the.now + SOON,
+            blocks=True,
+        )
+    row = the.snapshot.ledger.open_import
+    if isinstance(order.effective_at, Absent) and not isinstance(row, Absent) and row.state is ImportState.RUNNING:
+        message = f"{by}; waits for what becomes of an import that was sent before"
+        return Verdict(reason=Reason.SUSPENDING, message=message, wake_at=the.now + SOON, blocks=True)
+    if the.to_delete:
+        message = f"{by}; somebody has imported material since: resume the key, or suspend it again"
+        return Verdict(reason=Reason.SUSPENDED, message=message, blocks=True)
+    again = the.now + SOON if isinstance(order.effective_at, Absent) else ABSENT
+    return Verdict(
+        reason=Reason.SUSPENDED, message=f"{by}; its material is deleted until resumed", wake_at=again, blocks=True
+    )
+
+
 def not_ready(the: Case) -> Verdict | None:
     """A key that KMS is still making or changing takes no material; that passes by itself."""
     if the.seen and the.seen.state in (KeyState.CREATING, KeyState.UPDATING):
@@ -88,14 +120,16 @@ def hands_off(the: Case) -> Verdict | None:
     """What people did on purpose stays: only Enabled and PendingImport keys are imported into.
 
     An import enables a key ("the state of the KMS key changes to Enabled", API model, ImportKeyMaterial), so one that
-    was Disabled when its material ended is left alone as well, until an order says otherwise.
+    was Disabled when its material ended is left alone as well, until an order to import says otherwise. To resume a
+    suspended key is not enough: whoever disabled it meant something else.
     """
     if the.seen is None:
         return None
     if the.seen.state not in (KeyState.ENABLED, KeyState.PENDING_IMPORT):
         message = f"the key is {the.seen.state.value}; byokd does not touch it"
         return Verdict(reason=Reason.HANDS_OFF, message=message, blocks=True)
-    if the.seen.was_disabled and the.import_order is None:
+    order = the.import_order
+    if the.seen.was_disabled and (order is None or order.kind is OrderKind.RESUME):
         message = (
             "the key was Disabled when its material ended, and an import would enable it; order one to have it back"
         )
@@ -203,7 +237,7 @@ def ordered(the: Case) -> Verdict | None:
     order = the.import_order
     if order is None:
         return None
-    return _wanted(the, Reason.ORDERED, f"ordered by {order.by}: {order.why}", order_id=order.id)
+    return _wanted(the, Reason.ORDERED, f"ordered by {order.by}: {order.why}", order=order)
 
 
 def floor(the: Case) -> Verdict | None:
@@ -271,14 +305,14 @@ def fresh(the: Case) -> Verdict:
     return Verdict(reason=Reason.FRESH, message=f"renews at {the.window.renew_at:%Y-%m-%d %H:%M:%S}Z")
 
 
-def _wanted(the: Case, reason: Reason, message: str, *, order_id: str | Absent = ABSENT) -> Verdict:
+def _wanted(the: Case, reason: Reason, message: str, *, order: Order | None = None) -> Verdict:
     wanted = ImportWanted(
         material=the.material,
-        expiry=wanted_expiry(the),
+        expiry=wanted_expiry(the, order),
         deadline=the.deadline,
         tier=the.tier,
         reason=reason,
-        order_id=order_id,
+        order_id=ABSENT if order is None else order.id,
     )
     return Verdict(reason=reason, message=message, action=wanted)
 
@@ -286,6 +320,7 @@ def _wanted(the: Case, reason: Reason, message: str, *, order_id: str | Absent =
 RULES: Final[tuple[Rule, ...]] = (
     could_not_look,
     wrong_origin,
+    suspended,
     unsupported_spec,
     not_ready,
     hands_off,

@@ -29,7 +29,7 @@ def _transitions(before: Snapshot, the: Case) -> Iterator[HistoryEntry]:
         yield _entry(ref, now, HistoryEvent.PINNED, f"{before.desired.name} is {the.snapshot.ledger.pinned_arn}")
     if the.loss in (Loss.LAPSED, Loss.DELETED) and isinstance(before.ledger.lost_at, Absent):
         event = HistoryEvent.MATERIAL_LAPSED if the.loss is Loss.LAPSED else HistoryEvent.MATERIAL_DELETED
-        yield _entry(ref, now, event, f"ValidTo was {show_expiry(the.expiry)}")
+        yield _entry(ref, now, event, f"ValidTo was {show_expiry(the.expiry)}", _ordered(the))
     seen, old = the.seen, last_seen(before.view)
     if seen is None or seen is old:
         return
@@ -45,10 +45,18 @@ def _transitions(before: Snapshot, the: Case) -> Iterator[HistoryEntry]:
 def _cause(the: Case) -> str:
     row = the.snapshot.ledger.open_import
     if the.loss is not Loss.NONE:
-        return {Loss.VIRGIN: "", Loss.LAPSED: "its ValidTo passed"}.get(the.loss, "deleted by someone else")
+        return {Loss.VIRGIN: "", Loss.LAPSED: "its ValidTo passed"}.get(
+            the.loss, _ordered(the) or "deleted by someone else"
+        )
     if isinstance(row, Absent) or row.state not in (ImportState.RUNNING, ImportState.DONE):
         return "by someone else" if the.snapshot.ledger.last_expiry is not ABSENT else ""
     return f"import {row.id}"
+
+
+def _ordered(the: Case) -> str:
+    """The cause of a loss that somebody ordered; empty for any other."""
+    order = the.snapshot.ledger.suspension
+    return "" if isinstance(order, Absent) or the.loss is not Loss.DELETED else f"suspended by {order.by}"
 
 
 def of_import(before: Import | Absent, after: Import, now: datetime) -> HistoryEntry | None:

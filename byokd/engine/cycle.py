@@ -25,12 +25,12 @@ from byokd.decide.case import case
 from byokd.decide.decide import decide
 from byokd.engine.gather import Gatherer, answered
 from byokd.engine.pace import IMPORT_PARAMETERS, Pace
-from byokd.engine.record import conclude, on_record, prepare, queue, settle, with_import
+from byokd.engine.record import conclude, on_record, prepare, queue, settle, with_import, with_order
 from byokd.errors import ByokdError, KmsError, MaterialChanged, Remedy, Throttled
 from byokd.facts.change import Change
 from byokd.facts.key import NEVER_LOOKED, Absent, ObservedKey
 from byokd.facts.ledger import HistoryEvent, Import, ImportState, Order, Proved, Tier
-from byokd.facts.snapshot import Decision, ImportWanted, ProofWanted, Snapshot
+from byokd.facts.snapshot import Decision, DeletionWanted, ImportWanted, ProofWanted, Snapshot
 from byokd.ports import Clock, Kms, NewId, Store
 
 log = structlog.get_logger("byokd.engine")
@@ -38,6 +38,7 @@ _levels = logging.getLogger("byokd.engine")
 
 FRESH_ENOUGH: Final = timedelta(seconds=10)
 """A reading or a proof younger than this need not be repeated before an import."""
+DELETION: Final = "DeleteImportedKeyMaterial"
 TOKEN_TRIES: Final = 3
 """Fresh tokens that one import may ask for in a row before it counts as failing for good reason and backs off."""
 
@@ -95,8 +96,12 @@ class Cycle:
     async def _turn(self, before: Snapshot, seen: Snapshot, *, booked: bool) -> Decision:
         """From a reading to its record."""
         now = self._clock.now()
-        after, closed = prepare(settle(seen, now), now)
+        after, orders = prepare(settle(seen, now), now)
         decision = decide(after, now)
+        if isinstance(decision.action, DeletionWanted):
+            if booked:
+                self._pace.give_back()
+            return await self._delete(before, after, orders, decision.action)
         if isinstance(decision.action, ProofWanted):
             after, now, decision = await self._proved(after)
         if isinstance(decision.action, ImportWanted):
@@ -104,10 +109,39 @@ class Cycle:
             if booked and not (isinstance(after.proof, Proved) and self._recent(after.proof.at)):
                 after, now, decision = await self._proved(after)
             if booked and isinstance(decision.action, ImportWanted):
-                return await self._carry_out(await self._intend(before, after, closed, decision, now))
+                return await self._carry_out(await self._intend(before, after, orders, decision, now))
         if booked:
             self._pace.give_back()
-        return await self._conclude(before, after, closed, now)
+        return await self._conclude(before, after, orders, now)
+
+    async def _delete(
+        self, before: Snapshot, after: Snapshot, orders: tuple[Order, ...], wanted: DeletionWanted
+    ) -> Decision:
+        """Take the material of a suspended key away, and look what came of it.
+
+        The order is the intent on disk; deleting what is gone changes nothing, so what is cut short is done again.
+        """
+        arn, order = after.arn, after.ledger.suspension
+        assert not isinstance(arn, Absent)  # a key that was seen has an ARN
+        assert not isinstance(order, Absent)  # only a suspension makes `decide` want this
+        hindered = ""
+        try:
+            for material in wanted.materials:
+                await self._pace.admit(DELETION)
+                await self._kms.delete_imported_material(arn, material=material)
+                log.info("material_deleted", key=after.desired.name, material=str(material), cause=f"order {order.id}")
+        except KmsError as error:
+            self._pace.heard(DELETION, error)
+            hindered = f"{error} → {error.step}"
+            log.warning("deletion_failed", key=after.desired.name, error=error.code, why=str(error))
+        if hindered != order.outcome:
+            after, orders = (
+                with_order(after, replace(order, outcome=hindered)),
+                (*orders, replace(order, outcome=hindered)),
+            )
+        after = await self._gather.look(after)
+        now = self._clock.now()
+        return await self._conclude(before, settle(after, now), orders, now)
 
     async def _proved(self, snapshot: Snapshot) -> tuple[Snapshot, datetime, Decision]:
         after = await self._gather.prove(snapshot)
@@ -118,7 +152,7 @@ class Cycle:
         return timedelta(0) <= self._clock.now() - at < FRESH_ENOUGH
 
     async def _intend(
-        self, before: Snapshot, after: Snapshot, closed: tuple[Order, ...], decision: Decision, now: datetime
+        self, before: Snapshot, after: Snapshot, orders: tuple[Order, ...], decision: Decision, now: datetime
     ) -> Snapshot:
         """Write down what is about to be asked of KMS. Only what this returns may be carried out."""
         row, wanted = queue(after, decision, now, self._new_id), decision.action
@@ -136,7 +170,7 @@ class Cycle:
             started_at=now,
             answered=False,
         )
-        change, _ = await self._save(before, with_import(after, running, now), closed, now)
+        change, _ = await self._save(before, with_import(after, running, now), orders, now)
         return on_record(change)
 
     async def _carry_out(self, intended: Snapshot) -> Decision:
@@ -232,15 +266,15 @@ class Cycle:
                     detail=str(error),
                 )
 
-    async def _conclude(self, before: Snapshot, after: Snapshot, closed: tuple[Order, ...], now: datetime) -> Decision:
-        _, decision = await self._save(before, after, closed, now)
+    async def _conclude(self, before: Snapshot, after: Snapshot, orders: tuple[Order, ...], now: datetime) -> Decision:
+        _, decision = await self._save(before, after, orders, now)
         return decision
 
     async def _save(
-        self, before: Snapshot, after: Snapshot, closed: tuple[Order, ...], now: datetime
+        self, before: Snapshot, after: Snapshot, orders: tuple[Order, ...], now: datetime
     ) -> tuple[Change, Decision]:
         change, decision = conclude(
-            before=before, after=after, closed=closed, now=now, epoch=self._epoch, new_id=self._new_id
+            before=before, after=after, orders=orders, now=now, epoch=self._epoch, new_id=self._new_id
         )
         await self._store.save(change)
         if change.conditions:

@@ -13,13 +13,13 @@ from byokd.decide.transitions import compare, of_import, transitions
 from byokd.facts.change import Change
 from byokd.facts.condition import OpenCondition
 from byokd.facts.key import ABSENT, Absent, ObservedKey, last_seen
-from byokd.facts.ledger import HistoryEntry, HistoryEvent, Import, ImportState, Ledger, Order, Proved, Tier
+from byokd.facts.ledger import HistoryEntry, HistoryEvent, Import, ImportState, Ledger, Order, OrderState, Proved, Tier
 from byokd.facts.snapshot import Decision, ImportWanted, Snapshot
 from byokd.ports import NewId
 
 
 def prepare(snapshot: Snapshot, now: datetime) -> tuple[Snapshot, tuple[Order, ...]]:
-    """The snapshot with expired holds and carried-out releases taken away, and those orders closed."""
+    """The snapshot without the orders that are over by now, and those orders closed."""
     closed = before_deciding(snapshot.ledger.open_orders, now)
     gone = {order.id for order in closed}
     orders = tuple(order for order in snapshot.ledger.open_orders if order.id not in gone)
@@ -57,10 +57,19 @@ def with_import(snapshot: Snapshot, row: Import, now: datetime) -> Snapshot:
     return replace(snapshot, ledger=ledger)
 
 
+def with_order(snapshot: Snapshot, order: Order) -> Snapshot:
+    """The snapshot with an open order that got further."""
+    orders = tuple(order if each.id == order.id else each for each in snapshot.ledger.open_orders)
+    return replace(snapshot, ledger=replace(snapshot.ledger, open_orders=orders))
+
+
 def conclude(
-    *, before: Snapshot, after: Snapshot, closed: tuple[Order, ...], now: datetime, epoch: int, new_id: NewId
+    *, before: Snapshot, after: Snapshot, orders: tuple[Order, ...], now: datetime, epoch: int, new_id: NewId
 ) -> tuple[Change, Decision]:
-    """Decide on `after` and build the change that takes the record from `before` there."""
+    """Decide on `after` and build the change that takes the record from `before` there.
+
+    `orders` are those that changed on the way.
+    """
     row = after.ledger.open_import
     ended: Import | Absent = ABSENT
     if not isinstance(row, Absent) and not row.state.open:
@@ -70,7 +79,7 @@ def conclude(
     decision = decided(the)
     queued = queue(after, decision, now, new_id)
     imports = tuple(each for each in (ended, queued) if not isinstance(each, Absent))
-    closed += after_deciding(
+    orders += after_deciding(
         after.ledger.open_orders, reason=decision.reason, message=decision.message, ended=ended, now=now
     )
     conditions = compare(before.conditions, decision.conditions, now)
@@ -91,14 +100,14 @@ def conclude(
         message=decision.message,
         due_at=decision.wake_at,
         imports=tuple(each for each in imports if each != before.ledger.open_import),
-        closed_orders=closed,
+        orders=orders,
         conditions=raised + conditions.changed + conditions.resolved,
         # The import that just ended is the cause of what the reading shows.
         history=transitions(
             before, the if isinstance(ended, Absent) else replace(the, snapshot=_with_row(after, ended))
         )
         + _import_history(before, imports, now)
-        + tuple(_order_history(order, now) for order in closed),
+        + tuple(_order_history(order, now) for order in orders if order.state is not OrderState.OPEN),
     )
     return change, decision
 
@@ -108,9 +117,10 @@ def on_record(change: Change) -> Snapshot:
     changed = {each.id: each for each in change.conditions}
     known = {each.id: each for each in change.snapshot.conditions} | changed
     still_open = tuple(each for each in known.values() if isinstance(each.resolved_at, Absent))
-    closed = {order.id for order in change.closed_orders}
-    orders = tuple(order for order in change.snapshot.ledger.open_orders if order.id not in closed)
-    ledger = replace(change.snapshot.ledger, open_orders=orders)
+    changed_orders = {order.id: order for order in change.orders}
+    orders = (changed_orders.get(order.id, order) for order in change.snapshot.ledger.open_orders)
+    still_ordered = tuple(order for order in orders if order.state is OrderState.OPEN)
+    ledger = replace(change.snapshot.ledger, open_orders=still_ordered)
     return replace(change.snapshot, conditions=still_open, ledger=ledger)
 
 

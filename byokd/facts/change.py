@@ -27,7 +27,8 @@ class Change:
     due_at: datetime
     imports: tuple[Import, ...] = ()
     """Rows to insert or replace, by id."""
-    closed_orders: tuple[Order, ...] = ()
+    orders: tuple[Order, ...] = ()
+    """Those that were closed, or got further."""
     conditions: tuple[OpenCondition, ...] = ()
     """Raised, changed or resolved: rows to insert or replace, by id. Each becomes due for its notices."""
     history: tuple[HistoryEntry, ...] = ()

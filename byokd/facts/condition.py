@@ -42,6 +42,7 @@ class ConditionKind(StrEnum):
     PENDING_DELETION = "pending_deletion"
     UNAVAILABLE = "unavailable"
     HELD = "held"
+    SUSPENDED = "suspended"
     ALIAS_MOVED = "alias_moved"
     DUPLICATE_KEY = "duplicate_key"
     SLACK_LOW = "slack_low"

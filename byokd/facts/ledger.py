@@ -151,8 +151,15 @@ class OrderKind(StrEnum):
     """What an operator can ask for."""
 
     IMPORT = "import"
+    """Import now, ahead of its time; with a `valid_to`, to that end of life, also an earlier one."""
     HOLD = "hold"
+    """Leave the key alone."""
     RELEASE = "release"
+    """End a hold."""
+    SUSPEND = "suspend"
+    """Delete the key's material, so that nothing can be decrypted, and keep it away."""
+    RESUME = "resume"
+    """End a suspension: bring the material back."""
 
 
 class OrderState(StrEnum):
@@ -166,7 +173,10 @@ class OrderState(StrEnum):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Order:
-    """A row, not an event: it stays true until it is closed. A hold is open for as long as it holds."""
+    """A row, not an event: it stays true until it is closed.
+
+    A hold is open for as long as it holds, and a suspension until the key is resumed.
+    """
 
     id: str
     ref: KeyRef
@@ -178,8 +188,13 @@ class Order:
     created_at: datetime
     until: datetime | Absent = ABSENT
     """End of a hold; ABSENT holds until released."""
+    valid_to: Expiry | Absent = ABSENT
+    """The expiry that an import is to have; ABSENT leaves it to the policy."""
+    effective_at: datetime | Absent = ABSENT
+    """When the material of a suspended key was seen gone; ABSENT while it is still to be deleted."""
     closed_at: datetime | Absent = ABSENT
     outcome: str = ""
+    """How it ended; of an open order, what hinders it."""
 
 
 # -- the ledger -------------------------------------------------------------------------------------------------------
@@ -210,6 +225,11 @@ class Ledger:
     def hold(self) -> Order | Absent:
         """The hold in force, without regard to `until`."""
         return next((order for order in self.open_orders if order.kind is OrderKind.HOLD), ABSENT)
+
+    @property
+    def suspension(self) -> Order | Absent:
+        """The suspension in force: the newest, which may be to do again what somebody undid."""
+        return next((order for order in reversed(self.open_orders) if order.kind is OrderKind.SUSPEND), ABSENT)
 
 
 # -- history ----------------------------------------------------------------------------------------------------------

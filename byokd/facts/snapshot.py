@@ -45,6 +45,8 @@ class Reason(StrEnum):
     NOT_READY = "not_ready"
     HANDS_OFF = "hands_off"
     HELD = "held"
+    SUSPENDING = "suspending"
+    SUSPENDED = "suspended"
     SETTLING = "settling"
     SOURCE_UNPROVED = "source_unproved"
     MATERIAL_CHANGED = "material_changed"
@@ -80,7 +82,15 @@ class ProofWanted:
     """Ask the source to prove that it can produce the material, without a call to KMS."""
 
 
-Action = ImportWanted | ProofWanted
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DeletionWanted:
+    """Delete these materials of the key: an operator suspended it. byokd deletes for no other reason."""
+
+    materials: tuple[MaterialId | Absent, ...]
+    """ABSENT stands for the one material of a key whose materials KMS does not name."""
+
+
+Action = ImportWanted | ProofWanted | DeletionWanted
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

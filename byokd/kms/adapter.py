@@ -135,6 +135,11 @@ class AwsKms:
         named = answer.get("KeyMaterialId")
         return MaterialId(named) if named else ABSENT
 
+    async def delete_imported_material(self, arn: KeyArn, *, material: MaterialId | Absent) -> None:
+        """See `ports.Kms`."""
+        request = {"KeyId": arn} | ({} if isinstance(material, Absent) else {"KeyMaterialId": material})
+        await self._client.call("DeleteImportedKeyMaterial", request, changes=True)
+
     async def request_quotas(self) -> dict[str, float]:
         """See `ports.Kms`."""
         return await self._client.request_quotas()

@@ -47,8 +47,8 @@ def change_unit(change: Change) -> Unit:
         rows[writes.COUNT_RENEWAL] = [
             {"of_ref": ref, "of_import": row.id} for row in queue if row.state is ImportState.DONE
         ]
-    if change.closed_orders:
-        rows[writes.CLOSE_ORDER] = [_closed_order_row(order) for order in change.closed_orders]
+    if change.orders:
+        rows[writes.UPDATE_ORDER] = [_order_row(order) for order in change.orders]
     if change.conditions:
         rows[writes.UPSERT_CONDITION] = [condition_values(each) for each in change.conditions]
     if change.history:
@@ -98,10 +98,11 @@ def notice_unit(notice: Notice) -> Unit:
     return Unit(subjects=frozenset({notice.subject}), rows={writes.UPDATE_NOTICE: [values]})
 
 
-def _closed_order_row(order: Order) -> dict[str, Any]:
+def _order_row(order: Order) -> dict[str, Any]:
     return {
         "of_order": order.id,
         "state": order.state.value,
+        "effective_at": seconds_or_null(order.effective_at),
         "closed_at": seconds_or_null(order.closed_at),
         "outcome": order.outcome,
     }

@@ -127,10 +127,10 @@ COUNT_RENEWAL: Final = Write(
 
 UPSERT_IMPORT: Final = Write(upsert(imports, fixed=("ref", "lane", "created_at"), where=lambda _: queue.OPEN))
 
-CLOSE_ORDER: Final = Write(
+UPDATE_ORDER: Final = Write(
     update(orders)
     .where(orders.c.id == bindparam("of_order"), ordered.OPEN)
-    .values(_set("state", "closed_at", "outcome"))
+    .values(_set("state", "effective_at", "closed_at", "outcome"))
 )
 
 UPSERT_CONDITION: Final = Write(upsert(conditions))
@@ -168,7 +168,7 @@ IN_ORDER: Final = (
     UPSERT_MATERIAL,
     COUNT_RENEWAL,
     UPSERT_IMPORT,
-    CLOSE_ORDER,
+    UPDATE_ORDER,
     UPSERT_CONDITION,
     INSERT_NOTICE,
     DECIDE_AGAIN,

@@ -168,7 +168,7 @@ async def test_an_order_is_open_until_a_change_closes_it_and_wakes_its_key(fleet
     assert (await fleet.read()).ledger.open_orders == (first, second)
     assert (await fleet.read()).ledger.hold == first
     closed = replace(first, state=OrderState.DONE, closed_at=START + DAY, outcome="released")
-    await fleet.save(closed_orders=(closed,))
+    await fleet.save(orders=(closed,))
     assert (await fleet.read()).ledger.open_orders == (second,)
     assert (await fleet.events())[1:] == [HistoryEvent.ORDER_GIVEN] * 2
 

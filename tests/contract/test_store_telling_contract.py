@@ -128,7 +128,7 @@ async def test_pruning_forgets_what_ended_before_the_time_and_keeps_the_rest(fle
     await fleet.store.add_order(hold, entry(at=kept))
     await fleet.save(
         imports=(done(1), replace(done(2), finished_at=kept)),
-        closed_orders=(replace(hold, state=OrderState.DONE, closed_at=old),),
+        orders=(replace(hold, state=OrderState.DONE, closed_at=old),),
         conditions=(condition("c1", resolved_at=old), condition("c2", resolved_at=kept)),
         history=(entry(at=old),),
     )

@@ -30,7 +30,13 @@ LANE_ID = LaneId("111122223333/eu-central-1")
 ARN = KeyArn("arn:aws:kms:eu-central-1:111122223333:key/0a1b2c3d-0000-4000-8000-000000000001")
 MATERIAL = MaterialId("ab" * 32)
 FINGERPRINT = Fingerprint("cd" * 32)
-OPERATIONS = ("GetParametersForImport", "ImportKeyMaterial", "DescribeKey", "ListKeyRotations")
+OPERATIONS = (
+    "GetParametersForImport",
+    "ImportKeyMaterial",
+    "DescribeKey",
+    "ListKeyRotations",
+    "DeleteImportedKeyMaterial",
+)
 
 
 def policy(**changes: Any) -> Policy:

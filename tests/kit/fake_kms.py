@@ -238,6 +238,16 @@ class FakeKms:
         self._raise_late("ImportKeyMaterial")
         return renewed.id if key.spec == SYMMETRIC else ABSENT
 
+    async def delete_imported_material(self, arn: KeyArn, *, material: MaterialId | Absent) -> None:
+        """See `ports.Kms`. Without an id KMS deletes the current material (API model, DeleteImportedKeyMaterial)."""
+        await self._called("DeleteImportedKeyMaterial", arn, material=material)
+        key = self._keys[self._resolved(arn)]
+        named = _current(key) if isinstance(material, Absent) else material
+        self.put(
+            arn, materials=tuple(replace(each, expiry=ABSENT) if each.id == named else each for each in key.materials)
+        )
+        self._raise_late("DeleteImportedKeyMaterial")
+
     async def request_quotas(self) -> Mapping[str, float]:
         """See `ports.Kms`; what the test has set in `quotas`."""
         await self._called("ListServiceQuotas", "")

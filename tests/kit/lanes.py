@@ -33,7 +33,13 @@ def a_lane(**changes: Any) -> Lane:
         "max_in_flight": 4,
         "quotas": {
             operation: Quota(per_second=1000.0, burst=1000.0)
-            for operation in ("DescribeKey", "ListKeyRotations", "GetParametersForImport", "ImportKeyMaterial")
+            for operation in (
+                "DescribeKey",
+                "ListKeyRotations",
+                "GetParametersForImport",
+                "ImportKeyMaterial",
+                "DeleteImportedKeyMaterial",
+            )
         },
         "reserve": 0.2,
     }

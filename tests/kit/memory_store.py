@@ -220,7 +220,7 @@ class MemoryStore(MemoryOutbox):
             self._set_due(key, change.due_at)
         for row in change.imports:
             self._put_import(key, row)
-        for order in change.closed_orders:
+        for order in change.orders:
             stored = key.orders.get(order.id)
             if stored is not None and stored.state is OrderState.OPEN:
                 key.orders[order.id] = order

@@ -13,11 +13,11 @@ from byokd.decide.notices import Audience
 from byokd.engine.engine import Engine, Setup
 from byokd.facts.condition import Notice, Severity
 from byokd.facts.key import KeyRef
-from byokd.facts.ledger import HistoryEntry, Import
+from byokd.facts.ledger import HistoryEntry, HistoryEvent, Import, Order, OrderKind
 from byokd.facts.policy import DesiredKey, Lane
 from byokd.facts.snapshot import Snapshot
 from byokd.ports import Kms, OpenKms, Source, Store
-from tests.kit.builders import ARN, desired, lane
+from tests.kit.builders import ARN, desired, lane, order
 from tests.kit.clock import ManualClock
 from tests.kit.fake_kms import FakeKms
 from tests.kit.fake_source import FakeSource
@@ -108,6 +108,19 @@ class World:
     @asynccontextmanager
     async def _open_fake(self, _: Lane) -> AsyncIterator[Kms]:
         yield self.kms
+
+    async def order(self, kind: OrderKind, *, wait: bool = True, **changes: Any) -> Order:
+        """Give an order and, if `wait`, let the engine carry it out, as far as it can."""
+        now = self.clock.now()
+        new = order(kind, **({"id": self.new_id(), "created_at": now} | changes))
+        await self.store.add_order(
+            new, HistoryEntry(at=now, ref=new.ref, event=HistoryEvent.ORDER_GIVEN, detail=kind.value)
+        )
+        assert self.engine is not None
+        self.engine.wake()
+        if wait:
+            await self.settle()
+        return new
 
     async def stop(self) -> None:
         """Stop as SIGTERM does."""

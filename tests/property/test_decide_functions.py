@@ -23,7 +23,7 @@ from byokd.facts.condition import Condition, ConditionKind, Notice, NoticeKind, 
 from byokd.facts.key import ABSENT, NEVER, KeyRef
 from byokd.facts.ledger import Import, ImportState, OrderKind, OrderState, Tier
 from byokd.facts.policy import Quota
-from byokd.facts.snapshot import ImportWanted, ProofWanted, Snapshot
+from byokd.facts.snapshot import DeletionWanted, ImportWanted, ProofWanted, Reason, Snapshot
 from tests.kit.builders import MATERIAL, observed, running
 from tests.kit.clock import START
 from tests.property.test_decide_laws import moments, orders, policies, seconds, snapshots
@@ -82,7 +82,7 @@ def test_every_action_has_a_reason_and_waits_for_nothing(it: Snapshot, now: Any)
     decision = decide(it, now)
 
     assert decision.reason
-    assert isinstance(decision.action, ImportWanted | ProofWanted) or decision.action is ABSENT
+    assert isinstance(decision.action, ImportWanted | ProofWanted | DeletionWanted) or decision.action is ABSENT
     if isinstance(decision.action, ImportWanted):
         assert decision.action.reason is decision.reason
         assert not decision.cancel
@@ -157,14 +157,24 @@ def test_orders_are_closed_once(them: Any, now: Any) -> None:
 
 
 @given(snapshots, moments)
-def test_only_import_orders_are_answered_by_a_decision(it: Snapshot, now: Any) -> None:
-    """A decision without an ended import closes import orders at most, as refused, and says why."""
+def test_what_a_decision_does_to_orders(it: Snapshot, now: Any) -> None:
+    """Without an ended import it refuses imports, saying why, and lets suspensions take effect, once."""
     decision = decide(it, now)
     closed = after_deciding(
         it.ledger.open_orders, reason=decision.reason, message=decision.message, ended=ABSENT, now=now
     )
 
-    assert all(each.kind is OrderKind.IMPORT and each.state.value == "refused" and each.outcome for each in closed)
+    for each in closed:
+        if each.kind is OrderKind.SUSPEND:
+            assert (decision.reason, each.state, each.effective_at) == (Reason.SUSPENDED, OrderState.OPEN, now)
+        else:
+            assert each.kind in (OrderKind.IMPORT, OrderKind.RESUME)
+            assert each.state is OrderState.REFUSED
+            assert each.outcome
+    left = [each for each in it.ledger.open_orders if each.kind not in (OrderKind.IMPORT, OrderKind.RESUME)]
+    left = [each for each in closed if each.state is OrderState.OPEN] or left
+    again = after_deciding(tuple(left), reason=decision.reason, message="", ended=ABSENT, now=now)
+    assert not again
 
 
 @given(statements, statements, moments)

@@ -16,7 +16,7 @@ from byokd.decide.window import window
 from byokd.facts.key import ABSENT, NEVER, NEVER_LOOKED, Blind, KeyRef, KeyState
 from byokd.facts.ledger import NOT_PROVED, ImportState, Ledger, OrderKind, Proved, Tier, Unproved
 from byokd.facts.policy import OnLoss, Quota
-from byokd.facts.snapshot import ImportWanted, Snapshot
+from byokd.facts.snapshot import DeletionWanted, ImportWanted, Snapshot
 from tests.kit.builders import DAY, FINGERPRINT, MATERIAL, desired, observed, order, policy, queued, virgin
 from tests.kit.clock import START
 
@@ -80,7 +80,11 @@ rows = st.builds(
 )
 orders = st.lists(
     st.builds(
-        lambda kind, until: order(kind, until=until), st.sampled_from(OrderKind), st.one_of(moments, st.just(ABSENT))
+        lambda kind, until, end, at: order(kind, until=until, valid_to=end, effective_at=at),
+        st.sampled_from(OrderKind),
+        st.one_of(moments, st.just(ABSENT)),
+        st.one_of(moments, st.just(NEVER), st.just(ABSENT)),
+        st.one_of(moments, st.just(ABSENT)),
     ),
     max_size=3,
 ).map(tuple)
@@ -135,6 +139,17 @@ def test_what_people_did_on_purpose_is_never_imported_into(it: Snapshot, now: An
         if holds:
             assert holds[0].until is not ABSENT
             assert holds[0].until <= now
+
+
+@given(snapshots, moments)
+def test_only_a_suspension_deletes_and_nothing_imports_under_one(it: Snapshot, now: Any) -> None:
+    """byokd deletes for one reason, which an operator gave, and imports nothing while it is in force."""
+    action = decide(it, now).action
+
+    if it.ledger.suspension is ABSENT:
+        assert not isinstance(action, DeletionWanted)
+    else:
+        assert not isinstance(action, ImportWanted)
 
 
 @given(snapshots, moments)

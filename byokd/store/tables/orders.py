@@ -9,7 +9,15 @@ from sqlalchemy import Column, ForeignKey, Row, Table, Text, text
 from byokd.facts.key import KeyRef
 from byokd.facts.ledger import Order, OrderKind, OrderState
 from byokd.store.tables.metadata import METADATA, Seconds, one_of, partial_index
-from byokd.store.times import instant, instant_or_absent, seconds, seconds_or_null
+from byokd.store.times import (
+    ABSENT_S,
+    expiry_or_absent,
+    expiry_seconds,
+    instant,
+    instant_or_absent,
+    seconds,
+    seconds_or_null,
+)
 
 OPEN: Final = one_of("orders.state", (OrderState.OPEN,))
 CLOSED_AT: Final = text("orders.closed_at IS NOT NULL")
@@ -25,6 +33,8 @@ orders: Final = Table(
     Column("why", Text, nullable=False),
     Column("created_at", Seconds, nullable=False),
     Column("until_at", Seconds),
+    Column("valid_to", Seconds, nullable=False, server_default=text(str(ABSENT_S))),
+    Column("effective_at", Seconds),
     Column("closed_at", Seconds),
     Column("outcome", Text, nullable=False),
 )
@@ -44,6 +54,8 @@ def order_values(order: Order) -> dict[str, Any]:
         "why": order.why,
         "created_at": seconds(order.created_at),
         "until_at": seconds_or_null(order.until),
+        "valid_to": expiry_seconds(order.valid_to),
+        "effective_at": seconds_or_null(order.effective_at),
         "closed_at": seconds_or_null(order.closed_at),
         "outcome": order.outcome,
     }
@@ -60,6 +72,8 @@ def read_order(row: Row[Any]) -> Order:
         why=row.why,
         created_at=instant(row.created_at),
         until=instant_or_absent(row.until_at),
+        valid_to=expiry_or_absent(row.valid_to),
+        effective_at=instant_or_absent(row.effective_at),
         closed_at=instant_or_absent(row.closed_at),
         outcome=row.outcome,
     )

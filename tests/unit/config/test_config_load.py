@@ -56,6 +56,7 @@ def test_the_built_in_quotas(folder):
         "ImportKeyMaterial": Quota(per_second=5, burst=5, ceiling=15),
         "DescribeKey": Quota(per_second=100, burst=100, ceiling=100),
         "ListKeyRotations": Quota(per_second=25, burst=25, ceiling=25),
+        "DeleteImportedKeyMaterial": Quota(per_second=5, burst=5, ceiling=15),
     }
 
 
@@ -67,6 +68,7 @@ def test_a_share_of_every_quota_is_taken(folder):
         "ImportKeyMaterial": Quota(per_second=2.5, burst=2.5, ceiling=7.5),
         "DescribeKey": Quota(per_second=50, burst=50, ceiling=50),
         "ListKeyRotations": Quota(per_second=12.5, burst=12.5, ceiling=12.5),
+        "DeleteImportedKeyMaterial": Quota(per_second=2.5, burst=2.5, ceiling=7.5),
     }
 
 

@@ -20,9 +20,9 @@ from byokd.errors import (
 )
 from byokd.facts.condition import ConditionKind
 from byokd.facts.key import ABSENT, Blind, KeyRef, KeyState, ObservedKey
-from byokd.facts.ledger import HistoryEntry, HistoryEvent, ImportState, OrderKind, OrderState
+from byokd.facts.ledger import ImportState, OrderKind
 from byokd.facts.policy import OnLoss, Quota
-from tests.kit.builders import ARN, DAY, OPERATIONS, desired, lane, order, policy
+from tests.kit.builders import ARN, DAY, OPERATIONS, desired, lane, policy
 from tests.kit.world import World, running
 
 HOUR = timedelta(hours=1)
@@ -177,12 +177,12 @@ async def test_a_hold_keeps_byokd_away_until_it_is_released() -> None:
     world = World()
     await world.add()
     async with running(world):
-        await _order(world, OrderKind.HOLD)
+        await world.order(OrderKind.HOLD)
         await world.pass_time(85 * DAY, step=6 * HOUR)
         assert world.kms.count("ImportKeyMaterial") == 1
         assert "raised held" in world.inbox.said
 
-        await _order(world, OrderKind.RELEASE)
+        await world.order(OrderKind.RELEASE)
         await world.settle()
         assert world.kms.count("ImportKeyMaterial") == 2
         assert (await world.know()).ledger.open_orders == ()
@@ -194,7 +194,7 @@ async def test_an_order_imports_now() -> None:
     await world.add()
     async with running(world):
         await world.pass_time(2 * HOUR)
-        await _order(world, OrderKind.IMPORT)
+        await world.order(OrderKind.IMPORT)
         await world.settle()
 
         assert world.kms.count("ImportKeyMaterial") == 2
@@ -208,7 +208,7 @@ async def test_an_order_for_a_disabled_key_is_refused() -> None:
     await world.add()
     async with running(world):
         world.kms.put(ARN, enabled=False)
-        await _order(world, OrderKind.IMPORT)
+        await world.order(OrderKind.IMPORT)
         await world.settle()
 
         assert world.kms.count("ImportKeyMaterial") == 1
@@ -267,7 +267,7 @@ async def test_an_order_does_not_wait_for_the_end_of_a_backoff() -> None:
     async with running(world):
         await world.pass_time(timedelta(minutes=6), step=timedelta(seconds=10))
         before = world.kms.count("ImportKeyMaterial")
-        await _order(world, OrderKind.IMPORT)
+        await world.order(OrderKind.IMPORT)
         assert world.kms.count("ImportKeyMaterial") == before + 1
 
 
@@ -358,14 +358,3 @@ async def _start_without_rest(world: World) -> None:
 async def _advance_while_busy(world: World, span: timedelta) -> None:
     with contextlib.suppress(AssertionError):
         await world.pass_time(span, step=span, within_s=0.5)
-
-
-async def _order(world: World, kind: OrderKind) -> None:
-    now = world.clock.now()
-    new = order(kind, id=world.new_id(), created_at=now)
-    entry = HistoryEntry(at=now, ref=new.ref, event=HistoryEvent.ORDER_GIVEN, detail=kind.value)
-    await world.store.add_order(new, entry)
-    assert world.engine is not None
-    world.engine.wake()
-    assert new.state is OrderState.OPEN
-    await world.settle()

@@ -135,6 +135,8 @@ def snapshots(draw: st.DrawFn) -> Snapshot:
         why=texts,
         created_at=instants,
         until=maybe(instants),
+        valid_to=maybe(expiries),
+        effective_at=maybe(instants),
         outcome=texts,
     )
     opened = st.builds(condition.OpenCondition, id=names, subject=st.just(ref), condition=conditions, since=instants)

@@ -1,0 +1,212 @@
+"""The kill switch: a suspended key loses its material at once, stays without, and comes back when it is resumed."""
+
+from __future__ import annotations
+
+import asyncio
+from datetime import timedelta
+
+import pytest
+
+from byokd.errors import AccessDenied, AnswerLost, KmsUnreachable
+from byokd.facts.condition import ConditionKind, Severity
+from byokd.facts.key import ABSENT, NEVER, KeyState, MaterialId, MaterialState
+from byokd.facts.ledger import OrderKind
+from byokd.facts.policy import OnLoss
+from tests.kit.builders import ARN, DAY, desired, policy
+from tests.kit.fake_kms import Material
+from tests.kit.world import World, running
+
+DELETION = "DeleteImportedKeyMaterial"
+MINUTE = timedelta(minutes=1)
+OLDER = MaterialId("0a" * 32)
+
+
+async def _world(**changes: object) -> World:
+    world = World()
+    await world.add(desired(policy=policy(**changes)) if changes else None)
+    return world
+
+
+def _with_an_older_material(world: World) -> None:
+    """The key was rotated once, by hand."""
+    older = Material(id=OLDER, fingerprint="older", expiry=NEVER, state=MaterialState.NON_CURRENT)
+    world.kms.put(ARN, materials=(*world.kms.key(ARN).materials, older))
+
+
+async def test_a_suspended_key_stays_without_material_until_it_is_resumed() -> None:
+    """Nothing renews or heals it, for months; the resumption imports the same material and is done when it is seen."""
+    async with running(await _world()) as world:
+        before = world.kms.key(ARN).materials
+        await world.order(OrderKind.SUSPEND)
+        assert world.kms.state(ARN) is KeyState.PENDING_IMPORT
+
+        imports = world.kms.count("ImportKeyMaterial")
+        await world.pass_time(200 * DAY, step=DAY)
+        assert world.kms.count("ImportKeyMaterial") == imports
+        assert world.kms.count(DELETION) == 1
+
+        await world.order(OrderKind.RESUME)
+        assert world.kms.state(ARN) is KeyState.ENABLED
+        assert [each.id for each in world.kms.key(ARN).materials] == [each.id for each in before]
+        assert (await world.know()).ledger.open_orders == ()
+
+
+async def test_people_hear_of_a_suspension_and_not_of_a_loss() -> None:
+    """What was asked for is no emergency: no page says that somebody deleted the material."""
+    async with running(await _world()) as world:
+        await world.order(OrderKind.SUSPEND)
+        await world.pass_time(100 * DAY, step=DAY)
+        assert {each.condition.kind for each in world.inbox.notices} == {ConditionKind.SUSPENDED}
+        assert {each.condition.severity for each in world.inbox.notices} == {Severity.WARNING}
+        await world.order(OrderKind.RESUME)
+        assert world.inbox.said[-1] == "resolved suspended"
+
+
+async def test_every_material_that_the_key_needs_is_deleted_by_its_id() -> None:
+    """A call without an id deletes the current material alone (API model, DeleteImportedKeyMaterial)."""
+    async with running(await _world()) as world:
+        _with_an_older_material(world)
+        await world.order(OrderKind.SUSPEND)
+        current = (await world.know()).ledger.material
+        deleted = [call.members["material"] for call in world.kms.calls if call.operation == DELETION]
+        assert set(deleted) == {OLDER, current}
+
+
+@pytest.mark.parametrize("applied", [False, True])
+@pytest.mark.parametrize("error", [AnswerLost("no answer"), KmsUnreachable("no route")])
+async def test_a_suspension_that_loses_its_connection_half_way_is_finished(error: Exception, applied: bool) -> None:
+    """Of two materials one was deleted, or both, when the connection broke: the next look finds out what is left."""
+    async with running(await _world()) as world:
+        _with_an_older_material(world)
+        world.kms.fail(DELETION, error, applied=applied)  # type: ignore[arg-type]  # one of byokd's
+        await world.order(OrderKind.SUSPEND)
+        await world.pass_time(2 * MINUTE, step=MINUTE)
+        assert all(each.expiry is ABSENT for each in world.kms.key(ARN).materials)
+        (order,) = (await world.know()).ledger.open_orders
+        assert order.effective_at is not ABSENT
+        assert order.outcome == ""
+
+
+async def test_a_daemon_killed_during_a_deletion_goes_on_where_it_stopped() -> None:
+    """The order is the intent: whoever starts after the crash finds it and looks what is left to delete."""
+    world = await _world()
+    await world.start()
+    _with_an_older_material(world)
+    gate = world.kms.gate(DELETION)
+    await world.order(OrderKind.SUSPEND, wait=False)
+    while not world.kms.count(DELETION):
+        await asyncio.sleep(0)
+    await world.kill()
+    gate.set()
+    async with running(world):
+        await world.pass_time(2 * MINUTE, step=MINUTE)
+        assert all(each.expiry is ABSENT for each in world.kms.key(ARN).materials)
+
+
+async def test_a_deletion_that_is_not_allowed_is_told_at_once_and_tried_again() -> None:
+    """Somebody counts on the key being cut off: a suspension that does not work is worse than none."""
+    async with running(await _world()) as world:
+        world.kms.fail(DELETION, *[AccessDenied("kms:DeleteImportedKeyMaterial is not allowed")] * 3)
+        await world.order(OrderKind.SUSPEND)
+        told = world.inbox.notices[-1].condition
+        assert (told.kind, told.severity) == (ConditionKind.SUSPENDED, Severity.CRITICAL)
+        assert "usable all the same" in told.detail
+        assert "not allowed" in told.detail
+        await world.pass_time(3 * MINUTE, step=MINUTE)
+        assert world.kms.state(ARN) is KeyState.PENDING_IMPORT
+        assert (await world.know()).conditions[0].condition.severity is Severity.WARNING
+
+
+async def test_material_that_people_bring_back_by_hand_is_told_and_left() -> None:
+    """Whoever imported into a suspended key did it on purpose; a second suspension deletes again."""
+    async with running(await _world()) as world:
+        materials = world.kms.key(ARN).materials
+        await world.order(OrderKind.SUSPEND)
+        world.kms.put(ARN, materials=materials)
+        await world.pass_time(2 * DAY, step=6 * timedelta(hours=1))
+        assert world.kms.state(ARN) is KeyState.ENABLED
+        assert world.kms.count(DELETION) == 1
+        (found,) = (each for each in (await world.know()).conditions if each.condition.kind is ConditionKind.SUSPENDED)
+        assert found.condition.severity is Severity.CRITICAL
+
+        await world.order(OrderKind.SUSPEND)
+        assert world.kms.state(ARN) is KeyState.PENDING_IMPORT
+
+
+async def test_a_suspension_passes_over_a_hold() -> None:
+    """A hold protects a key from byokd's own doing; cutting it off is the operator's."""
+    async with running(await _world()) as world:
+        await world.order(OrderKind.HOLD)
+        await world.order(OrderKind.SUSPEND)
+        assert world.kms.state(ARN) is KeyState.PENDING_IMPORT
+
+
+async def test_resuming_does_not_enable_a_key_that_was_disabled() -> None:
+    """An import enables a key; one that was Disabled when it was suspended stays without material until ordered."""
+    async with running(await _world()) as world:
+        world.kms.put(ARN, enabled=False)
+        await world.pass_time(DAY, step=DAY)
+        await world.order(OrderKind.SUSPEND)
+        await world.order(OrderKind.RESUME)
+        assert world.kms.state(ARN) is KeyState.PENDING_IMPORT
+        await world.order(OrderKind.IMPORT)
+        assert world.kms.state(ARN) is KeyState.ENABLED
+
+
+async def test_resuming_heals_also_where_the_policy_only_reports() -> None:
+    """The policy speaks of losses that nobody asked for."""
+    world = await _world(on_lapse=OnLoss.REPORT, on_foreign_delete=OnLoss.REPORT)
+    async with running(world):
+        await world.order(OrderKind.SUSPEND)
+        await world.order(OrderKind.RESUME)
+        assert world.kms.state(ARN) is KeyState.ENABLED
+
+
+async def test_an_import_ordered_for_a_suspended_key_is_refused() -> None:
+    """Two orders that contradict each other: the kill switch is in force until it is taken back."""
+    async with running(await _world()) as world:
+        await world.order(OrderKind.SUSPEND)
+        await world.order(OrderKind.IMPORT)
+        assert world.kms.state(ARN) is KeyState.PENDING_IMPORT
+        assert [each.kind for each in (await world.know()).ledger.open_orders] == [OrderKind.SUSPEND]
+
+
+async def test_the_history_names_who_suspended_the_key() -> None:
+    """Nobody looks for an attacker where a colleague pulled the switch."""
+    async with running(await _world()) as world:
+        await world.order(OrderKind.SUSPEND)
+        causes = {each.cause for each in await world.store.history(None, limit=100)}
+        assert "suspended by operator" in causes
+        assert "deleted by someone else" not in causes
+
+
+async def test_a_key_without_ids_for_its_material_is_suspended_too() -> None:
+    """HMAC keys have one material and no KeyMaterialId."""
+    world = World()
+    world.kms.create(ARN, spec="HMAC_256")
+    await world.add(create=False)
+    async with running(world):
+        assert world.kms.state(ARN) is KeyState.ENABLED
+        await world.order(OrderKind.SUSPEND)
+        assert world.kms.state(ARN) is KeyState.PENDING_IMPORT
+
+
+async def test_an_order_may_shorten_a_life_and_end_it_never() -> None:
+    """byokd shortens nothing by itself, and does what it is told."""
+    async with running(await _world()) as world:
+        soon = world.clock.now() + 40 * DAY
+        await world.order(OrderKind.IMPORT, valid_to=soon)
+        assert world.kms.key(ARN).materials[0].expiry == soon
+        await world.pass_time(MINUTE)
+        await world.order(OrderKind.IMPORT, valid_to=NEVER)
+        assert world.kms.key(ARN).materials[0].expiry is NEVER
+
+
+async def test_an_end_of_life_that_passed_while_the_order_waited_is_refused() -> None:
+    """A held key kept the order open until its end of life lay in the past; KMS would have refused it."""
+    async with running(await _world()) as world:
+        imports = world.kms.count("ImportKeyMaterial")
+        now = world.clock.now()
+        await world.order(OrderKind.IMPORT, valid_to=now)
+        assert world.kms.count("ImportKeyMaterial") == imports
+        assert (await world.know()).ledger.open_orders == ()
