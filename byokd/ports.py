@@ -235,8 +235,23 @@ class Store(Protocol):
 
     # Orders.
 
-    async def add_order(self, order: Order, entry: HistoryEntry) -> None:
-        """Record an open order, and make its key due at its `created_at`."""
+    async def add_orders(self, given: Sequence[tuple[Order, HistoryEntry]]) -> None:
+        """Record open orders, all or none, and make each one's key due at its `created_at`.
+
+        Raises `OrderRefused` where one is for a key that is not in the config.
+        """
+        ...
+
+    async def cancel_order(self, order: Order, entry: HistoryEntry) -> None:
+        """Close an order as cancelled, and make its key due. Raises `OrderRefused` where it is not open any more."""
+        ...
+
+    async def order(self, order_id: str) -> Order | Absent:
+        """The order with this id."""
+        ...
+
+    async def orders(self, *, ref: KeyRef | None = None, only_open: bool, limit: int) -> tuple[Order, ...]:
+        """Orders, the newest first."""
         ...
 
     # Conditions of lanes and the daemon, and the outbox.

@@ -1,53 +1,195 @@
-"""`byokd import`, `hold`, `release`: orders to the daemon."""
+"""`byokd import`, `hold`, `release`, `suspend`, `resume`: orders to the daemon; `orders` lists, `cancel` takes back."""
 
 from __future__ import annotations
 
-from typing import Annotated
+from dataclasses import dataclass
+from typing import Annotated, Any
 
 import typer
 
-from byokd.cli.invocation import Json, Key, of
+from byokd.cli.invocation import Json, of
 
-Why = Annotated[str, typer.Option("--why", help="The reason, for the history.")]
+OneKey = Annotated[str, typer.Argument(metavar="[KEY]", help="ARN, key id or alias.", show_default=False)]
+Fleet = Annotated[str, typer.Option("--fleet", help="Every key of this fleet.", show_default=False)]
+Lane = Annotated[str, typer.Option("--lane", help="Every key of this lane, <account>/<region>.", show_default=False)]
+Why = Annotated[str, typer.Option("--why", "--reason", help="The reason, for the history.")]
+DryRun = Annotated[bool, typer.Option("--dry-run", help="Say what would be ordered, and order nothing.")]
 
 
 def register(app: typer.Typer) -> None:
     """Add the commands."""
     app.command("import")(import_)
-    for command in (hold, release):
+    for command in (hold, release, suspend, resume, orders, cancel):
         app.command()(command)
 
 
-def import_(context: typer.Context, key: Key, why: Why = "", json: Json = False) -> None:
-    """Import the key's material now, ahead of its time."""
-    _give(context, {"kind": "import", "key": key, "why": why}, json)
+@dataclass(frozen=True, slots=True)
+class _Asked:
+    """An order for a key, a fleet or a lane, before it is given."""
+
+    context: typer.Context
+    body: dict[str, Any]
+    json: bool
+    dry_run: bool
+
+    @property
+    def name(self) -> str:
+        """What is typed to name the keys meant."""
+        return str(self.body["key"] or self.body["fleet"] or self.body["lane"])
+
+    def give(self) -> None:
+        """Order it, or say what would be ordered; then tell what came of it."""
+        document = self.send(dry_run=self.dry_run)
+        if self.json:
+            from byokd.cli.listing import show_json
+
+            show_json(document)
+        elif "order" in document:
+            order = document["order"]
+            until = f" until {order['until']}" if order["until"] else ""
+            print(f"{order['kind']}{until} ordered for {order['key']}")
+        else:
+            _tell(self.body["kind"], document)
+
+    def send(self, *, dry_run: bool) -> dict[str, Any]:
+        """The daemon's answer."""
+        return of(self.context).reach().order(self.body | {"dry_run": dry_run})
+
+
+def import_(
+    context: typer.Context,
+    key: OneKey = "",
+    fleet: Fleet = "",
+    lane: Lane = "",
+    valid_to: Annotated[
+        str,
+        typer.Option(
+            "--valid-to",
+            help="End of life, also earlier: 30d, 2026-12-01T00:00:00Z, never. Without: by policy.",
+        ),
+    ] = "",
+    why: Why = "",
+    dry_run: DryRun = False,
+    json: Json = False,
+) -> None:
+    """Import material now, ahead of its time."""
+    body = {"kind": "import", "key": key, "fleet": fleet, "lane": lane, "why": why, "valid_to": valid_to}
+    _Asked(context, body, json, dry_run).give()
 
 
 def hold(
     context: typer.Context,
-    key: Key,
+    key: OneKey = "",
+    fleet: Fleet = "",
+    lane: Lane = "",
     until: Annotated[
         str, typer.Option("--until", help="When the hold ends: 2h, or 2026-03-01T12:00:00Z. Without: when released.")
     ] = "",
     why: Why = "",
+    dry_run: DryRun = False,
     json: Json = False,
 ) -> None:
-    """Leave the key alone, whatever happens to it. Alerts go on, louder."""
-    _give(context, {"kind": "hold", "key": key, "why": why, "until": until}, json)
+    """Leave keys alone, whatever happens to them. Alerts go on, louder."""
+    body = {"kind": "hold", "key": key, "fleet": fleet, "lane": lane, "why": why, "until": until}
+    _Asked(context, body, json, dry_run).give()
 
 
-def release(context: typer.Context, key: Key, why: Why = "", json: Json = False) -> None:
+def release(
+    context: typer.Context,
+    key: OneKey = "",
+    fleet: Fleet = "",
+    lane: Lane = "",
+    why: Why = "",
+    dry_run: DryRun = False,
+    json: Json = False,
+) -> None:
     """End a hold."""
-    _give(context, {"kind": "release", "key": key, "why": why}, json)
+    body = {"kind": "release", "key": key, "fleet": fleet, "lane": lane, "why": why}
+    _Asked(context, body, json, dry_run).give()
 
 
-def _give(context: typer.Context, body: dict[str, str], json: bool) -> None:
+def suspend(
+    context: typer.Context,
+    key: OneKey = "",
+    fleet: Fleet = "",
+    lane: Lane = "",
+    yes: Annotated[bool, typer.Option("--yes", help="Do not ask for the name again: for scripts.")] = False,
+    why: Why = "",
+    dry_run: DryRun = False,
+    json: Json = False,
+) -> None:
+    """Delete the material of keys, at once: nothing under them can be decrypted until they are resumed."""
+    asked = _Asked(context, {"kind": "suspend", "key": key, "fleet": fleet, "lane": lane, "why": why}, json, dry_run)
+    if not (yes or dry_run):
+        count = asked.send(dry_run=True)["ordered"]
+        typer.echo(
+            f"This deletes the material of {count} key{'' if count == 1 else 's'}. "
+            "Nothing encrypted under them can be read until they are resumed.",
+            err=True,
+        )
+        if typer.prompt(f"Type {asked.name!r} to go on", default="", show_default=False, err=True) != asked.name:
+            typer.echo("Not the same: nothing was ordered.", err=True)
+            raise typer.Exit(1)
+    asked.give()
+
+
+def resume(
+    context: typer.Context,
+    key: OneKey = "",
+    fleet: Fleet = "",
+    lane: Lane = "",
+    why: Why = "",
+    dry_run: DryRun = False,
+    json: Json = False,
+) -> None:
+    """Bring the material of suspended keys back."""
+    body = {"kind": "resume", "key": key, "fleet": fleet, "lane": lane, "why": why}
+    _Asked(context, body, json, dry_run).give()
+
+
+def orders(
+    context: typer.Context,
+    key: OneKey = "",
+    json: Json = False,
+    closed: Annotated[bool, typer.Option("--all", help="Closed orders too.")] = False,
+    limit: Annotated[int, typer.Option(min=1, max=1000, help="At most so many rows.")] = 100,
+) -> None:
+    """List orders that are in force or not carried out yet, newest first."""
+    from byokd.cli import rows
+    from byokd.cli.listing import show, show_json
+
+    query = {"limit": str(limit), "all": "true" if closed else "false"} | ({"key": key} if key else {})
+    document = of(context).reach().orders(query)
+    if json:
+        show_json(document)
+    else:
+        show(rows.orders(document["orders"], document["at"]), empty="No order is open.")
+
+
+def cancel(
+    context: typer.Context,
+    order: Annotated[str, typer.Argument(metavar="ORDER", help="The order's id: see `byokd orders`.")],
+    json: Json = False,
+) -> None:
+    """Take back an order that has not begun."""
     from byokd.cli.listing import show_json
 
-    document = of(context).reach().order(body)
+    document = of(context).reach().cancel_order(order)
     if json:
         show_json(document)
         return
-    order = document["order"]
-    until = f" until {order['until']}" if order["until"] else ""
-    print(f"{order['kind']}{until} ordered for {order['key']}")
+    print(f"{document['order']['kind']} cancelled for {document['order']['key']}")
+
+
+def _tell(kind: str, document: dict[str, Any]) -> None:
+    """What an order for many keys came to, or would."""
+    verb = "would be ordered" if document["dry_run"] else "ordered"
+    print(f"{kind} {verb} for {document['ordered']} key{'' if document['ordered'] == 1 else 's'}")
+    for order in document["orders"]:
+        print(f"  {order['key']}")
+    if document["ordered"] > len(document["orders"]):
+        print(f"  and {document['ordered'] - len(document['orders'])} more")
+    for refusal in document["refusals"]:
+        print(f"not for {refusal['key']}: {refusal['why']}")
+    if document["refused"] > len(document["refusals"]):
+        print(f"and not for {document['refused'] - len(document['refusals'])} more")

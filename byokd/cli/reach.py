@@ -29,6 +29,8 @@ from byokd.web.answers import MAX_ROWS, Answer, Cursor, Desk
 
 PLAN_TIMEOUT_S: Final = 300.0
 """A plan of a hundred thousand keys takes its time, and so do those of several lanes."""
+ORDER_TIMEOUT_S: Final = 300.0
+"""So does an order for all keys of a lane."""
 
 Query = Mapping[str, str]
 Question = Callable[[Desk], Awaitable[Answer]]
@@ -134,13 +136,23 @@ class Reach:
         """Rows of the import queue."""
         return self._ask("/v1/queue", query, lambda desk: desk.queue(query))
 
+    def orders(self, query: Query) -> Document:
+        """Orders, newest first."""
+        return self._ask("/v1/orders", query, lambda desk: desk.orders(query))
+
     def plan(self, query: Query) -> Document:
         """The forecast of each lane."""
         return self._ask("/v1/plan", query, lambda desk: desk.plan(query), timeout_s=PLAN_TIMEOUT_S)
 
     def order(self, body: Mapping[str, Any]) -> Document:
         """Give an order. Raises `DaemonUnreachable` where nobody takes it."""
-        status, document = client.call(self._socket, "POST", "/v1/orders", {}, dict(body))
+        status, document = client.call(self._socket, "POST", "/v1/orders", {}, dict(body), timeout_s=ORDER_TIMEOUT_S)
+        return _good(status, document)
+
+    def cancel_order(self, order_id: str) -> Document:
+        """Take an order back. Raises `DaemonUnreachable` where nobody takes it."""
+        target = f"/v1/orders/{quote(order_id, safe='')}/cancel"
+        status, document = client.call(self._socket, "POST", target, {})
         return _good(status, document)
 
     def _ask(self, target: str, query: Query, question: Question, *, timeout_s: float = client.TIMEOUT_S) -> Document:

@@ -110,6 +110,27 @@ def _import(row: Document, at: str) -> list[Text]:
     ]
 
 
+def orders(rows: Sequence[Document], at: str) -> Listing:
+    """What operators asked for, and how far that is."""
+    headers = ("ORDER", "KEY", "KIND", "STATE", "BY", "GIVEN", "WHY", "OUTCOME")
+    return Listing(headers, [_order(row, at) for row in rows], wide=("WHY", "OUTCOME"), names=("KEY",))
+
+
+def _order(row: Document, at: str) -> list[Text]:
+    given = seconds_until(row["created_at"], at) or 0
+    state = "in force" if row["effective_at"] and row["state"] == "open" else row["state"]
+    return [
+        text(row["id"]),
+        text(row["key"]),
+        text(row["kind"]),
+        text(state),
+        text(row["by"]),
+        text(ago(-given)),
+        text(row["why"]),
+        text(row["outcome"]),
+    ]
+
+
 def history(entries: Sequence[Document]) -> Listing:
     """Lines of life."""
     return Listing(

@@ -10,16 +10,18 @@ from sqlalchemy.sql.elements import TextClause
 from byokd.facts.change import FleetCounts, KeyFilter, KeyLine
 from byokd.facts.condition import OpenCondition, Severity
 from byokd.facts.key import ABSENT, Absent, KeyArn, KeyRef, LaneId
-from byokd.facts.ledger import HistoryEntry, Import, Tier
+from byokd.facts.ledger import HistoryEntry, Import, Order, Tier
 from byokd.facts.prospect import Prospect
 from byokd.store.codec import read_policy
 from byokd.store.snapshots import open_import_of
 from byokd.store.tables import conditions as told
 from byokd.store.tables import imports as queue
+from byokd.store.tables import orders as ordered
 from byokd.store.tables.conditions import conditions, notices, read_condition
 from byokd.store.tables.history import history, read_entry
 from byokd.store.tables.imports import imports, read_import
 from byokd.store.tables.keys import MANAGED, keys, policies
+from byokd.store.tables.orders import orders, read_order
 from byokd.store.times import expiry_or_absent, instant, instant_or_absent
 from byokd.store.views import meanings, read_cursor
 
@@ -155,6 +157,22 @@ def list_imports(connection: Connection, *, ref: KeyRef | None, only_open: bool,
     else:
         rows = rows.order_by(imports.c.id.desc())
     return tuple(read_import(row) for row in connection.execute(rows))
+
+
+def find_order(connection: Connection, order_id: str) -> Order | Absent:
+    """The order with this id."""
+    row = connection.execute(select(orders).where(orders.c.id == order_id)).one_or_none()
+    return ABSENT if row is None else read_order(row)
+
+
+def list_orders(connection: Connection, *, ref: KeyRef | None, only_open: bool, limit: int) -> tuple[Order, ...]:
+    """Orders, the newest first."""
+    rows = select(orders).order_by(orders.c.id.desc()).limit(limit)
+    if ref is not None:
+        rows = rows.where(orders.c.ref == ref)
+    if only_open:
+        rows = rows.where(ordered.OPEN)
+    return tuple(read_order(row) for row in connection.execute(rows))
 
 
 def list_history(connection: Connection, ref: KeyRef | None, *, limit: int) -> tuple[HistoryEntry, ...]:

@@ -1,26 +1,49 @@
-"""Taking an operator's order: only for a key in the config, since nobody would ever carry out another one."""
+"""Taking and taking back operators' orders: only for keys in the config, since nobody would carry out another one."""
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Final
 
 from sqlalchemy import Connection, bindparam, insert, update
 
 from byokd.errors import OrderRefused
-from byokd.facts.ledger import HistoryEntry, Order
+from byokd.facts.ledger import HistoryEntry, Order, OrderState
 from byokd.store.fleet import earlier
 from byokd.store.tables.history import entry_values, history
 from byokd.store.tables.keys import MANAGED, keys
-from byokd.store.tables.orders import order_values, orders
-from byokd.store.times import seconds
+from byokd.store.tables.orders import OPEN, order_values, orders
+from byokd.store.times import seconds, seconds_or_null
 
 _WAKE: Final = (
     update(keys).where(keys.c.ref == bindparam("of_ref"), MANAGED).values(due_at=earlier(bindparam("wake_at")))
 )
 
 
-def add_order(connection: Connection, order: Order, entry: HistoryEntry) -> None:
-    """Record the order and its line of history, and make the key due. Raises: OrderRefused for an unknown key."""
+_CANCEL: Final = (
+    update(orders)
+    .where(orders.c.id == bindparam("of_order"), OPEN)
+    .values(state=OrderState.CANCELLED.value, closed_at=bindparam("closed_at"), outcome=bindparam("outcome"))
+)
+
+
+def add_orders(connection: Connection, given: Sequence[tuple[Order, HistoryEntry]]) -> None:
+    """Record orders with their lines of history, and make their keys due. Raises: OrderRefused for an unknown key."""
+    for order, entry in given:
+        _add(connection, order, entry)
+
+
+def cancel_order(connection: Connection, order: Order, entry: HistoryEntry) -> None:
+    """Close an order as cancelled. Raises: OrderRefused where it is not open."""
+    closed_at = seconds_or_null(order.closed_at)
+    row = {"of_order": order.id, "closed_at": closed_at, "outcome": order.outcome}
+    if not connection.execute(_CANCEL, row).rowcount:
+        raise OrderRefused(f"the order {order.id} is not open any more")
+    connection.execute(_WAKE, {"of_ref": order.ref, "wake_at": closed_at})
+    connection.execute(insert(history), entry_values(entry))
+
+
+def _add(connection: Connection, order: Order, entry: HistoryEntry) -> None:
     woken = connection.execute(_WAKE, {"of_ref": order.ref, "wake_at": seconds(order.created_at)})
     if not woken.rowcount:
         raise OrderRefused(f"{order.ref} is not a key of the config.")

@@ -16,10 +16,9 @@ from byokd.facts.ledger import HistoryEntry, Import, Order
 from byokd.facts.policy import DesiredKey, LearnedPace
 from byokd.facts.prospect import Prospect
 from byokd.facts.snapshot import Snapshot
-from byokd.store import agenda, changes, lanes, lists
+from byokd.store import agenda, changes, lanes, lists, ordering
 from byokd.store.batches import Batches
 from byokd.store.fleet import sync_fleet
-from byokd.store.ordering import add_order
 from byokd.store.pruning import prune
 from byokd.store.reader import Reader
 from byokd.store.snapshots import REFS_PER_QUERY, read_snapshots
@@ -113,9 +112,23 @@ class SqlStore:
 
     # Orders.
 
-    async def add_order(self, order: Order, entry: HistoryEntry) -> None:
-        """See `ports.Store`. Raises: OrderRefused for a key that is not in the config."""
-        await self._writer.do(lambda connection: add_order(connection, order, entry))
+    async def add_orders(self, given: Sequence[tuple[Order, HistoryEntry]]) -> None:
+        """See `ports.Store`."""
+        await self._writer.do(lambda connection: ordering.add_orders(connection, given))
+
+    async def cancel_order(self, order: Order, entry: HistoryEntry) -> None:
+        """See `ports.Store`."""
+        await self._writer.do(lambda connection: ordering.cancel_order(connection, order, entry))
+
+    async def order(self, order_id: str) -> Order | Absent:
+        """See `ports.Store`."""
+        return await self._people.read(lambda connection: lists.find_order(connection, order_id))
+
+    async def orders(self, *, ref: KeyRef | None = None, only_open: bool, limit: int) -> tuple[Order, ...]:
+        """See `ports.Store`."""
+        return await self._people.read(
+            lambda connection: lists.list_orders(connection, ref=ref, only_open=only_open, limit=limit)
+        )
 
     # Conditions of lanes and the daemon, and the outbox.
 

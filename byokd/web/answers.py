@@ -142,6 +142,18 @@ class Desk:
         rows = await self.store.imports(only_open=not _flag(query, "all"), limit=_limit(query))
         return Answer({"at": documents.stamp(self.now()), "imports": [documents.import_row(row) for row in rows]})
 
+    async def orders(self, query: Query) -> Answer:
+        """Open orders, newest first, of all keys or of one; with `all`, closed ones too."""
+        _only(query, "key", "all", "limit")
+        ref: KeyRef | None = None
+        if name := query.get("key", ""):
+            found = await one_key(self.store, name)
+            if isinstance(found, NotOneKey):
+                return _not_one(found)
+            ref = found
+        rows = await self.store.orders(ref=ref, only_open=not _flag(query, "all"), limit=_limit(query))
+        return Answer({"at": documents.stamp(self.now()), "orders": [documents.order(row) for row in rows]})
+
     async def plan(self, query: Query) -> Answer:
         """When the keys of each lane will be renewed at the present pace, and what would help where that is late."""
         _only(query, "lane", "limit")

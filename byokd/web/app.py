@@ -1,8 +1,9 @@
 """The API: paths and errors of HTTP around a desk.
 
     GET  /v1/status   /v1/keys   /v1/keys/{name}   /v1/keys/{name}/history   /v1/history   /v1/queue   /v1/conditions
-         /v1/plan
-    POST /v1/orders   {"kind": "import" | "hold" | "release", "key": ..., "why": ..., "until": ...}
+         /v1/plan   /v1/orders
+    POST /v1/orders   {"kind": ..., "key" | "fleet" | "lane": ..., "why", "until", "valid_to", "dry_run"}
+         /v1/orders/{id}/cancel
     GET  /healthz     the process answers       /readyz     the daemon says it is ready
 
 Every answer is JSON. An error is `{"code", "error", "step"}`: 400 for what cannot be understood, 404 for an unknown
@@ -22,8 +23,10 @@ from aiohttp import web
 from byokd.errors import ByokdError, OperatorError, OrderRefused, StoreError
 from byokd.facts.policy import Lane
 from byokd.ports import Clock, NewId, Store
-from byokd.web import documents, orders
-from byokd.web.answers import Answer, Cursor, Desk, Query
+from byokd.web import documents
+from byokd.web.answers import DEFAULT_ROWS, Answer, Cursor, Desk, Query
+from byokd.web.orders import Counter
+from byokd.web.requests import read
 from byokd.web.socket import peer
 
 MAX_BODY: Final = 64 * 1024
@@ -51,13 +54,25 @@ def build_app(
     config in force.
     """
     desk = Desk(store=store, now=clock.now, cursor=cursor, daemon=status, lanes=lanes)
+    counter = Counter(store=store, now=clock.now, new_id=new_id, wake=wake, cursor=cursor)
 
     async def give_order(request: web.Request) -> web.Response:
-        asked = orders.read(await _body(request))
+        asked, by = read(await _body(request), clock.now()), peer(request.transport)
+        given = await counter.give(asked, by=by)
+        if asked.key and not asked.dry_run:
+            document = {"order": documents.order(given.orders[0])}
+        else:
+            document = documents.order_for_many(given.orders, given.refused, dry_run=asked.dry_run, most=DEFAULT_ROWS)
+        if asked.dry_run:
+            return _respond(Answer(document))
+        log.info("order_given", kind=asked.kind.value, key=asked.meant, by=by, orders=len(given.orders))
+        return _respond(Answer(document, 201))
+
+    async def cancel_order(request: web.Request) -> web.Response:
         by = peer(request.transport)
-        order = await orders.give(asked, by=by, store=store, now=clock.now(), new_id=new_id, wake=wake)
-        log.info("order_given", kind=order.kind.value, key=order.ref, by=by)
-        return _respond(Answer({"order": documents.order(order)}, 201))
+        order = await counter.cancel(request.match_info["id"], by=by)
+        log.info("order_cancelled", kind=order.kind.value, key=order.ref, by=by)
+        return _respond(Answer({"order": documents.order(order)}))
 
     async def health(_: web.Request) -> web.Response:
         return _respond(Answer({"ok": True}))
@@ -77,7 +92,9 @@ def build_app(
             web.get("/v1/queue", _plainly(desk.queue)),
             web.get("/v1/conditions", _plainly(desk.conditions)),
             web.get("/v1/plan", _plainly(desk.plan)),
+            web.get("/v1/orders", _plainly(desk.orders)),
             web.post("/v1/orders", give_order),
+            web.post("/v1/orders/{id}/cancel", cancel_order),
             web.get("/healthz", health),
             web.get("/readyz", ready),
         ]

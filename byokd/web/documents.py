@@ -7,14 +7,14 @@ not to be there is null. Fingerprints stay in the store: nobody needs them here.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime, timedelta
 from typing import Any, Literal, assert_never
 
 from byokd.errors import ByokdError
 from byokd.facts.change import FleetCounts, KeyLine
 from byokd.facts.condition import OpenCondition, Severity
-from byokd.facts.key import NEVER, NEVER_LOOKED, Absent, Blind, Expiry, Never, ObservedKey, View, last_seen
+from byokd.facts.key import NEVER, NEVER_LOOKED, Absent, Blind, Expiry, KeyRef, Never, ObservedKey, View, last_seen
 from byokd.facts.ledger import NOT_PROVED, HistoryEntry, Import, ImportState, Order, Proof, Proved, Tier, Unproved
 from byokd.facts.policy import Policy
 from byokd.facts.snapshot import Snapshot
@@ -229,8 +229,23 @@ def order(given: Order) -> Document:
         "why": given.why,
         "created_at": stamp(given.created_at),
         "until": _time(given.until),
+        "valid_to": _time(given.valid_to),
+        "effective_at": _time(given.effective_at),
         "closed_at": _time(given.closed_at),
         "outcome": given.outcome,
+    }
+
+
+def order_for_many(
+    given: Sequence[Order], refused: Sequence[tuple[KeyRef, str]], *, dry_run: bool, most: int
+) -> Document:
+    """What an order for many keys came to; at most so many of each are spelt out."""
+    return {
+        "dry_run": dry_run,
+        "ordered": len(given),
+        "orders": [order(each) for each in given[:most]],
+        "refused": len(refused),
+        "refusals": [{"key": ref, "why": why} for ref, why in refused[:most]],
     }
 
 

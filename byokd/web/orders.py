@@ -1,131 +1,161 @@
-"""Orders: what an operator asks for, checked, written as a row, and told to the engine by a nudge.
+"""Orders: what an operator asks for, checked, written as rows, and told to the engine by a nudge.
 
-An order is refused here only for what is plain at once: an unknown key, a hold that would be over before it began, a
-release of nothing. Whether the key's state lets the order be carried out is the engine's to find, and its answer closes
-the order. A nudge that gets lost costs nothing: the store makes the key due.
+An order is refused here only for what is plain at once: an unknown key, a release of nothing, an import into a key that
+is suspended. Whether the key's state lets the order be carried out is the engine's to find, and its answer closes the
+order. A nudge that gets lost costs nothing: the store makes the key due.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from dataclasses import dataclass
-from datetime import UTC, datetime
+from collections.abc import AsyncIterator, Callable, Iterable
+from dataclasses import dataclass, replace
+from datetime import datetime
 from typing import Final
 
-from byokd.config.problems import Unfit
-from byokd.config.quantities import parse_duration
-from byokd.errors import OperatorError, OrderRefused
-from byokd.facts.key import ABSENT, Absent, KeyRef
-from byokd.facts.ledger import HistoryEntry, HistoryEvent, Order, OrderKind, OrderState
+from byokd.decide.transitions import show_expiry
+from byokd.errors import OrderRefused
+from byokd.facts.change import KeyFilter
+from byokd.facts.key import Absent, KeyRef
+from byokd.facts.ledger import HistoryEntry, HistoryEvent, ImportState, Ledger, Order, OrderKind, OrderState
+from byokd.facts.snapshot import Snapshot
 from byokd.ports import NewId, Store
 from byokd.web import documents
-from byokd.web.answers import MAX_TEXT, NotOneKey, one_key
+from byokd.web.answers import Cursor, NotOneKey, one_key
+from byokd.web.requests import Request
 
-MEMBERS: Final = ("kind", "key", "why", "until")
-MAX_WHY: Final = 500
-"""Characters of a reason: it is shown whole in every history."""
+CHUNK: Final = 1000
+"""Keys whose record is read at once."""
+_UNDONE_BY: Final = {OrderKind.HOLD: "release", OrderKind.SUSPEND: "resume"}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Request:
-    """An order as it was asked for, well-formed."""
+class Given:
+    """What a request came to."""
 
-    kind: OrderKind
-    key: str
-    why: str
-    until: str
-    """A duration from now (`2h`) or an ISO 8601 time with a zone; empty where there is no end."""
+    orders: tuple[Order, ...]
+    refused: tuple[tuple[KeyRef, str], ...]
+    """Keys of a fleet or lane that the order makes no sense for, and why."""
 
 
-def read(body: object) -> Request:
-    """The order that a decoded JSON body asks for. Raises `OperatorError` on anything else."""
-    if not isinstance(body, dict):
-        raise OperatorError(f"an order is a JSON object with the members {', '.join(MEMBERS)}")
-    for name, value in body.items():
-        if name not in MEMBERS:
-            raise OperatorError(f"an order has no member {name!r}: there are {', '.join(MEMBERS)}")
-        if value is not None and not (isinstance(value, str) and value.isprintable()):
-            raise OperatorError(f"{name} must be text on one line")
-    texts = {name: body.get(name) or "" for name in MEMBERS}
-    if texts["kind"] not in set(OrderKind):
-        raise OperatorError(f"kind is {texts['kind']!r}: it must be one of {', '.join(OrderKind)}")
-    if not texts["key"]:
-        raise OperatorError("an order needs a key")
-    for name, most in (("key", MAX_TEXT), ("until", MAX_TEXT), ("why", MAX_WHY)):
-        if len(texts[name]) > most:
-            raise OperatorError(f"{name} is longer than {most} characters")
-    kind = OrderKind(texts["kind"])
-    if texts["until"] and kind is not OrderKind.HOLD:
-        raise OperatorError("only a hold has an end (until)")
-    return Request(kind=kind, key=texts["key"], why=texts["why"], until=texts["until"])
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Counter:
+    """Takes orders for a store."""
 
+    store: Store
+    now: Callable[[], datetime]
+    new_id: NewId
+    wake: Callable[[], None]
+    cursor: Cursor
 
-async def give(
-    request: Request, *, by: str, store: Store, now: datetime, new_id: NewId, wake: Callable[[], None]
-) -> Order:
-    """Put the order on record and nudge the engine.
+    async def give(self, request: Request, *, by: str) -> Given:
+        """Put an order on record for each key that is meant, all or none, and nudge the engine.
 
-    Raises:
-        OrderRefused: the order cannot be; nothing was written.
-        StoreError: it could not be written.
-    """
-    ref = await one_key(store, request.key)
-    if isinstance(ref, NotOneKey):
-        raise OrderRefused(str(ref))
-    until = _end(request.until, now)
-    if request.kind is OrderKind.RELEASE and not await _held(store, ref, now):
-        raise OrderRefused(f"no hold is in force on {ref}: there is nothing to release")
-    order = Order(
-        id=new_id(),
-        ref=ref,
-        kind=request.kind,
-        state=OrderState.OPEN,
-        by=by,
-        why=request.why,
-        created_at=now,
-        until=until,
-    )
-    await store.add_order(order, _entry(order))
-    wake()
-    return order
+        A dry run writes nothing.
 
+        Raises:
+            OrderRefused: there is no such key, or none that the order makes sense for; nothing was written.
+            StoreError: it could not be written.
+        """
+        now = self.now()
+        orders, refused = [], []
+        async for snapshot in self._meant(request):
+            if why := unfit(request.kind, snapshot.ledger, now):
+                refused.append((snapshot.ref, why))
+            else:
+                orders.append(self._order(request, snapshot.ref, by=by, now=now))
+        if not orders:
+            raise OrderRefused(f"{refused[0][0]}: {refused[0][1]}" if refused else f"{request.meant} has no keys")
+        if not request.dry_run:
+            await self.store.add_orders([(order, _entry(order)) for order in orders])
+            self.wake()
+        return Given(orders=tuple(orders), refused=tuple(refused))
 
-def _end(text: str, now: datetime) -> datetime | Absent:
-    """When a hold ends: strictly after `now`."""
-    if not text:
-        return ABSENT
-    try:
-        end = _moment(text, now)
-    except (Unfit, ValueError, OverflowError):
-        raise OperatorError(f"until is {text!r}: write a duration such as 2h, or 2026-03-01T12:00:00Z") from None
-    if end <= now:
-        raise OrderRefused(
-            f"the hold would be over already: {documents.stamp(end)} is not after {documents.stamp(now)}"
+    async def cancel(self, order_id: str, *, by: str) -> Order:
+        """Take back an order that byokd has not begun to carry out. Raises `OrderRefused` where it has."""
+        order = await self.store.order(order_id)
+        if isinstance(order, Absent):
+            raise OrderRefused(f"there is no order {order_id!r}")
+        if undo := _UNDONE_BY.get(order.kind):
+            raise OrderRefused(f"a {order.kind.value} is not cancelled: {undo} the key")
+        for snapshot in await self.store.snapshots([order.ref]):
+            row = snapshot.ledger.open_import
+            if not isinstance(row, Absent) and row.order_id == order.id and row.state is ImportState.RUNNING:
+                raise OrderRefused(f"the import of order {order.id} has begun")
+        now = self.now()
+        cancelled = replace(order, state=OrderState.CANCELLED, closed_at=now, outcome=f"cancelled by {by}")
+        entry = HistoryEntry(
+            at=now,
+            ref=order.ref,
+            event=HistoryEvent.ORDER_CLOSED,
+            detail=f"{order.kind.value}: cancelled",
+            cause=f"by {by}",
         )
-    return end
+        await self.store.cancel_order(cancelled, entry)
+        self.wake()
+        return cancelled
+
+    async def _meant(self, request: Request) -> AsyncIterator[Snapshot]:
+        if request.key:
+            ref = await one_key(self.store, request.key)
+            if isinstance(ref, NotOneKey):
+                raise OrderRefused(str(ref))
+            found = await self.store.snapshots([ref])
+            if not found:
+                raise OrderRefused(f"{ref} is not a key of the config.")
+            yield found[0]
+            return
+        which = KeyFilter(fleet=request.fleet, lane=request.lane)
+        after = ""
+        while lines := await self.store.list_keys(which, limit=CHUNK, after=after):
+            for snapshot in await self.store.snapshots([line.ref for line in lines]):
+                yield snapshot
+            after = self.cursor(lines[-1])
+
+    def _order(self, request: Request, ref: KeyRef, *, by: str, now: datetime) -> Order:
+        return Order(
+            id=self.new_id(),
+            ref=ref,
+            kind=request.kind,
+            state=OrderState.OPEN,
+            by=by,
+            why=request.why,
+            created_at=now,
+            until=request.until,
+            valid_to=request.valid_to,
+        )
 
 
-def _moment(text: str, now: datetime) -> datetime:
-    if text[:4].isdigit() and "-" in text:
-        return documents.moment(text).astimezone(UTC).replace(microsecond=0)
-    return now + parse_duration(text)
+def unfit(kind: OrderKind, ledger: Ledger, now: datetime) -> str:
+    """Why an order makes no sense for a key as it stands; empty where it does."""
+    held, suspension = _held(ledger.open_orders, now), ledger.suspension
+    match kind:
+        case OrderKind.RELEASE if not held:
+            return "no hold is in force: there is nothing to release"
+        case OrderKind.RESUME if isinstance(suspension, Absent):
+            return "it is not suspended: there is nothing to resume"
+        case OrderKind.RESUME if held:
+            return "it is held: release it first"
+        case OrderKind.IMPORT if not isinstance(suspension, Absent):
+            return f"it was suspended by {suspension.by}: resume it"
+        case OrderKind.SUSPEND if not isinstance(suspension, Absent) and isinstance(suspension.effective_at, Absent):
+            return "it is being suspended already"
+        case _:
+            return ""
 
 
-async def _held(store: Store, ref: KeyRef, now: datetime) -> bool:
-    for snapshot in await store.snapshots([ref]):
-        for order in snapshot.ledger.open_orders:
-            if order.kind is OrderKind.HOLD and (isinstance(order.until, Absent) or order.until > now):
-                return True
-    return False
+def _held(orders: Iterable[Order], now: datetime) -> bool:
+    holds = (order for order in orders if order.kind is OrderKind.HOLD)
+    return any(isinstance(hold.until, Absent) or hold.until > now for hold in holds)
 
 
 def _entry(order: Order) -> HistoryEntry:
     end = "" if isinstance(order.until, Absent) else f" until {documents.stamp(order.until)}"
+    to = "" if isinstance(order.valid_to, Absent) else f" to {show_expiry(order.valid_to)}"
     why = f": {order.why}" if order.why else ""
     return HistoryEntry(
         at=order.created_at,
         ref=order.ref,
         event=HistoryEvent.ORDER_GIVEN,
-        detail=f"{order.kind.value}{end}{why}",
+        detail=f"{order.kind.value}{end}{to}{why}",
         cause=f"order of {order.by}",
     )

@@ -112,6 +112,25 @@ async def test_import_enables(world: World, clock: ManualClock) -> None:
     )
 
 
+async def test_material_is_deleted_by_its_id(world: World, clock: ManualClock) -> None:
+    """The key falls to PendingImport, its past ciphertexts with it; to delete what is gone changes nothing."""
+    arn = await world.create()
+    named = await bring_in(world, arn, clock.now() + DAY)
+    for _ in range(2):
+        await world.kms.delete_imported_material(arn, material=named)
+        seen = await world.kms.describe(arn)
+        assert (seen.state, seen.expiry) == (KeyState.PENDING_IMPORT, ABSENT)
+    await bring_in(world, arn, clock.now() + DAY, named=named)
+    await world.kms.delete_imported_material(arn, material=ABSENT)
+    assert (await world.kms.describe(arn)).state is KeyState.PENDING_IMPORT
+
+
+async def test_deletion_of_an_unknown_key(world: World) -> None:
+    """A key that is not there has nothing to delete."""
+    with pytest.raises(KeyNotFound):
+        await world.kms.delete_imported_material(KeyArn(f"arn:aws:kms:{REGION}:{ACCOUNT}:key/none"), material=ABSENT)
+
+
 async def test_never_expires(world: World) -> None:
     """Material without an end reads NEVER, and not as unknown."""
     arn = await world.create()

@@ -75,7 +75,7 @@ async def test_a_changed_key_stays_due_from_when_it_was(fleet: Fleet) -> None:
 async def test_a_removed_key_is_closed_down_and_keeps_its_history(fleet: Fleet) -> None:
     """Nothing of a key that left the config is due, ready or open any more."""
     hold = order(OrderKind.HOLD, ref=REF)
-    await fleet.store.add_order(hold, entry(HistoryEvent.ORDER_GIVEN))
+    await fleet.store.add_orders([(hold, entry(HistoryEvent.ORDER_GIVEN))])
     await fleet.save(imports=(row(),), conditions=(condition(),))
 
     assert (await fleet.store.sync_fleet([], now=START + HOUR)).removed == 1
@@ -95,7 +95,7 @@ async def test_a_removed_key_is_closed_down_and_keeps_its_history(fleet: Fleet) 
 
 async def test_a_key_that_returns_finds_its_ledger(fleet: Fleet) -> None:
     """A fingerprint outlives a slip in the config; holds and imports that were closed do not come back."""
-    await fleet.store.add_order(order(OrderKind.HOLD, ref=REF), entry())
+    await fleet.store.add_orders([(order(OrderKind.HOLD, ref=REF), entry())])
     await fleet.save(view=observed(), ledger=ledger(), imports=(row(),))
     await fleet.store.sync_fleet([], now=START + HOUR)
 

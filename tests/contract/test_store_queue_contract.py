@@ -162,8 +162,8 @@ async def test_an_order_is_open_until_a_change_closes_it_and_wakes_its_key(fleet
         order(kind, id=f"o{number}", ref=REF, created_at=START + number * HOUR)
         for number, kind in ((1, OrderKind.HOLD), (2, OrderKind.IMPORT))
     )
-    await fleet.store.add_order(second, entry(HistoryEvent.ORDER_GIVEN))
-    await fleet.store.add_order(first, entry(HistoryEvent.ORDER_GIVEN))
+    await fleet.store.add_orders([(second, entry(HistoryEvent.ORDER_GIVEN))])
+    await fleet.store.add_orders([(first, entry(HistoryEvent.ORDER_GIVEN))])
     assert await fleet.store.next_due_at(LANE_ID, after=LONG_AGO) == START + HOUR
     assert (await fleet.read()).ledger.open_orders == (first, second)
     assert (await fleet.read()).ledger.hold == first
@@ -176,8 +176,8 @@ async def test_an_order_is_open_until_a_change_closes_it_and_wakes_its_key(fleet
 async def test_an_order_for_a_key_outside_the_config_is_refused(fleet: Fleet) -> None:
     """Nobody would ever carry it out, so nobody may think that it stands."""
     with pytest.raises(OrderRefused):
-        await fleet.store.add_order(order(OrderKind.HOLD, ref=KeyRef("nobody")), entry())
+        await fleet.store.add_orders([(order(OrderKind.HOLD, ref=KeyRef("nobody")), entry())])
     await fleet.store.sync_fleet([], now=START)
     with pytest.raises(OrderRefused):
-        await fleet.store.add_order(order(OrderKind.HOLD, ref=REF), entry())
+        await fleet.store.add_orders([(order(OrderKind.HOLD, ref=REF), entry())])
     assert await fleet.events() == [HistoryEvent.TRACKED, HistoryEvent.UNTRACKED]

@@ -125,7 +125,7 @@ async def test_pruning_forgets_what_ended_before_the_time_and_keeps_the_rest(fle
     """History, closed imports, closed orders, resolved conditions and sent notices go; the bound is exclusive."""
     old, kept = START + HOUR, START + DAY
     hold = order(OrderKind.HOLD, ref=REF)
-    await fleet.store.add_order(hold, entry(at=kept))
+    await fleet.store.add_orders([(hold, entry(at=kept))])
     await fleet.save(
         imports=(done(1), replace(done(2), finished_at=kept)),
         orders=(replace(hold, state=OrderState.DONE, closed_at=old),),
@@ -147,7 +147,7 @@ async def test_pruning_forgets_what_ended_before_the_time_and_keeps_the_rest(fle
 async def test_pruning_keeps_what_decisions_rest_on(fleet: Fleet) -> None:
     """Open rows, a refusal in force, what was told of an open condition, and what is not told yet stay, however old."""
     refused = row(1, state=ImportState.REFUSED, finished_at=START)
-    await fleet.store.add_order(order(OrderKind.HOLD, ref=REF), entry(at=START + 99 * DAY))
+    await fleet.store.add_orders([(order(OrderKind.HOLD, ref=REF), entry(at=START + 99 * DAY))])
     unsent = condition("unsent", resolved_at=START)
     await fleet.save(
         imports=(refused, row(2)), conditions=(condition(), unsent, condition("untold", resolved_at=START))

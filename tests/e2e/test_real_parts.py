@@ -17,6 +17,7 @@ from botocore.config import Config
 
 from byokd import localkms
 from byokd.facts.key import KeyArn, KeyRef, WrappingAlgorithm, WrappingKeySpec
+from byokd.facts.ledger import OrderKind
 from byokd.facts.policy import Lane
 from byokd.kms.adapter import open_kms
 from byokd.kms.identity import Identity, shared_session
@@ -135,3 +136,28 @@ async def test_a_fleet_on_the_default_quota_takes_its_time(tmp_path: Path) -> No
         assert [row.state.value for row in rows] == ["done"] * 12
         await it.world.pass_time(timedelta(hours=7), step=timedelta(hours=1))
         assert len(await it.world.imports()) == 12
+
+
+async def test_a_suspended_key_decrypts_nothing_until_it_is_resumed(tmp_path: Path) -> None:
+    """The kill switch end to end: what the key encrypted is cut off for months, and comes back."""
+    async with site(tmp_path) as it, running(it.world):
+        ref = (await it.world.imports())[0].ref
+        blob = (await _ask(it, "encrypt", KeyId=ref, Plaintext=b"the books"))["CiphertextBlob"]
+        await it.world.order(OrderKind.SUSPEND, ref=ref)
+        with pytest.raises(it.client.exceptions.KMSInvalidStateException, match="pending import"):
+            await _ask(it, "decrypt", CiphertextBlob=blob)
+        await it.world.pass_time(100 * DAY, step=DAY)
+        assert (await _ask(it, "describe_key", KeyId=ref))["KeyMetadata"]["KeyState"] == "PendingImport"
+
+        await it.world.order(OrderKind.RESUME, ref=ref)
+        assert (await _ask(it, "decrypt", CiphertextBlob=blob))["Plaintext"] == b"the books"
+        assert (await it.world.know(ref)).conditions == ()
+
+
+async def test_an_order_gives_material_an_earlier_end(tmp_path: Path) -> None:
+    """ImportKeyMaterial with a shorter ValidTo needs no deletion before (API model)."""
+    async with site(tmp_path) as it, running(it.world):
+        ref = (await it.world.imports())[0].ref
+        soon = it.world.clock.now() + 40 * DAY
+        await it.world.order(OrderKind.IMPORT, ref=ref, valid_to=soon)
+        assert (await _ask(it, "describe_key", KeyId=ref))["KeyMetadata"]["ValidTo"] == soon

@@ -12,7 +12,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime
 
-from byokd.errors import LeaseLost, OrderRefused, StoreError
+from byokd.errors import LeaseLost, StoreError
 from byokd.facts.change import Change, FleetChange, FleetCounts, KeyFilter, KeyLine
 from byokd.facts.key import ABSENT, NEVER_LOOKED, Absent, KeyArn, KeyRef, LaneId
 from byokd.facts.ledger import (
@@ -40,6 +40,7 @@ from byokd.store.views import (
     shown_expiry,
     shown_state,
 )
+from tests.kit.memory_orders import MemoryOrders
 from tests.kit.memory_outbox import MemoryOutbox
 from tests.kit.memory_prospects import prospect
 from tests.kit.memory_pruning import prune_rows
@@ -100,7 +101,7 @@ class _Key:
             raise StoreError("There would be two open imports of one material.")
 
 
-class MemoryStore(MemoryOutbox):
+class MemoryStore(MemoryOrders, MemoryOutbox):
     """See `ports.Store`."""
 
     def __init__(self) -> None:
@@ -234,16 +235,6 @@ class MemoryStore(MemoryOutbox):
         for ref in refs:
             if ref in self._keys:
                 self._wake(self._keys[ref], at)
-
-    # Orders.
-
-    async def add_order(self, order: Order, entry: HistoryEntry) -> None:
-        key = self._keys.get(order.ref)
-        if key is None or not key.managed:
-            raise OrderRefused(f"{order.ref} is not a key of the config.")
-        key.orders[order.id] = order
-        self._history.append(entry)
-        self._wake(key, order.created_at)
 
     # For people.
 

@@ -113,8 +113,8 @@ class World:
         """Give an order and, if `wait`, let the engine carry it out, as far as it can."""
         now = self.clock.now()
         new = order(kind, **({"id": self.new_id(), "created_at": now} | changes))
-        await self.store.add_order(
-            new, HistoryEntry(at=now, ref=new.ref, event=HistoryEvent.ORDER_GIVEN, detail=kind.value)
+        await self.store.add_orders(
+            [(new, HistoryEntry(at=now, ref=new.ref, event=HistoryEvent.ORDER_GIVEN, detail=kind.value))]
         )
         assert self.engine is not None
         self.engine.wake()

@@ -22,7 +22,7 @@ from tests.sim.book import Book
 from tests.sim.loop import virtual_sleep
 
 WRITES: Final = frozenset(
-    ("sync_fleet", "acquire_lane", "save", "wake", "add_order", "save_conditions", "save_notices", "save_notice")
+    ("sync_fleet", "acquire_lane", "save", "wake", "add_orders", "save_conditions", "save_notices", "save_notice")
 )
 
 

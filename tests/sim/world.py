@@ -334,7 +334,7 @@ class World:
         )
         entry = HistoryEntry(at=now, ref=order.ref, event=HistoryEvent.ORDER_GIVEN, detail=kind.value)
         if key.tracked:
-            await self.memory.add_order(order, entry)
+            await self.memory.add_orders([(order, entry)])
             self.book.ordered(order)
             if self.engine is not None:
                 self.engine.wake()

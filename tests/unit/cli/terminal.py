@@ -30,10 +30,10 @@ class Printed:
         return json.loads(self.out)
 
 
-async def byokd(*arguments: str, socket: Path | None = None) -> Printed:
-    """Run a command in a thread, while this loop serves."""
+async def byokd(*arguments: str, socket: Path | None = None, types: str = "") -> Printed:
+    """Run a command in a thread, while this loop serves; `types` is what the person types."""
     given = [*(["--socket", str(socket)] if socket else []), *arguments]
-    result = await asyncio.to_thread(CliRunner().invoke, app, given, env=PLAIN)
+    result = await asyncio.to_thread(CliRunner().invoke, app, given, env=PLAIN, input=types)
     if result.exception is not None and not isinstance(result.exception, SystemExit):
         raise result.exception
     return Printed(result.exit_code, result.stdout, result.stderr)

@@ -80,6 +80,33 @@ async def test_orders(api: Api):
     assert [order.kind for order in await api.orders(FRESH)] == [OrderKind.HOLD, OrderKind.RELEASE]
 
 
+async def test_the_kill_switch_asks_for_the_name_again(api: Api):
+    """Whoever suspends a fleet types its name twice and sees how many keys that is; anything else orders nothing."""
+    refused = await byokd("suspend", "--fleet", "books", socket=api.socket, types="book\n")
+    assert refused.code == Exit.REFUSED
+    assert "deletes the material of 1 key" in refused.err
+    assert await api.orders(LEDGER) == ()
+    done = await byokd("suspend", "--fleet", "books", "--reason", "breach", socket=api.socket, types="books\n")
+    assert done.out.splitlines()[-2:] == ["suspend ordered for 1 key", f"  {LEDGER}"]
+    assert [(order.kind, order.why) for order in await api.orders(LEDGER)] == [(OrderKind.SUSPEND, "breach")]
+
+
+async def test_orders_are_listed_and_cancelled(api: Api):
+    """`orders` shows ids, `cancel` takes one; scripts suspend with --yes and see first with --dry-run."""
+    dry = await byokd("import", "--fleet", "books", "--valid-to", "30d", "--dry-run", socket=api.socket)
+    assert dry.out.startswith("import would be ordered for 1 key\n")
+    assert (await byokd("orders", socket=api.socket)).out == "No order is open.\n"
+    await byokd("import", LEDGER, "--valid-to", "30d", socket=api.socket)
+    (order,) = await api.orders(LEDGER)
+    listed = (await byokd("orders", LEDGER, socket=api.socket)).out
+    assert order.id in listed
+    assert (await byokd("cancel", order.id, socket=api.socket)).out == f"import cancelled for {LEDGER}\n"
+    assert await api.orders(LEDGER) == ()
+    assert (await byokd("cancel", order.id, socket=api.socket)).code == Exit.REFUSED
+    await byokd("suspend", LEDGER, "--yes", socket=api.socket)
+    assert [each.kind for each in await api.orders(LEDGER)] == [OrderKind.SUSPEND]
+
+
 @pytest.mark.parametrize(
     ("arguments", "code", "says"),
     [

@@ -209,8 +209,8 @@ async def test_an_order_given_during_the_keys_turn_is_carried_out() -> None:
         await _turns()
         now = world.clock.now()
         new = order(OrderKind.IMPORT, created_at=now)
-        await world.store.add_order(
-            new, HistoryEntry(at=now, ref=new.ref, event=HistoryEvent.ORDER_GIVEN, detail="import")
+        await world.store.add_orders(
+            [(new, HistoryEntry(at=now, ref=new.ref, event=HistoryEvent.ORDER_GIVEN, detail="import"))]
         )
         world.engine.wake()  # type: ignore[union-attr]  # it runs
         gate.set()
@@ -313,7 +313,7 @@ async def test_a_key_that_people_disabled_is_not_enabled_by_healing_it() -> None
         now = world.clock.now()
         asked = order(OrderKind.IMPORT, created_at=now)
         given = HistoryEntry(at=now, ref=asked.ref, event=HistoryEvent.ORDER_GIVEN, detail="import")
-        await world.store.add_order(asked, given)
+        await world.store.add_orders([(asked, given)])
         world.engine.wake()  # type: ignore[union-attr]  # it runs
         await world.pass_time(MINUTE, step=timedelta(seconds=5))
         assert world.kms.count("ImportKeyMaterial") == 2

@@ -98,6 +98,23 @@ conditions = st.builds(
 )
 
 
+def _orders(ref: key.KeyRef) -> SearchStrategy[ledger.Order]:
+    return st.builds(
+        ledger.Order,
+        id=names,
+        ref=st.just(ref),
+        kind=st.sampled_from(ledger.OrderKind),
+        state=st.just(ledger.OrderState.OPEN),
+        by=texts,
+        why=texts,
+        created_at=instants,
+        until=maybe(instants),
+        valid_to=maybe(expiries),
+        effective_at=maybe(instants),
+        outcome=texts,
+    )
+
+
 @st.composite
 def snapshots(draw: st.DrawFn) -> Snapshot:
     """A snapshot such as the store may hold: at most one open and one refused import, orders and conditions sorted."""
@@ -125,20 +142,6 @@ def snapshots(draw: st.DrawFn) -> Snapshot:
         priority=st.integers(-100, 100),
     )
     refused = imports.map(lambda row: replace(row, id=f"refused-{row.id}", state=ledger.ImportState.REFUSED))
-    orders = st.builds(
-        ledger.Order,
-        id=names,
-        ref=st.just(ref),
-        kind=st.sampled_from(ledger.OrderKind),
-        state=st.just(ledger.OrderState.OPEN),
-        by=texts,
-        why=texts,
-        created_at=instants,
-        until=maybe(instants),
-        valid_to=maybe(expiries),
-        effective_at=maybe(instants),
-        outcome=texts,
-    )
     opened = st.builds(condition.OpenCondition, id=names, subject=st.just(ref), condition=conditions, since=instants)
     known = st.builds(
         ledger.Ledger,
@@ -150,7 +153,7 @@ def snapshots(draw: st.DrawFn) -> Snapshot:
         lost_at=maybe(instants),
         open_import=maybe(imports),
         refused_import=maybe(refused),
-        open_orders=_in_order(orders, lambda each: (each.created_at, each.id)),
+        open_orders=_in_order(_orders(ref), lambda each: (each.created_at, each.id)),
     )
     desired = st.builds(
         policy.DesiredKey,

@@ -74,7 +74,7 @@ async def test_snapshots_round_trip_through_the_database(empty_database: Path, s
             await store.sync_fleet([snapshot.desired], now=START)
             for order in snapshot.ledger.open_orders:
                 given_at = HistoryEntry(at=START, ref=snapshot.ref, event=HistoryEvent.ORDER_GIVEN, detail="")
-                await store.add_order(order, given_at)
+                await store.add_orders([(order, given_at)])
             rows = (snapshot.ledger.open_import, snapshot.ledger.refused_import)
             change = Change(
                 epoch=await store.acquire_lane(snapshot.desired.lane, node="one", now=START),

@@ -51,10 +51,10 @@ class Api:
         """The last line of history."""
         return (await self.store.history(None, limit=1))[0]
 
-    async def post(self, body: Any, *, data: bytes | None = None) -> tuple[int, Any]:
-        """Give an order: status and document."""
+    async def post(self, body: Any, *, data: bytes | None = None, path: str = "/v1/orders") -> tuple[int, Any]:
+        """Give an order, or take one back: status and document."""
         given: dict[str, Any] = {"json": body} if data is None else {"data": data}
-        async with self.client.post("http://byokd/v1/orders", **given) as response:
+        async with self.client.post(f"http://byokd{path}", **given) as response:
             return response.status, await response.json()
 
 

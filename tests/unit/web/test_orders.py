@@ -66,6 +66,8 @@ async def test_release(api: Api):
         ({"kind": "release", "key": FRESH}, "no hold is in force"),
         ({"kind": "hold", "key": FRESH, "until": "2026-03-01T12:00:00Z"}, "over already"),
         ({"kind": "hold", "key": FRESH, "until": "0s"}, "over already"),
+        ({"kind": "resume", "key": FRESH}, "not suspended"),
+        ({"kind": "suspend", "fleet": "nobody"}, "has no keys"),
     ],
 )
 async def test_refused(api: Api, body: dict[str, str], says: str):
@@ -89,8 +91,8 @@ async def test_release_of_a_hold_that_is_over(api: Api):
     [
         ([], "JSON object"),
         ({}, "kind"),
-        ({"kind": "delete", "key": FRESH}, "import, hold, release"),
-        ({"kind": "hold"}, "needs a key"),
+        ({"kind": "delete", "key": FRESH}, "import, hold, release, suspend, resume"),
+        ({"kind": "hold"}, "needs a key, or a fleet, or a lane"),
         ({"kind": "hold", "key": 7}, "text on one line"),
         ({"kind": "hold", "key": FRESH, "why": "two\nlines"}, "text on one line"),
         ({"kind": "hold", "key": FRESH, "why": "x" * 501}, "longer than 500"),
@@ -99,6 +101,12 @@ async def test_release_of_a_hold_that_is_over(api: Api):
         ({"kind": "hold", "key": FRESH, "until": "2026-03-01T13:00:00"}, "a duration such as 2h"),
         ({"kind": "hold", "key": FRESH, "until": "99999999w"}, "a duration such as 2h"),
         ({"kind": "import", "key": FRESH, "until": "2h"}, "only a hold"),
+        ({"kind": "hold", "key": FRESH, "valid_to": "30d"}, "only an import"),
+        ({"kind": "import", "key": FRESH, "valid_to": "366d"}, "within the next 365 days"),
+        ({"kind": "import", "key": FRESH, "valid_to": "2026-03-01T12:00:00Z"}, "within the next 365 days"),
+        ({"kind": "import", "key": FRESH, "valid_to": "later"}, "a duration such as 2h"),
+        ({"kind": "import", "key": FRESH, "fleet": "f"}, "a key, or a fleet, or a lane"),
+        ({"kind": "import", "key": FRESH, "dry_run": "yes"}, "true or false"),
     ],
 )
 async def test_malformed(api: Api, body: object, says: str):
@@ -119,3 +127,66 @@ async def test_too_large(api: Api):
     """A body over the limit is 413, in JSON."""
     status, document = await api.post(None, data=b" " * (64 * 1024 + 1))
     assert (status, document["code"]) == (413, "http")
+
+
+async def test_a_fleet(api: Api):
+    """An order for a fleet is a row for each of its keys, all or none; those that it makes no sense for are named."""
+    await api.post({"kind": "suspend", "key": FRESH})
+    status, document = await api.post({"kind": "suspend", "fleet": "payments", "why": "breach"})
+    refs = {line["key"] for line in document["orders"]}
+    assert (status, document["dry_run"], document["refused"]) == (201, False, 1)
+    assert document["refusals"] == [{"key": FRESH, "why": "it is being suspended already"}]
+    assert document["ordered"] == len(refs) > 1
+    assert FRESH not in refs
+    for ref in refs:
+        assert [order.why for order in await api.orders(ref)] == ["breach"]
+
+
+async def test_a_dry_run(api: Api):
+    """It says what would be ordered; nothing is written, nobody woken."""
+    status, document = await api.post({"kind": "suspend", "fleet": "payments", "dry_run": True})
+    assert (status, document["dry_run"]) == (200, True)
+    assert document["ordered"] > 1
+    assert (await api.orders(FRESH), api.wakes) == ((), [])
+
+
+async def test_orders_that_contradict_a_suspension(api: Api):
+    """A suspended key is not imported into, and not resumed under a hold: each is refused with the way out."""
+    await api.post({"kind": "suspend", "key": FRESH})
+    status, document = await api.post({"kind": "import", "key": FRESH})
+    assert (status, "resume it" in document["error"]) == (409, True)
+    await api.post({"kind": "hold", "key": FRESH})
+    status, document = await api.post({"kind": "resume", "key": FRESH})
+    assert (status, "release it first" in document["error"]) == (409, True)
+
+
+async def test_cancelling(api: Api):
+    """An order that has not begun is taken back, with a line of history, and only once."""
+    _, given = await api.post({"kind": "import", "key": FRESH, "valid_to": "never"})
+    path = f"/v1/orders/{given['order']['id']}/cancel"
+    status, document = await api.post(None, path=path)
+    assert (status, document["order"]["state"]) == (200, "cancelled")
+    assert await api.orders(FRESH) == ()
+    assert (await api.told()).detail == "import: cancelled"
+    status, document = await api.post(None, path=path)
+    assert (status, "not open any more" in document["error"]) == (409, True)
+
+
+@pytest.mark.parametrize(("kind", "undo"), [("hold", "release"), ("suspend", "resume")])
+async def test_what_is_in_force_is_not_cancelled(api: Api, kind: str, undo: str):
+    """A hold and a suspension have an order of their own that ends them."""
+    _, given = await api.post({"kind": kind, "key": FRESH})
+    status, document = await api.post(None, path=f"/v1/orders/{given['order']['id']}/cancel")
+    assert (status, f"{undo} the key" in document["error"]) == (409, True)
+
+
+async def test_listing(api: Api):
+    """Open orders, newest first; of one key, if asked."""
+    await api.post({"kind": "hold", "key": FRESH})
+    await api.post({"kind": "import", "key": LEDGER})
+    _, document = await api.get("/v1/orders")
+    assert [(each["kind"], each["key"]) for each in document["orders"]] == [("import", LEDGER), ("hold", FRESH)]
+    _, document = await api.get("/v1/orders", key=FRESH)
+    assert [each["kind"] for each in document["orders"]] == ["hold"]
+    status, _ = await api.get("/v1/orders", key="alias/none")
+    assert status == 404

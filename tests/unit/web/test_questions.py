@@ -135,7 +135,7 @@ async def test_bad_parameters(api: Api, path: str, query: dict[str, str], says: 
 async def test_unknown_path(api: Api):
     """An unknown path is 404, and a known one with another method 405, in JSON."""
     assert (await api.get("/v2/keys"))[0] == 404
-    status, document = await api.get("/v1/orders")
+    status, document = await api.get("/v1/orders/1/cancel")
     assert status == 405
     assert document["code"] == "http"
 
