@@ -47,26 +47,42 @@ def _before(order: Order, end: datetime | None) -> bool:
     return end is not None and order.created_at <= end
 
 
-def after_deciding(
-    orders: tuple[Order, ...], *, reason: Reason, message: str, ended: Import | Absent, now: datetime
-) -> tuple[Order, ...]:
-    """Orders that this cycle answered: their import ended, or cannot be; the material of a suspended key is gone."""
-    closed = []
+def answered(orders: tuple[Order, ...], ended: Import, now: datetime) -> tuple[Order, ...]:
+    """Import orders that an import which is done or refused answers: its own, and those that were open when it began.
+
+    They are closed before anything is decided: an order whose import is done asks for no other.
+    """
+    match ended.state:
+        case ImportState.DONE:
+            state = OrderState.DONE
+        case ImportState.REFUSED:
+            state = OrderState.REFUSED
+        case _:
+            return ()
+    return tuple(
+        _closed(order, state, now, ended.detail)
+        for order in orders
+        if order.kind in _IMPORTS
+        and (ended.order_id == order.id or (state is OrderState.DONE and ended.created_at >= order.created_at))
+    )
+
+
+def after_deciding(orders: tuple[Order, ...], *, reason: Reason, message: str, now: datetime) -> tuple[Order, ...]:
+    """Orders that a decision answers: an import that cannot be; a suspended key whose material is gone."""
     if reason is Reason.SUSPENDED:
-        closed += [replace(order, effective_at=now, outcome="") for order in orders if _takes_effect(order)]
-    for order in (order for order in orders if order.kind in _IMPORTS):
-        if not isinstance(ended, Absent) and ended.state in (ImportState.DONE, ImportState.REFUSED):
-            state = OrderState.DONE if ended.state is ImportState.DONE else OrderState.REFUSED
-            if ended.order_id == order.id or (ended.state is ImportState.DONE and ended.created_at >= order.created_at):
-                closed.append(_closed(order, state, now, ended.detail))
-                continue
-        if reason in _IMPOSSIBLE:
-            closed.append(_closed(order, OrderState.REFUSED, now, message))
-    return tuple(closed)
+        effective = (order for order in orders if order.kind is OrderKind.SUSPEND and order.effective_at is ABSENT)
+        changed = [replace(order, effective_at=now, outcome="") for order in effective]
+    else:
+        changed = []
+    if reason in _IMPOSSIBLE:
+        changed += [_closed(order, OrderState.REFUSED, now, message) for order in orders if order.kind in _IMPORTS]
+    return tuple(changed)
 
 
-def _takes_effect(order: Order) -> bool:
-    return order.kind is OrderKind.SUSPEND and order.effective_at is ABSENT
+def without(orders: tuple[Order, ...], closed: tuple[Order, ...]) -> tuple[Order, ...]:
+    """The orders that are left when some were closed."""
+    gone = {order.id for order in closed}
+    return tuple(order for order in orders if order.id not in gone)
 
 
 def _closed(order: Order, state: OrderState, now: datetime, outcome: str) -> Order:

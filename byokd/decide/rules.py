@@ -233,11 +233,19 @@ def backing_off(the: Case) -> Verdict | None:
 
 
 def ordered(the: Case) -> Verdict | None:
-    """An operator asked for an import now."""
+    """An operator asked for an import now: waits from before it count no more, what the order itself met does."""
     order = the.import_order
-    if order is None:
+    if order is None or _tries_again(order, the):
         return None
     return _wanted(the, Reason.ORDERED, f"ordered by {order.by}: {order.why}", order=order)
+
+
+def _tries_again(order: Order, the: Case) -> bool:
+    """Whether an import was begun for the order, failed, and waits for its next attempt."""
+    row = the.snapshot.ledger.open_import
+    if isinstance(row, Absent) or isinstance(row.started_at, Absent) or row.state is not ImportState.FAILED:
+        return False
+    return row.order_id == order.id and row.started_at >= order.created_at and row.not_before > the.now
 
 
 def floor(the: Case) -> Verdict | None:

@@ -97,6 +97,12 @@ class Cycle:
         """From a reading to its record."""
         now = self._clock.now()
         after, orders = prepare(settle(seen, now), now)
+        row = after.ledger.open_import
+        if not isinstance(row, Absent) and not row.state.open:
+            # What has just been seen done is put on record before anything else is begun.
+            if booked:
+                self._pace.give_back()
+            return await self._conclude(before, after, orders, now)
         decision = decide(after, now)
         if isinstance(decision.action, DeletionWanted):
             if booked:

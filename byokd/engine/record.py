@@ -8,7 +8,7 @@ from datetime import datetime
 from byokd.decide.case import Loss, case
 from byokd.decide.decide import decided
 from byokd.decide.intents import explain
-from byokd.decide.orders import after_deciding, before_deciding
+from byokd.decide.orders import after_deciding, answered, before_deciding, without
 from byokd.decide.transitions import compare, of_import, transitions
 from byokd.facts.change import Change
 from byokd.facts.condition import OpenCondition
@@ -21,9 +21,7 @@ from byokd.ports import NewId
 def prepare(snapshot: Snapshot, now: datetime) -> tuple[Snapshot, tuple[Order, ...]]:
     """The snapshot without the orders that are over by now, and those orders closed."""
     closed = before_deciding(snapshot.ledger.open_orders, now)
-    gone = {order.id for order in closed}
-    orders = tuple(order for order in snapshot.ledger.open_orders if order.id not in gone)
-    return replace(snapshot, ledger=replace(snapshot.ledger, open_orders=orders)), closed
+    return _without(snapshot, closed), closed
 
 
 def settle(snapshot: Snapshot, now: datetime) -> Snapshot:
@@ -75,13 +73,13 @@ def conclude(
     if not isinstance(row, Absent) and not row.state.open:
         ended = row
         after = replace(after, ledger=replace(after.ledger, open_import=ABSENT))
+        closed = answered(after.ledger.open_orders, row, now)
+        after, orders = _without(after, closed), orders + closed
     the = case(after, now)
     decision = decided(the)
     queued = queue(after, decision, now, new_id)
     imports = tuple(each for each in (ended, queued) if not isinstance(each, Absent))
-    orders += after_deciding(
-        after.ledger.open_orders, reason=decision.reason, message=decision.message, ended=ended, now=now
-    )
+    orders += after_deciding(after.ledger.open_orders, reason=decision.reason, message=decision.message, now=now)
     conditions = compare(before.conditions, decision.conditions, now)
     raised = tuple(
         OpenCondition(id=new_id(), subject=after.ref, condition=each, since=now) for each in conditions.raised
@@ -163,6 +161,11 @@ def queue(snapshot: Snapshot, decision: Decision, now: datetime, new_id: NewId) 
         order_id=wanted.order_id,
         not_before=min(row.not_before, now) if hurried else row.not_before,
     )
+
+
+def _without(snapshot: Snapshot, closed: tuple[Order, ...]) -> Snapshot:
+    orders = without(snapshot.ledger.open_orders, closed)
+    return replace(snapshot, ledger=replace(snapshot.ledger, open_orders=orders))
 
 
 def _lost_at(ledger: Ledger, loss: Loss, now: datetime) -> datetime | Absent:

@@ -160,9 +160,7 @@ def test_orders_are_closed_once(them: Any, now: Any) -> None:
 def test_what_a_decision_does_to_orders(it: Snapshot, now: Any) -> None:
     """Without an ended import it refuses imports, saying why, and lets suspensions take effect, once."""
     decision = decide(it, now)
-    closed = after_deciding(
-        it.ledger.open_orders, reason=decision.reason, message=decision.message, ended=ABSENT, now=now
-    )
+    closed = after_deciding(it.ledger.open_orders, reason=decision.reason, message=decision.message, now=now)
 
     for each in closed:
         if each.kind is OrderKind.SUSPEND:
@@ -173,7 +171,7 @@ def test_what_a_decision_does_to_orders(it: Snapshot, now: Any) -> None:
             assert each.outcome
     left = [each for each in it.ledger.open_orders if each.kind not in (OrderKind.IMPORT, OrderKind.RESUME)]
     left = [each for each in closed if each.state is OrderState.OPEN] or left
-    again = after_deciding(tuple(left), reason=decision.reason, message="", ended=ABSENT, now=now)
+    again = after_deciding(tuple(left), reason=decision.reason, message="", now=now)
     assert not again
 
 

@@ -9,7 +9,7 @@ from byokd.decide.decide import decide
 from byokd.decide.intents import NOT_SEEN, explain
 from byokd.decide.orders import after_deciding
 from byokd.decide.transitions import transitions
-from byokd.facts.key import ABSENT, KeyState
+from byokd.facts.key import KeyState
 from byokd.facts.ledger import HistoryEvent, Import, ImportState, OrderKind, OrderState
 from byokd.facts.snapshot import Reason
 from tests.kit.builders import DAY, ledger, observed, order, queued, snapshot
@@ -44,7 +44,7 @@ def test_an_import_order_waits_while_kms_makes_the_key() -> None:
     """Creating and Updating pass within seconds, and an order for such a key was refused for good."""
     orders = (order(OrderKind.IMPORT),)
     closed = {
-        reason: after_deciding(orders, reason=reason, message="m", ended=ABSENT, now=START)
+        reason: after_deciding(orders, reason=reason, message="m", now=START)
         for reason in (Reason.NOT_READY, Reason.HANDS_OFF)
     }
 

@@ -317,3 +317,38 @@ async def test_a_key_that_people_disabled_is_not_enabled_by_healing_it() -> None
         world.engine.wake()  # type: ignore[union-attr]  # it runs
         await world.pass_time(MINUTE, step=timedelta(seconds=5))
         assert world.kms.count("ImportKeyMaterial") == 2
+
+
+async def test_an_order_is_carried_out_once_where_readings_are_behind() -> None:
+    """The look that saw its import done took the order, still open, for another one; and again, seconds apart."""
+    world = World()
+    await world.add()
+    async with running(world):
+        await world.pass_time(2 * HOUR)
+        world.kms.lag(ARN, reads=4)
+        await world.order(OrderKind.IMPORT)
+        await world.pass_time(10 * MINUTE, step=timedelta(seconds=5))
+        assert world.kms.count("ImportKeyMaterial") == 2
+        assert (await world.know()).ledger.open_orders == ()
+
+
+async def test_an_order_that_is_done_leaves_no_second_row_in_the_queue() -> None:
+    """A row was queued for an order that the same turn closed, and cancelled by the next one."""
+    world = World()
+    await world.add()
+    async with running(world):
+        await world.pass_time(2 * HOUR)
+        await world.order(OrderKind.IMPORT)
+        assert [row.state for row in await world.imports()] == [ImportState.DONE] * 2
+
+
+async def test_an_order_waits_where_its_own_attempt_failed() -> None:
+    """An order passed over every wait, also over the one after its own failure: it tried again at each look."""
+    world = World()
+    await world.add()
+    async with running(world):
+        await world.pass_time(2 * HOUR)
+        world.kms.fail("GetParametersForImport", *[AccessDenied("not allowed")] * 100)
+        await world.order(OrderKind.IMPORT)
+        await world.pass_time(HOUR, step=timedelta(seconds=5))
+        assert 3 < world.kms.count("GetParametersForImport") < 20
