@@ -116,6 +116,10 @@ class Obstacles:
             free.append((cursor, end_s))
         return free
 
+    def ended_at(self, scope: str, at_s: float) -> bool:
+        """Whether something that was in the way of a scope was over at this moment."""
+        return any(b == at_s for _, b, _ in self._spans.get(scope, ()))
+
     def last_end(self, scopes: tuple[str, ...]) -> float:
         """When the last of them was over."""
         return max((b for scope in scopes for _, b, _ in self._spans.get(scope, ())), default=0.0)

@@ -152,8 +152,12 @@ class Laws:
         if period.deleted or period.began.by_hand:
             limit_s += key.plan.look_s
         for a, b in self.book.obstacles.free(self.book.scopes(key.life), lost_s, healed_s):
-            if b - a > limit_s:
-                self._broken(key, "healed", a + limit_s, f"lost at {span(lost_s)}, free since {span(a)}, not healed")
+            # What people take back, byokd sees at its next look.
+            notice_s = key.plan.look_s if self.book.obstacles.ended_at(f"people {key.life.ref}", a) else 0.0
+            if b - a > limit_s + notice_s:
+                self._broken(
+                    key, "healed", a + limit_s + notice_s, f"lost at {span(lost_s)}, free since {span(a)}, not healed"
+                )
                 return
 
     def _in_time(self, key: SimKey, period: Period) -> None:
