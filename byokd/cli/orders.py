@@ -122,9 +122,10 @@ def suspend(
     asked = _Asked(context, {"kind": "suspend", "key": key, "fleet": fleet, "lane": lane, "why": why}, json, dry_run)
     if not (yes or dry_run):
         count = asked.send(dry_run=True)["ordered"]
+        many = count != 1
         typer.echo(
-            f"This deletes the material of {count} key{'' if count == 1 else 's'}. "
-            "Nothing encrypted under them can be read until they are resumed.",
+            f"This deletes the material of {count} key{'s' if many else ''}. Nothing encrypted under "
+            f"{'them can be read until they are' if many else 'it can be read until it is'} resumed.",
             err=True,
         )
         if typer.prompt(f"Type {asked.name!r} to go on", default="", show_default=False, err=True) != asked.name:

@@ -10,7 +10,7 @@ from byokd.facts.key import Absent
 
 FIRST: Final = timedelta(seconds=5)
 LONGEST: Final = timedelta(hours=1)
-LONGEST_IN_EMERGENCY: Final = timedelta(seconds=30)
+LONGEST_IN_EMERGENCY: Final = timedelta(minutes=5)
 SHORTEST: Final = timedelta(seconds=1)
 
 
@@ -19,7 +19,9 @@ def retry_at(*, who: str, failures: int, now: datetime, deadline: datetime | Abs
 
     Doubles from 5 s to an hour, with up to a fifth taken off by a hash of `who` and the count, so that keys that failed
     together do not return together. Never waits longer than an eighth of the time left to `deadline`. In an
-    `emergency`, and after the deadline, it waits 30 s at most and nothing is taken off.
+    `emergency`, and after the deadline, it waits five minutes at most and nothing is taken off: an
+    emergency may last for weeks, where a life is a year, and a fleet whose source is gone must not ask KMS for ever as
+    if each second counted.
     """
     wait = min(FIRST * 2 ** min(max(failures, 1) - 1, 20), LONGEST)
     if emergency:
