@@ -97,6 +97,7 @@ def _signed(outlets: Outlets) -> Outlets:
 
 async def _serve(options: Options, *, json: bool) -> None:
     import asyncio
+    import gc
     import signal
     from json import dumps
 
@@ -108,6 +109,9 @@ async def _serve(options: Options, *, json: bool) -> None:
         loop.add_signal_handler(number, stop.set)
     async with serve_kms(options) as server:
         told = {"url": server.url} | ({"admin_url": server.admin_url} if server.admin_url else {})
+        # Whatever is there now stays: to look through a hundred thousand keys for garbage would make requests wait.
+        gc.collect()
+        gc.freeze()
         line = ", ".join(f"{what} on {url}" for what, url in zip(("listening", "admin"), told.values(), strict=False))
         print(dumps(told) if json else line, flush=True)
         await stop.wait()

@@ -2,8 +2,9 @@
 
 An RSA-4096 decryption or signature takes two milliseconds of a core, the making of a pair up to two seconds; both run
 without the GIL. They have threads of their own, one of each kind for each core. Decryptions would queue behind key
-generation in the loop's default executor. Key generation is the only work here that may be late: the system gives its
-threads what the others leave, so that a server that fills its pool of wrapping keys answers as fast as one that has.
+generation in the loop's default executor. The system gives these threads what the loop leaves: a loop that waits for a
+core behind a decryption makes everybody wait, the next decryption too. Key generation may be late, and comes last: a
+server that fills its pool of wrapping keys answers as fast as one that has.
 """
 
 from __future__ import annotations
@@ -20,17 +21,19 @@ T = TypeVar("T")
 
 CORES: Final = len(os.sched_getaffinity(0))
 
-PATIENCE: Final = 10
-"""The niceness of what may be late."""
+DECRYPTING: Final = 5
+GENERATING: Final = 15
+"""Niceness, beside the loop's own."""
 
 
-def _be_patient() -> None:
-    os.setpriority(os.PRIO_PROCESS, threading.get_native_id(), PATIENCE)  # on Linux, of this thread alone
+def _give_way(niceness: int) -> None:
+    thread = threading.get_native_id()  # on Linux, a thread has a priority of its own
+    os.setpriority(os.PRIO_PROCESS, thread, min(os.getpriority(os.PRIO_PROCESS, thread) + niceness, 19))
 
 
 # Threads start when there is work, and end with the process; servers in one process share them.
-_decrypting = ThreadPoolExecutor(CORES, "localkms-decrypts")
-_generating = ThreadPoolExecutor(CORES, "localkms-generates", initializer=_be_patient)
+_decrypting = ThreadPoolExecutor(CORES, "localkms-decrypts", initializer=_give_way, initargs=(DECRYPTING,))
+_generating = ThreadPoolExecutor(CORES, "localkms-generates", initializer=_give_way, initargs=(GENERATING,))
 
 
 async def off_the_loop(work: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:

@@ -6,7 +6,7 @@ import asyncio
 import os
 import threading
 
-from byokd.localkms.arithmetic import CORES, PATIENCE, in_the_background, off_the_loop
+from byokd.localkms.arithmetic import CORES, DECRYPTING, GENERATING, in_the_background, off_the_loop
 
 
 async def test_no_decryption_waits_for_the_making_of_keys() -> None:
@@ -20,13 +20,13 @@ async def test_no_decryption_waits_for_the_making_of_keys() -> None:
     await asyncio.gather(*making)
 
 
-async def test_the_making_of_keys_takes_what_others_leave() -> None:
+async def test_the_event_loop_goes_first_and_the_making_of_keys_last() -> None:
     """Threads that make keys are nicer to the machine than those that decrypt, and the event loop is neither."""
 
     def niceness() -> int:
         return os.getpriority(os.PRIO_PROCESS, threading.get_native_id())
 
     usual = niceness()
-    assert await off_the_loop(niceness) == usual
-    assert await in_the_background(niceness) == max(usual, PATIENCE)
+    assert await off_the_loop(niceness) == min(usual + DECRYPTING, 19)
+    assert await in_the_background(niceness) == min(usual + GENERATING, 19)
     assert niceness() == usual
