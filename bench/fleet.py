@@ -11,6 +11,7 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 from bench.figure import Figure
+from bench.process import cpu_s
 from byokd.config.load import load
 from byokd.facts.change import Change
 from byokd.facts.key import KeyArn, KeyState, MaterialId, MaterialState, ObservedKey, ObservedMaterial
@@ -139,15 +140,10 @@ async def _run(directory: Path, *, idle_s: float) -> tuple[float, int, float]:
         await daemon.line('"ready"', within_s=60)
         seconds = time.monotonic() - begin
         await asyncio.sleep(2.0 if idle_s else 0.0)
-        before, at = _cpu_s(daemon.process.pid), time.monotonic()
+        before, at = cpu_s(daemon.process.pid), time.monotonic()
         await asyncio.sleep(idle_s)
-        busy = (_cpu_s(daemon.process.pid) - before) / max(time.monotonic() - at, 1e-9) if idle_s else 0.0
+        busy = (cpu_s(daemon.process.pid) - before) / max(time.monotonic() - at, 1e-9) if idle_s else 0.0
         status = Path(f"/proc/{daemon.process.pid}/status").read_text()
         resident = next(int(line.split()[1]) for line in status.splitlines() if line.startswith("VmRSS"))
         await daemon.end()
     return seconds, resident, busy
-
-
-def _cpu_s(pid: int) -> float:
-    fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
-    return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")

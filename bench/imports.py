@@ -103,20 +103,22 @@ def _spread(ratios: list[float]) -> str:
 
 
 @asynccontextmanager
-async def _client(site: Lane, config: AioConfig) -> AsyncIterator[Any]:
-    session = lane_session(site, models_of=shared_session(), config=config, identity=_identity(site))
+async def client_of(site: Lane, config: AioConfig) -> AsyncIterator[Any]:
+    """A client of aiobotocore for a lane's endpoint."""
+    session = lane_session(site, models_of=shared_session(), config=config, identity=identity_of(site))
     async with session.create_client(
         "kms", region_name=site.region, endpoint_url=str(site.endpoint), config=config
     ) as client:
         yield client
 
 
-def _identity(site: Lane) -> Identity:
+def identity_of(site: Lane) -> Identity:
+    """The credentials that the local KMS takes for the lane's account."""
     return Identity(access_key_id=site.account, secret_access_key="bench")
 
 
 async def _keys(site: Lane, count: int) -> list[KeyArn]:
-    async with _client(site, lane_config(site)) as client:
+    async with client_of(site, lane_config(site)) as client:
         made = [await client.create_key(Origin="EXTERNAL") for _ in range(count)]
         await client.get_parameters_for_import(
             KeyId=made[0]["KeyMetadata"]["KeyId"], WrappingAlgorithm=ALGORITHM.value, WrappingKeySpec="RSA_4096"
@@ -128,7 +130,7 @@ async def _bare(site: Lane, arns: list[KeyArn], config: AioConfig) -> float:
     """CPU seconds of importing these keys by hand."""
     slots = asyncio.Semaphore(IN_FLIGHT)
     valid_to = datetime.now(UTC) + timedelta(days=90)
-    async with _client(site, config) as client:
+    async with client_of(site, config) as client:
 
         async def look(arn: str) -> None:
             await client.describe_key(KeyId=arn)
@@ -172,7 +174,7 @@ async def _engine(site: Lane, arns: list[KeyArn], directory: Path) -> tuple[floa
 
     async with (
         open_store(directory / "byokd.db") as store,
-        open_kms(site, clock=clock, session=session, identity=_identity(site)) as kms,
+        open_kms(site, clock=clock, session=session, identity=identity_of(site)) as kms,
     ):
         # The bare loop's client is open before its clock starts, and so is this one.
         await kms.describe(arns[0])

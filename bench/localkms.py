@@ -31,6 +31,7 @@ from cryptography.hazmat.primitives.serialization import load_der_public_key
 
 from bench.figure import Figure
 from bench.load import plan_of
+from bench.process import cpu_s
 from byokd.localkms.keyring import Keyring
 from byokd.localkms.keys import Key, Origin
 from byokd.localkms.materials import Import, imported
@@ -39,7 +40,8 @@ from byokd.localkms.persistence import open_journal
 from byokd.localkms.signatures import Caller
 from tests.kit.process import byokd
 
-SPECS = ("RSA_2048", "RSA_3072", "RSA_4096")
+BITS = {"RSA_2048": 2048, "RSA_3072": 3072, "RSA_4096": 4096}
+SPECS = tuple(BITS)
 ALGORITHM = "RSAES_OAEP_SHA_256"
 OAEP = padding.OAEP(mgf=padding.MGF1(hashes.SHA256()), algorithm=hashes.SHA256(), label=None)
 ACCOUNT, REGION = "111122223333", "eu-central-1"
@@ -59,10 +61,21 @@ async def measure() -> list[Figure]:
 
 
 @asynccontextmanager
-async def _serving(*options: str) -> AsyncIterator[tuple[str, int]]:
+async def _serving(*options: str, at_rest: bool = True) -> AsyncIterator[tuple[str, int]]:
     """A local KMS in a process of its own: its URL and process id."""
     async with byokd("localkms", "serve", "--listen", "127.0.0.1:0", "--friendly", *options) as server:
-        yield (await server.line("listening on ", within_s=120)).rpartition(" ")[2], server.process.pid
+        url = (await server.line("listening on ", within_s=120)).rpartition(" ")[2]
+        if at_rest:
+            await _at_rest(server.process.pid)
+        yield url, server.process.pid
+
+
+async def _at_rest(pid: int) -> None:
+    """Wait until a server has made its wrapping keys: it does so on both cores, for most of a minute."""
+    used_s = -1.0
+    while (now_s := cpu_s(pid)) - used_s > 0.05:
+        used_s = now_s
+        await asyncio.sleep(1.0)
 
 
 @asynccontextmanager
@@ -233,7 +246,7 @@ async def _imports() -> list[Figure]:
             keys = [(await _ask(url, "CreateKey", Origin="EXTERNAL"))["KeyMetadata"]["KeyId"] for _ in range(8)]
             for spec in SPECS:
                 terms = [await _terms(url, key, spec) for key in keys]
-                bare = _decryption(int(spec.removeprefix("RSA_")))
+                bare = _decryption(BITS[spec])
                 ratios, speeds = [], []
                 for _ in range(ROUNDS):
                     least = await asyncio.to_thread(bare, SECONDS)
@@ -280,24 +293,31 @@ def _decryption(bits: int) -> Callable[[float], float]:
 
 async def _latency() -> list[Figure]:
     """The slowest of a hundred, when a hundred come in a second: looks, parameters and imports in turns."""
+    figures = []
     with tempfile.TemporaryDirectory() as directory:
         async with _serving("--state", str(Path(directory) / "kms.db")) as (url, _):
             key = (await _ask(url, "CreateKey", Origin="EXTERNAL"))["KeyMetadata"]["KeyId"]
-            terms = await _terms(url, key, "RSA_4096")
-            wanted = {"KeyId": key, "WrappingAlgorithm": ALGORITHM, "WrappingKeySpec": "RSA_4096"}
-            requests = [
-                _signed(url, "DescribeKey", KeyId=key),
-                _signed(url, "GetParametersForImport", **wanted),
-                _signed(url, "ImportKeyMaterial", **terms),
-            ]
-            found = [await _load(url, requests, seconds=5, rate=100) for _ in range(3)]
-    how = ", ".join(
-        f"p50 {each['p50_ms']:.1f}, p99 {each['p99_ms']:.1f}, worst {each['worst_ms']:.1f}" for each in found
-    )
-    p99 = statistics.median(each["p99_ms"] for each in found)
-    return [
-        Figure(name="p99 at 100 requests/s, a third of them imports", value=p99, goal=10, unit="ms", how=f"ms: {how}")
-    ]
+            for spec in ("RSA_2048", "RSA_4096"):
+                terms = await _terms(url, key, spec)
+                wanted = {"KeyId": key, "WrappingAlgorithm": ALGORITHM, "WrappingKeySpec": spec}
+                requests = [
+                    _signed(url, "DescribeKey", KeyId=key),
+                    _signed(url, "GetParametersForImport", **wanted),
+                    _signed(url, "ImportKeyMaterial", **terms),
+                ]
+                found = [await _load(url, requests, seconds=5, rate=100) for _ in range(3)]
+                each_ms = 1000 * len(os.sched_getaffinity(0)) / await asyncio.to_thread(_decryption(BITS[spec]), 1.0)
+                runs = ", ".join(f"p50 {each['p50_ms']:.1f}, p99 {each['p99_ms']:.1f}" for each in found)
+                figures.append(
+                    Figure(
+                        name=f"p99 at 100 requests/s, a third of them imports under {spec}",
+                        value=statistics.median(each["p99_ms"] for each in found),
+                        goal=10,
+                        unit="ms",
+                        how=f"ms: {runs}; one bare decryption {each_ms:.1f}",
+                    )
+                )
+    return figures
 
 
 # -- many keys -------------------------------------------------------------------------------------------------------
@@ -308,7 +328,7 @@ async def _many_keys() -> list[Figure]:
         state = Path(directory) / "kms.db"
         await _fill(state)
         begin = time.monotonic()
-        async with _serving("--state", str(state)) as (url, pid):
+        async with _serving("--state", str(state), at_rest=False) as (url, pid):
             seconds = time.monotonic() - begin
             listed = await _ask(url, "ListKeys", Limit=1000)
             assert len(listed["Keys"]) == 1000
