@@ -1,6 +1,6 @@
 """Where the slow arithmetic of RSA runs: off the event loop, on every core, and nobody waits for the making of a key.
 
-An RSA-4096 decryption or signature takes two milliseconds of a core, the making of a pair up to two seconds; both run
+An RSA-4096 decryption or signature takes some milliseconds of a core, the making of a pair up to two seconds; both run
 without the GIL. They have threads of their own, one of each kind for each core. Decryptions would queue behind key
 generation in the loop's default executor. The system gives these threads what the loop leaves: a loop that waits for a
 core behind a decryption makes everybody wait, the next decryption too. Key generation may be late, and comes last: a

@@ -25,3 +25,12 @@ def test_a_source_that_hangs_is_told() -> None:
     assert verdict.ok, verdict.violations[0]
     told = {each.condition.condition.kind for each in verdict.book.told.values() if each.heard}
     assert ConditionKind.SOURCE_UNREADABLE in told
+
+
+def test_an_order_is_carried_out_once_where_readings_are_behind() -> None:
+    """Readings lagged 30 s; the look that saw an ordered import done took the order for another one, six times over."""
+    drawn = draw(508365244)
+    verdict = run(replace(drawn, events=tuple(event for event in drawn.events if event.number in (15, 19))))
+
+    assert verdict.ok, verdict.violations[0]
+    assert {event.kind for event in verdict.plan.events} == {"stale", "order"}
