@@ -23,9 +23,9 @@ from byokd.localkms.wrapping import WrappingKeys
 Answer = dict[str, Any] | None
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(slots=True, kw_only=True)  # not frozen: one is made for every request, and freezing costs as much as a check
 class Call:
-    """One request."""
+    """One request. Nobody changes it."""
 
     operation: str
     caller: Caller

@@ -14,13 +14,13 @@ operation.
 from __future__ import annotations
 
 import binascii
-import json
 import math
 import re
 from collections.abc import Callable
 from functools import cache
 from typing import Any, Final
 
+import orjson
 from botocore.loaders import Loader
 from botocore.model import ListShape, MapShape, ServiceModel, Shape, StringShape, StructureShape
 
@@ -32,13 +32,6 @@ JSON_TYPES: Final = {str: "STRING_VALUE", bool: "BOOLEAN_VALUE", int: "NUMBER_VA
 
 # A check takes a JSON value, its path in AWS's notation and the problems found so far; it returns the converted value.
 Check = Callable[[object, str, list[str]], Any]
-
-
-def _no_constant(name: str) -> object:
-    raise ValueError(name)  # NaN and the infinities are Python's, not JSON's
-
-
-JSON: Final = json.JSONDecoder(parse_constant=_no_constant)  # made once: json.loads would make one for every request
 
 
 @cache
@@ -81,8 +74,8 @@ def _parse(body: bytes) -> object:
     if not body:
         return {}
     try:
-        return JSON.decode(body.decode())
-    except (ValueError, RecursionError):  # covers bad UTF-8 and numbers beyond Python's digit limit
+        return orjson.loads(body)
+    except orjson.JSONDecodeError:  # also for bad UTF-8, half a surrogate pair, and what is nested too deep
         raise Refusal(Fault.SERIALIZATION, "The request body is not valid JSON.") from None
 
 

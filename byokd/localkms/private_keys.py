@@ -3,8 +3,7 @@
 The guide asks for PKCS #8 in BER or DER, RSA keys of exactly two primes, and elliptic curves by name, never by explicit
 parameters
 (https://docs.aws.amazon.com/kms/latest/developerguide/importing-keys-conceptual.html#importing-keys-material-requirements).
-DER is taken here, and no other container: cryptography would also read PKCS #1 and SEC 1, so the header is looked at
-first::
+No other container is taken: cryptography would also read PKCS #1 and SEC 1, so the header is looked at first::
 
     SEQUENCE { INTEGER version, SEQUENCE { OID algorithm, [OID curve | NULL] }, OCTET STRING key ... }
 
@@ -21,6 +20,7 @@ from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.asymmetric import ec, ed25519, padding, rsa
 from cryptography.hazmat.primitives.serialization import load_der_private_key
 
+from byokd.localkms.ber import NotBerError, der
 from byokd.localkms.specs import Kind, Spec, pkcs8
 
 SEQUENCE: Final = 0x30
@@ -28,12 +28,15 @@ INTEGER: Final = 0x02
 OID: Final = 0x06
 
 
-def canonical(der: bytes, row: Spec) -> bytes | None:
-    """The private key as it is kept, from PKCS #8 DER as a client sends it. Takes up to 5 ms, mostly without the GIL.
+def canonical(sent: bytes, row: Spec) -> bytes | None:
+    """The private key as it is kept, from PKCS #8 as a client sends it. Takes up to 5 ms, mostly without the GIL.
 
     None unless it is a sound private key of the spec. No cause is told: it could tell something of the key.
     """
-    private = _loaded(der, named_curve=row.curve is not None)
+    try:
+        private = _loaded(der(sent), named_curve=row.curve is not None)
+    except NotBerError:
+        return None
     match private:
         case rsa.RSAPrivateKey():
             fits = row.kind is Kind.RSA and private.key_size == row.size and _sound(private)
@@ -46,11 +49,11 @@ def canonical(der: bytes, row: Spec) -> bytes | None:
     return pkcs8(private) if fits else None
 
 
-def _loaded(der: bytes, *, named_curve: bool) -> object:
+def _loaded(document: bytes, *, named_curve: bool) -> object:
     """What PKCS #8 holds. The library's own proof of RSA primes takes 250 ms and holds the GIL: see `_sound`."""
     try:
-        if _is_pkcs8(der, named_curve=named_curve):
-            return load_der_private_key(der, password=None, unsafe_skip_rsa_key_validation=True)
+        if _is_pkcs8(document, named_curve=named_curve):
+            return load_der_private_key(document, password=None, unsafe_skip_rsa_key_validation=True)
     except (ValueError, TypeError, UnsupportedAlgorithm, IndexError, InternalError):
         return None  # InternalError: an Ed448 key of 32 bytes, which the library leaves to OpenSSL to be surprised at
     return None

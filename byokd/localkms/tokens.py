@@ -7,8 +7,7 @@ use it up. Since the wrapping keys are kept with the state, so is every token's 
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import Final
+from typing import Final, NamedTuple
 
 from byokd.localkms.errors import Fault, Refusal
 from byokd.localkms.keys import Key
@@ -20,8 +19,7 @@ LIFETIME_S: Final = 24 * 3600
 PURPOSE: Final = "import token"
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class ImportToken:
+class ImportToken(NamedTuple):
     """The content of a token."""
 
     key_arn: str

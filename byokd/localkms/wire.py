@@ -20,13 +20,13 @@ Protocol: https://smithy.io/2.0/aws/protocols/aws-json-1_1-protocol.html
 from __future__ import annotations
 
 import asyncio
-import json
 import logging
 import random
 from base64 import b64encode
 from email.utils import formatdate
 from typing import Any, Final
 
+import orjson
 from aiohttp import web
 
 from byokd.localkms.calls import Answer, Call
@@ -55,7 +55,6 @@ def _blob(value: object) -> str:
 
 
 _digits: Final = random.Random()  # noqa: S311  # a request id is no secret
-JSON: Final = json.JSONEncoder(default=_blob)  # made once: json.dumps would make one for every answer
 
 
 class Wire:
@@ -87,7 +86,7 @@ class Wire:
         status, body = 200, b""
         try:
             passage.answer = await self._passed(http, passage)
-            body = b"" if passage.answer is None else JSON.encode(passage.answer).encode()
+            body = b"" if passage.answer is None else orjson.dumps(passage.answer, default=_blob)
         except Refusal as refusal:
             passage.refusal = refusal
         except Dropped:
@@ -196,5 +195,6 @@ def _fresh_id() -> str:
 def _refused(refusal: Refusal) -> bytes:
     told: dict[str, Any] = {"__type": refusal.fault}
     if refusal.message:
-        told["message"] = refusal.message
-    return JSON.encode(told).encode()
+        # A message may quote a header, whose bytes need not be UTF-8: aiohttp hands those on as lone surrogates.
+        told["message"] = refusal.message.encode(errors="backslashreplace").decode()
+    return orjson.dumps(told)

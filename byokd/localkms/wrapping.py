@@ -18,6 +18,7 @@ from __future__ import annotations
 
 import asyncio
 import uuid
+from base64 import b64encode
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
@@ -109,8 +110,8 @@ class WrappingKey:
     id: str
     spec: WrappingSpec
     private: rsa.RSAPrivateKey = field(repr=False)
-    public_der: bytes = field(repr=False)
-    """The public key as DER SubjectPublicKeyInfo, as GetParametersForImport answers it."""
+    public_base64: str = field(repr=False)
+    """The public key, DER SubjectPublicKeyInfo, as it is answered: written once, and not for every request."""
 
     def private_der(self) -> bytes:
         """The private key as PKCS #8, to be sealed at once."""
@@ -131,7 +132,7 @@ def restore(identity: str, spec: str, private_der: bytes) -> WrappingKey:
 
 def _pair(identity: str, spec: WrappingSpec, private: rsa.RSAPrivateKey) -> WrappingKey:
     public_der = private.public_key().public_bytes(Encoding.DER, PublicFormat.SubjectPublicKeyInfo)
-    return WrappingKey(id=identity, spec=spec, private=private, public_der=public_der)
+    return WrappingKey(id=identity, spec=spec, private=private, public_base64=b64encode(public_der).decode())
 
 
 class WrappingKeys:

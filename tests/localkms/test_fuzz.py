@@ -158,6 +158,12 @@ def still_there(service: Service) -> None:
     assert "Keys" in json.loads(body)
 
 
+def test_a_refusal_that_quotes_what_is_no_text(service: Service) -> None:
+    """An answer must be UTF-8, though the header that it quotes is not: the encoder refused it, and nobody answered."""
+    headers = {"X-Amz-Target": "TrentService.ListKeys", "Authorization": SIGNED, "X-Amz-Date": "2027\xff"}
+    check(service, request_of(headers, b"{}"))
+
+
 @settings(FUZZ, max_examples=700)
 @given(data=st.data())
 def test_members_of_any_kind(service: Service, key: str, data: st.DataObject) -> None:

@@ -126,7 +126,7 @@ async def test_a_body_that_does_not_come_is_given_up(opened: Opened) -> None:
         reader, _ = await connected(kms, stack, request(kms, length=100, body=b'{"KeyId'))
         answer = await gone(reader)
         assert b" 408 " in answer.splitlines()[0]
-        assert b'"__type": "RequestTimeoutException"' in answer
+        assert b'"__type":"RequestTimeoutException"' in answer
 
 
 async def test_a_body_that_is_too_long_is_refused_and_its_sender_gets_to_read_it(opened: Opened) -> None:

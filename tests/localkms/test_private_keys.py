@@ -56,6 +56,40 @@ async def test_one_flipped_bit_in_an_algorithm_was_an_internal_error(kms: Kms) -
     assert (await kms.refused("import_key_material", **terms, **FOREVER)).code == "IncorrectKeyMaterialException"
 
 
+def ber(document: bytes, data: st.DataObject) -> bytes:
+    """A DER document written in one of the many other ways of BER."""
+    if not document:
+        return b""
+    tag, length, start = document[0], document[1], 2
+    if length > 0x80:
+        start += length - 0x80
+        length = int.from_bytes(document[2:start])
+    content, rest = document[start : start + length], document[start + length :]
+    if tag in {0x30, 0xA0, 0xA1}:
+        content = ber(content, data)
+    elif tag == 0x04 and data.draw(st.booleans(), "in pieces"):
+        cut = data.draw(st.integers(0, len(content)), "cut")
+        tag, content = 0x24, b"".join(ber(der_of(0x04, piece), data) for piece in (content[:cut], content[cut:]))
+    if tag & 0x20 and data.draw(st.booleans(), "indefinite"):
+        return bytes([tag, 0x80]) + content + b"\0\0" + ber(rest, data)
+    padding = data.draw(st.integers(0, 3), "more octets than needed")
+    octets = len(content).to_bytes(3 + padding)
+    return bytes([tag, 0x80 + len(octets)]) + octets + content + ber(rest, data)
+
+
+def der_of(tag: int, content: bytes) -> bytes:
+    """An element, in two length octets."""
+    return bytes([tag, 0x82]) + len(content).to_bytes(2) + content
+
+
+@rule(IMPORT, "guide importing-keys-conceptual")
+@settings(max_examples=100, deadline=None)
+@given(spec=st.sampled_from(ASYMMETRIC), data=st.data())
+def test_pkcs8_in_ber_is_the_same_key(spec: KeySpec, data: st.DataObject) -> None:
+    """BER is taken as well as DER, and one key is one material, however it was written."""
+    assert canonical(ber(material(spec), data), SPECS[spec]) == material(spec)
+
+
 def composite() -> bytes:
     """An RSA key whose numbers all fit together, but one of whose factors is not prime."""
     q = rsa.generate_private_key(public_exponent=65537, key_size=2048).private_numbers().q
@@ -109,6 +143,8 @@ UNSOUND = {
         "ECC_NIST_P384",
         lambda: private_key("ECC_NIST_P384").public_key().public_bytes(Encoding.DER, PublicFormat.SubjectPublicKeyInfo),
     ),
+    "an endless length": ("ECC_NIST_P384", lambda: b"\x30\x80" + material("ECC_NIST_P384")[3:]),
+    "nested without end": ("ECC_NIST_P384", lambda: b"\x30\x80" * 10_000),
     "nothing": ("ECC_NIST_P384", lambda: b""),
 }
 

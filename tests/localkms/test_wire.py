@@ -85,6 +85,7 @@ UNREADABLE: dict[str, tuple[str, bytes]] = {
     "no JSON": ("DescribeKey", b"{"),
     "no object": ("DescribeKey", b"[]"),
     "not UTF-8": ("DescribeKey", b'{"KeyId": "\xff"}'),
+    "half a surrogate pair": ("DescribeKey", b'{"KeyId": "\\ud800"}'),
     "too deep": ("DescribeKey", b"[" * 100_000),
     "number for a string": ("DescribeKey", b'{"KeyId": 1}'),
     "object for a string": ("DescribeKey", b'{"KeyId": {}}'),

@@ -12,8 +12,8 @@ from byokd.localkms.errors import Fault, Refusal
 from byokd.localkms.tokens import LIFETIME_S, ImportToken, sealed
 from byokd.localkms.wrapping import WrappingAlgorithm, WrappingSpec, check_wrapping
 
-ALGORITHMS: Final = frozenset(WrappingAlgorithm)
-SPECS: Final = frozenset(WrappingSpec)
+ALGORITHMS: Final = {each.value: each for each in WrappingAlgorithm}
+SPECS: Final = {each.value: each for each in WrappingSpec}
 
 
 async def get_parameters_for_import(call: Call) -> Answer:
@@ -23,22 +23,24 @@ async def get_parameters_for_import(call: Call) -> Answer:
     RSAES_PKCS1_V1_5 and SM2.
     """
     key = call.key()
-    algorithm, spec = call.request["WrappingAlgorithm"], call.request["WrappingKeySpec"]
-    if algorithm not in ALGORITHMS:
-        raise Refusal(Fault.UNSUPPORTED_OPERATION, f"Wrapping algorithm {algorithm} is not supported.")
-    if spec not in SPECS:
-        raise Refusal(Fault.UNSUPPORTED_OPERATION, f"Wrapping key spec {spec} is not supported.")
-    check_wrapping(WrappingAlgorithm(algorithm), WrappingSpec(spec), key.spec)
-    wrapping_key = await call.wrapping.take(WrappingSpec(spec))
+    algorithm = ALGORITHMS.get(asked := call.request["WrappingAlgorithm"])
+    if algorithm is None:
+        raise Refusal(Fault.UNSUPPORTED_OPERATION, f"Wrapping algorithm {asked} is not supported.")
+    spec = SPECS.get(asked := call.request["WrappingKeySpec"])
+    if spec is None:
+        raise Refusal(Fault.UNSUPPORTED_OPERATION, f"Wrapping key spec {asked} is not supported.")
+    check_wrapping(algorithm, spec, key.spec)
+    wrapping_key = await call.wrapping.take(spec)
+    now = round(call.now, 3)
     token = ImportToken(
         key_arn=key.arn,
         wrapping_key=wrapping_key.id,
-        algorithm=WrappingAlgorithm(algorithm),
-        expires_at=round(call.now, 3) + (LIFETIME_S if call.token_s is None else call.token_s),
+        algorithm=algorithm,
+        expires_at=now + (LIFETIME_S if call.token_s is None else call.token_s),
     )
     return {
         "KeyId": key.arn,
         "ImportToken": sealed(token, call.seal),
-        "PublicKey": wrapping_key.public_der,
-        "ParametersValidTo": round(call.now, 3) + LIFETIME_S,
+        "PublicKey": wrapping_key.public_base64,
+        "ParametersValidTo": now + LIFETIME_S,
     }
