@@ -116,6 +116,18 @@ class QuotasSettings(Settings):
     """One for each material of a key that an operator suspends; AWS's documents name 5 and 15 a second. Default 5,
     burst 5, ceiling 15."""
 
+    ListKeys: QuotaSettings = QuotaSettings(per_second=50, burst=50, ceiling=50)
+    """One for each 1000 keys of the lane when keys are looked for (`byokd find`); AWS's quota is 500 a second. Default
+    50, burst 50."""
+
+    ListAliases: QuotaSettings = QuotaSettings(per_second=50, burst=50, ceiling=50)
+    """One for each 100 aliases of the lane when keys are looked for; AWS's quota is 500 a second. Default 50, burst
+    50."""
+
+    ListResourceTags: QuotaSettings = QuotaSettings(per_second=100, burst=100, ceiling=100)
+    """One for each key of the lane when keys are looked for by tag; AWS's quota is 2000 a second. Default 100, burst
+    100."""
+
     def quotas(self, share: float) -> dict[str, Quota]:
         """The facts that these settings come to, by operation."""
         settings = {name: getattr(self, name) for name in type(self).model_fields}

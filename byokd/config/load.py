@@ -14,7 +14,8 @@ from byokd.config.problems import Place, Problem, Problems
 from byokd.config.roster import Roster
 from byokd.config.schema import ChannelSettings, ConfigFile, DaemonSettings, LocalKmsSettings, SourceSettings
 from byokd.errors import ConfigError
-from byokd.facts.key import KeyRef, LaneId
+from byokd.facts.estate import Managed
+from byokd.facts.key import Absent, KeyRef, LaneId
 from byokd.facts.policy import DesiredKey, Lane
 
 __all__ = ["Config", "Problem", "json_schema", "load"]
@@ -38,6 +39,14 @@ class Config:
     def keys(self) -> Iterator[DesiredKey]:
         """Every key, made as it is asked for: fleets may have 100,000. Each `ref` comes once."""
         return iter(self.roster)
+
+    def managed(self, lane: LaneId) -> Managed:
+        """The keys of one lane that are named here, each with its fleet."""
+        keys = [key for key in self.roster if key.lane == lane]
+        return Managed(
+            by_arn={key.arn: key.fleet for key in keys if not isinstance(key.arn, Absent)},
+            by_alias={key.name: key.fleet for key in keys if isinstance(key.arn, Absent)},
+        )
 
 
 def load(path: Path) -> Config:

@@ -12,13 +12,16 @@ import aiobotocore.session
 
 from byokd.facts.key import KeyArn, WrappingAlgorithm
 from byokd.kms.adapter import open_kms
+from byokd.kms.estate import open_estate
 from byokd.kms.identity import Identity, shared_session
 from byokd.localkms import FRIENDLY, Options, serve
 from byokd.localkms.wrapping import WrappingKeys
 from byokd.material.secret import Secret
 from byokd.material.wrap import wrap
 from byokd.ports import ImportParameters, Kms
+from byokd.ports.estate import Estate
 from tests.kit.clock import ManualClock
+from tests.kit.fake_estate import FakeEstate
 from tests.kit.fake_kms import FakeKms
 from tests.kit.fake_source import proof_of, sealed
 from tests.kit.lanes import ACCOUNT, REGION, a_lane
@@ -30,8 +33,11 @@ class World(Protocol):
     """A KMS, and what people do to its keys behind byokd's back."""
 
     kms: Kms
+    estate: Estate
 
     async def create(self, *, origin: str = "EXTERNAL", alias: str = "") -> KeyArn: ...
+    async def name_key(self, arn: KeyArn, alias: str) -> None: ...
+    async def tag(self, arn: KeyArn, **tags: str) -> None: ...
     async def disable(self, arn: KeyArn) -> None: ...
     async def schedule_deletion(self, arn: KeyArn) -> None: ...
     async def delete_material(self, arn: KeyArn) -> None: ...
@@ -45,12 +51,20 @@ class FakeWorld:
         self.clock = clock
         self.fake = FakeKms(clock)
         self.kms: Kms = self.fake
+        self.fake_estate = FakeEstate(self.fake)
+        self.estate: Estate = self.fake_estate
         self.created = 0
 
     async def create(self, *, origin: str = "EXTERNAL", alias: str = "") -> KeyArn:
         self.created += 1
         arn = f"arn:aws:kms:{REGION}:{ACCOUNT}:key/{self.created:08d}-0000-4000-8000-000000000000"
         return self.fake.create(arn, origin=origin, alias=alias)
+
+    async def name_key(self, arn: KeyArn, alias: str) -> None:
+        self.fake.aliases[alias] = arn
+
+    async def tag(self, arn: KeyArn, **tags: str) -> None:
+        self.fake_estate.tagged[arn] = tags
 
     async def disable(self, arn: KeyArn) -> None:
         self.fake.put(arn, enabled=False)
@@ -68,16 +82,24 @@ class FakeWorld:
 class LocalWorld:
     """`AwsKms` and a second client, which plays the people, against one local KMS."""
 
-    def __init__(self, kms: Kms, people: Any) -> None:
+    def __init__(self, kms: Kms, estate: Estate, people: Any) -> None:
         self.kms = kms
+        self.estate = estate
         self.people = people
 
     async def create(self, *, origin: str = "EXTERNAL", alias: str = "") -> KeyArn:
         answer = await self.people.create_key(Origin=origin)
         arn = KeyArn(answer["KeyMetadata"]["Arn"])
         if alias:
-            await self.people.create_alias(AliasName=alias, TargetKeyId=arn)
+            await self.name_key(arn, alias)
         return arn
+
+    async def name_key(self, arn: KeyArn, alias: str) -> None:
+        await self.people.create_alias(AliasName=alias, TargetKeyId=arn)
+
+    async def tag(self, arn: KeyArn, **tags: str) -> None:
+        given = [{"TagKey": name, "TagValue": value} for name, value in tags.items()]
+        await self.people.tag_resource(KeyId=arn, Tags=given)
 
     async def disable(self, arn: KeyArn) -> None:
         await self.people.disable_key(KeyId=arn)
@@ -113,6 +135,7 @@ async def local_world(clock: ManualClock, pool: WrappingKeys) -> AsyncIterator[L
     async with (
         serve(options) as server,
         open_kms(a_lane(endpoint=server.url), clock=clock, session=shared_session(), identity=keys) as kms,
+        open_estate(a_lane(endpoint=server.url), clock=clock, session=shared_session(), identity=keys) as estate,
         aiobotocore.session.AioSession().create_client(
             "kms",
             endpoint_url=server.url,
@@ -121,4 +144,4 @@ async def local_world(clock: ManualClock, pool: WrappingKeys) -> AsyncIterator[L
             aws_secret_access_key="any",
         ) as people,
     ):
-        yield LocalWorld(kms, people)
+        yield LocalWorld(kms, estate, people)

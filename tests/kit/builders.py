@@ -36,6 +36,9 @@ OPERATIONS = (
     "DescribeKey",
     "ListKeyRotations",
     "DeleteImportedKeyMaterial",
+    "ListKeys",
+    "ListAliases",
+    "ListResourceTags",
 )
 
 

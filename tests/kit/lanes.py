@@ -39,6 +39,9 @@ def a_lane(**changes: Any) -> Lane:
                 "GetParametersForImport",
                 "ImportKeyMaterial",
                 "DeleteImportedKeyMaterial",
+                "ListKeys",
+                "ListAliases",
+                "ListResourceTags",
             )
         },
         "reserve": 0.2,

@@ -57,6 +57,9 @@ def test_the_built_in_quotas(folder):
         "DescribeKey": Quota(per_second=100, burst=100, ceiling=100),
         "ListKeyRotations": Quota(per_second=25, burst=25, ceiling=25),
         "DeleteImportedKeyMaterial": Quota(per_second=5, burst=5, ceiling=15),
+        "ListKeys": Quota(per_second=50, burst=50, ceiling=50),
+        "ListAliases": Quota(per_second=50, burst=50, ceiling=50),
+        "ListResourceTags": Quota(per_second=100, burst=100, ceiling=100),
     }
 
 
@@ -69,6 +72,9 @@ def test_a_share_of_every_quota_is_taken(folder):
         "DescribeKey": Quota(per_second=50, burst=50, ceiling=50),
         "ListKeyRotations": Quota(per_second=12.5, burst=12.5, ceiling=12.5),
         "DeleteImportedKeyMaterial": Quota(per_second=2.5, burst=2.5, ceiling=7.5),
+        "ListKeys": Quota(per_second=25, burst=25, ceiling=25),
+        "ListAliases": Quota(per_second=25, burst=25, ceiling=25),
+        "ListResourceTags": Quota(per_second=50, burst=50, ceiling=50),
     }
 
 

@@ -1,0 +1,57 @@
+"""Calls to KMS outside of the turns of keys: each at the lane's pace, and again where the trouble passes.
+
+A turn that fails is simply taken again later, with all that was learned on record. A search through a lane has no such
+record, so it is patient with each call instead.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable
+from typing import Final, TypeVar
+
+from byokd.engine.pace import Pace
+from byokd.errors import BadAnswer, KmsError, KmsInternal, KmsUnreachable, Throttled
+from byokd.ports import Clock
+
+T = TypeVar("T")
+
+WAITS_S: Final = (1.0, 2.0, 4.0, 8.0, 15.0, 30.0)
+"""How long to wait after each failure of one call, seconds; the failure after the last is final."""
+THROTTLED_MOST: Final = 100
+"""Refusals of one call for its rate: each slows the lane down, so that this many take minutes."""
+_PASSING: Final = (KmsUnreachable, KmsInternal, BadAnswer)
+
+
+class Calls:
+    """Makes calls at one lane's pace."""
+
+    def __init__(self, pace: Pace, clock: Clock) -> None:
+        self._pace = pace
+        self._clock = clock
+
+    async def make(
+        self,
+        operation: str,
+        call: Callable[[], Awaitable[T]],
+        *,
+        passing: tuple[type[KmsError], ...] = _PASSING,
+    ) -> T:
+        """The answer of a call, which may be made several times: for what changes nothing, or may be done twice.
+
+        Raises: KmsError for what is not one of `passing`, or does not pass within a minute.
+        """
+        failures = throttled = 0
+        while True:
+            await self._pace.admit(operation)
+            try:
+                return await call()
+            except Throttled as error:
+                self._pace.heard(operation, error)
+                throttled += 1
+                if throttled > THROTTLED_MOST:
+                    raise
+            except passing:
+                if failures == len(WAITS_S):
+                    raise
+                await self._clock.sleep(WAITS_S[failures])
+                failures += 1

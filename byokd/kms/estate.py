@@ -1,0 +1,91 @@
+"""`ports.Estate` on AWS KMS: listings and tags. Answers are read as strictly as in `adapter`."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Mapping
+from contextlib import asynccontextmanager
+from typing import Any, Final
+
+from aiobotocore.session import AioSession
+
+from byokd.errors import BadAnswer
+from byokd.facts.key import ABSENT, Absent, KeyArn, ObservedKey
+from byokd.facts.policy import Lane
+from byokd.kms.adapter import AwsKms
+from byokd.kms.client import LaneClient
+from byokd.kms.identity import Identity
+from byokd.ports import Clock
+from byokd.ports.estate import AliasOf, Estate, Page
+
+KEYS_PER_PAGE: Final = 1000
+ALIASES_PER_PAGE: Final = 100
+TAGS_PER_PAGE: Final = 50
+"""The largest pages that KMS gives (API model, LimitType, and the text of each operation)."""
+
+
+@asynccontextmanager
+async def open_estate(
+    lane: Lane, *, clock: Clock, session: AioSession, identity: Identity | None = None
+) -> AsyncIterator[Estate]:
+    """The lane's estate, until the block is left. Opening does no I/O and does not fail; see `open_kms`."""
+    client = LaneClient(lane, clock=clock, models_of=session, identity=identity or Identity())
+    try:
+        yield AwsEstate(client, clock)
+    finally:
+        await client.close()
+
+
+class AwsEstate:
+    """Implements `ports.Estate`; opened by `open_estate`."""
+
+    def __init__(self, client: LaneClient, clock: Clock) -> None:
+        self._client = client
+        self._kms = AwsKms(client, clock)
+
+    async def list_keys(self, after: str | Absent) -> Page[KeyArn]:
+        """See `ports.Estate`."""
+        answer = await self._client.call("ListKeys", _page(KEYS_PER_PAGE, after))
+        arns = [KeyArn(_text("ListKeys", row, "KeyArn")) for row in _rows("ListKeys", answer, "Keys")]
+        return Page(rows=tuple(arns), next=_next("ListKeys", answer))
+
+    async def list_aliases(self, after: str | Absent) -> Page[AliasOf]:
+        """See `ports.Estate`. AWS keeps aliases of its own that name no key yet: they come without TargetKeyId."""
+        answer = await self._client.call("ListAliases", _page(ALIASES_PER_PAGE, after))
+        rows = [
+            AliasOf(alias=_text("ListAliases", row, "AliasName"), key_id=row["TargetKeyId"])
+            for row in _rows("ListAliases", answer, "Aliases")
+            if row.get("TargetKeyId")
+        ]
+        return Page(rows=tuple(rows), next=_next("ListAliases", answer))
+
+    async def tags(self, arn: KeyArn) -> Mapping[str, str]:
+        """See `ports.Estate`."""
+        answer = await self._client.call("ListResourceTags", {"KeyId": arn, "Limit": TAGS_PER_PAGE})
+        rows = _rows("ListResourceTags", answer, "Tags")
+        return {_text("ListResourceTags", row, "TagKey"): str(row.get("TagValue", "")) for row in rows}
+
+    async def describe(self, key: str) -> ObservedKey:
+        """See `ports.Estate`."""
+        return await self._kms.describe(key)
+
+
+def _page(limit: int, after: str | Absent) -> dict[str, Any]:
+    return {"Limit": limit} | ({} if isinstance(after, Absent) else {"Marker": after})
+
+
+def _rows(operation: str, answer: Mapping[str, Any], name: str) -> list[Mapping[str, Any]]:
+    rows = answer.get(name, [])
+    if isinstance(rows, list) and all(isinstance(row, Mapping) for row in rows):
+        return rows
+    raise BadAnswer(f"{operation}: the answer has no usable {name}")
+
+
+def _next(operation: str, answer: Mapping[str, Any]) -> str | Absent:
+    return _text(operation, answer, "NextMarker") if answer.get("Truncated") else ABSENT
+
+
+def _text(operation: str, row: Mapping[str, Any], name: str) -> str:
+    value = row.get(name)
+    if isinstance(value, str) and value:
+        return value
+    raise BadAnswer(f"{operation}: the answer has no usable {name}")

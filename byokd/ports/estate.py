@@ -1,0 +1,58 @@
+"""Estate: what there is in a lane, beyond the keys that byokd was told of. No renewal ever needs it.
+
+It stands apart from `Kms` because it needs permissions that keeping keys alive does not: kms:ListKeys, kms:ListAliases,
+kms:ListResourceTags, and for new keys kms:CreateKey, kms:TagResource and kms:CreateAlias.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from contextlib import AbstractAsyncContextManager
+from dataclasses import dataclass
+from typing import Generic, Protocol, TypeVar
+
+from byokd.facts.key import Absent, KeyArn, ObservedKey
+from byokd.facts.policy import Lane
+
+Row = TypeVar("Row")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Page(Generic[Row]):
+    """A part of a listing."""
+
+    rows: tuple[Row, ...]
+    next: str | Absent
+    """Where the next page begins; ABSENT at the end."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AliasOf:
+    """An alias and the id of the key that it names."""
+
+    alias: str
+    key_id: str
+
+
+class Estate(Protocol):
+    """One lane's keys, by the page. As with `Kms`, a method is one call and one attempt, and raises any `KmsError`."""
+
+    async def list_keys(self, after: str | Absent) -> Page[KeyArn]:
+        """ListKeys, up to 1000 keys of every Origin. `after` is a page's `next`, ABSENT for the first page."""
+        ...
+
+    async def list_aliases(self, after: str | Absent) -> Page[AliasOf]:
+        """ListAliases, up to 100; aliases that name no key are left out."""
+        ...
+
+    async def tags(self, arn: KeyArn) -> Mapping[str, str]:
+        """ListResourceTags; a key has at most 50, which is one page."""
+        ...
+
+    async def describe(self, key: str) -> ObservedKey:
+        """DescribeKey by ARN or alias, as `Kms.describe`."""
+        ...
+
+
+OpenEstate = Callable[[Lane], AbstractAsyncContextManager[Estate]]
+"""Opens the estate of one lane; opening makes no call."""

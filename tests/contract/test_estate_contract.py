@@ -1,0 +1,91 @@
+"""What every `ports.Estate` promises: the fake in memory, and the real adapter over HTTP against the local KMS."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Awaitable, Callable
+from typing import TypeVar
+
+import pytest
+
+from byokd.errors import KeyNotFound
+from byokd.facts.key import ABSENT, Absent, KeyArn, KeyState
+from byokd.localkms.wrapping import WrappingKeys
+from byokd.ports.estate import Page
+from tests.contract.kms_worlds import FakeWorld, World, local_world
+from tests.kit.clock import ManualClock
+from tests.kit.lanes import ACCOUNT, REGION
+
+Row = TypeVar("Row")
+
+NOWHERE = KeyArn(f"arn:aws:kms:{REGION}:{ACCOUNT}:key/0a1b2c3d-0000-4000-8000-0000000000ff")
+
+
+@pytest.fixture(params=["fake", "local"])
+async def world(request: pytest.FixtureRequest) -> AsyncIterator[World]:
+    """Each implementation in turn."""
+    if request.param == "fake":
+        yield FakeWorld(ManualClock())
+    else:
+        async with local_world(ManualClock(), WrappingKeys([])) as local:
+            yield local
+
+
+async def pages(page_after: Callable[[str | Absent], Awaitable[Page[Row]]]) -> list[tuple[Row, ...]]:
+    """Every page of a listing."""
+    found: list[tuple[Row, ...]] = []
+    after: str | Absent = ABSENT
+    while True:
+        page = await page_after(after)
+        found.append(page.rows)
+        if isinstance(page.next, Absent):
+            return found
+        after = page.next
+
+
+async def test_an_empty_lane_has_one_page_of_nothing(world: World):
+    """Whoever lists what is not there is told so at once."""
+    assert await pages(world.estate.list_keys) == [()]
+    assert await pages(world.estate.list_aliases) == [()]
+
+
+async def test_keys_of_every_origin_are_listed(world: World):
+    """ListKeys does not tell the Origin, and leaves out nothing."""
+    made = {await world.create(), await world.create(origin="AWS_KMS")}
+    ((*listed,),) = await pages(world.estate.list_keys)
+    assert set(listed) == made
+
+
+async def test_a_listing_goes_on_where_its_page_ended(world: World):
+    """A hundred aliases are a page; the next ones come with the next call, none twice."""
+    arn = [await world.create() for _ in range(3)]
+    names = [f"alias/n-{number:03d}" for number in range(120)]
+    for number, name in enumerate(names):
+        await world.name_key(arn[number % 3], name)
+    first, second = await pages(world.estate.list_aliases)
+    assert (len(first), len(second)) == (100, 20)
+    listed = {each.alias: each.key_id for each in (*first, *second)}
+    assert listed == {name: arn[number % 3].rpartition("/")[2] for number, name in enumerate(names)}
+
+
+async def test_the_tags_of_a_key(world: World):
+    """Names and values, all of them; none for a key without."""
+    arn, bare = await world.create(), await world.create()
+    await world.tag(arn, team="payments", empty="")
+    assert dict(await world.estate.tags(arn)) == {"team": "payments", "empty": ""}
+    assert dict(await world.estate.tags(bare)) == {}
+
+
+async def test_a_key_is_described_as_the_lanes_kms_does(world: World):
+    """What a search sees of a key is what a look would see."""
+    arn = await world.create(alias="alias/payments")
+    seen = await world.estate.describe(arn)
+    assert (seen.arn, seen.origin, seen.state, seen.expiry) == (arn, "EXTERNAL", KeyState.PENDING_IMPORT, ABSENT)
+    assert (await world.estate.describe("alias/payments")).arn == arn
+
+
+async def test_a_key_that_is_gone_has_neither_tags_nor_a_description(world: World):
+    """KMS says that it knows no such key."""
+    with pytest.raises(KeyNotFound):
+        await world.estate.tags(NOWHERE)
+    with pytest.raises(KeyNotFound):
+        await world.estate.describe(NOWHERE)

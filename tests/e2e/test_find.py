@@ -1,0 +1,96 @@
+"""`byokd find` as a process, against a local KMS over HTTP: what people see of a lane that nobody wrote down."""
+
+from __future__ import annotations
+
+import base64
+import csv
+import os
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from byokd import localkms
+from byokd.facts.key import WrappingAlgorithm
+from byokd.material.secret import Secret
+from byokd.material.wrap import wrap
+from tests.e2e.conftest import Call, make_key
+from tests.kit.process import ask, ask_json, byokd, write_fleet
+
+pytestmark = pytest.mark.timeout(90)
+
+
+async def an_estate(call: Call) -> dict[str, str]:
+    """Keys by what is special about them."""
+    made = {name: await make_key(call, f"alias/{name}") for name in ("payments", "orphan", "other")}
+    made["bare"] = (await call("CreateKey", Origin="EXTERNAL"))["KeyMetadata"]["Arn"]
+    made["aws"] = (await call("CreateKey"))["KeyMetadata"]["Arn"]
+    await call("TagResource", KeyId=made["orphan"], Tags=[{"TagKey": "team", "TagValue": "books"}])
+    return made
+
+
+async def test_keys_that_nobody_wrote_down_are_found(tmp_path: Path, kms: localkms.Server, call: Call) -> None:
+    """The config names one key by its alias; the others are found beside it, and what is not there is missing."""
+    made = await an_estate(call)
+    fleet = write_fleet(tmp_path, endpoint=kms.url, aliases=("alias/payments", "alias/nowhere"))
+
+    (lane,) = (await ask_json(fleet.config, "find"))["lanes"]
+    assert {key["arn"]: key["fleet"] for key in lane["keys"]} == {
+        made["payments"]: "payments",
+        made["orphan"]: None,
+        made["other"]: None,
+        made["bare"]: None,
+    }
+    assert (lane["looked_at"], lane["missing"]) == (5, ["alias/nowhere"])
+
+    (lane,) = (await ask_json(fleet.config, "find", "--unmanaged", "--tag", "team=books", "alias/o*"))["lanes"]
+    assert [(key["aliases"], key["tags"]) for key in lane["keys"]] == [(["alias/orphan"], {"team": "books"})]
+
+
+async def test_the_list_as_people_and_spreadsheets_get_it(tmp_path: Path, kms: localkms.Server, call: Call) -> None:
+    """Off a terminal whole ARNs in plain lines; CSV with one row for each key."""
+    made = await an_estate(call)
+    await bring_in(call, made["other"], datetime.now(UTC) + timedelta(days=20, hours=1))
+    fleet = write_fleet(tmp_path, endpoint=kms.url)
+
+    code, text = await ask(fleet.config, "find")
+    first, second, *_ = text.splitlines()
+    assert (code, first.split()[:3]) == (0, ["KEY", "ALIAS", "STATE"])
+    assert second.split()[:3] == [made["other"], "alias/other", "Enabled"]
+    assert "20 d" in second
+    code, text = await ask(fleet.config, "find", "--csv", "--tags")
+    rows = list(csv.DictReader(text.splitlines()))
+    assert (code, len(rows), rows[0]["arn"]) == (0, 4, made["other"])
+    assert {row["arn"]: row["tags"] for row in rows}[made["orphan"]] == "team=books"
+
+
+async def test_a_lane_that_cannot_be_searched_is_told(tmp_path: Path) -> None:
+    """Without credentials, or without such a lane, the exit code says so: no empty list pretends that all is well."""
+    fleet = write_fleet(tmp_path, endpoint="http://127.0.0.1:1")
+    code, text = await ask(fleet.config, "find", "--lane", "nobody")
+    assert (code, "there is no lane 'nobody'" in text) == (1, True)
+    async with byokd("--config", str(fleet.config), "find", environment={"AWS_ACCESS_KEY_ID": ""}) as running:
+        assert await running.process.wait() == 1
+    assert "byokd: lane test: " in running.lines[0]
+    assert "No keys." not in running.lines
+
+
+async def bring_in(call: Call, arn: str, valid_to: datetime) -> None:
+    """Import material by hand, as somebody did long ago."""
+    terms: dict[str, Any] = await call(
+        "GetParametersForImport", KeyId=arn, WrappingAlgorithm="RSAES_OAEP_SHA_256", WrappingKeySpec="RSA_2048"
+    )
+    with Secret(bytearray(os.urandom(32))) as secret:
+        blob = wrap(
+            secret,
+            public_key=base64.b64decode(terms["PublicKey"]),
+            algorithm=WrappingAlgorithm.OAEP_SHA_256,
+        )
+    await call(
+        "ImportKeyMaterial",
+        KeyId=arn,
+        ImportToken=terms["ImportToken"],
+        EncryptedKeyMaterial=base64.b64encode(blob).decode(),
+        ValidTo=valid_to.timestamp(),
+    )

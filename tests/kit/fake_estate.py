@@ -1,0 +1,48 @@
+"""All that is in a lane, in memory: the listings of a `FakeKms`, in pages as AWS documents them, or as a test wants."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import TypeVar
+
+from byokd.facts.key import ABSENT, Absent, KeyArn, ObservedKey
+from byokd.ports.estate import AliasOf, Page
+from tests.kit.fake_kms import FakeKms
+
+Row = TypeVar("Row")
+
+
+class FakeEstate:
+    """Implements `ports.Estate` over the keys of a `FakeKms`, whose faults and gates hold here too."""
+
+    def __init__(self, kms: FakeKms, *, keys_per_page: int = 1000, aliases_per_page: int = 100) -> None:
+        self.kms = kms
+        self.keys_per_page = keys_per_page
+        self.aliases_per_page = aliases_per_page
+        self.tagged: dict[KeyArn, dict[str, str]] = {}
+
+    async def list_keys(self, after: str | Absent) -> Page[KeyArn]:
+        """See `ports.Estate`."""
+        await self.kms._called("ListKeys", "")
+        return _page(sorted(self.kms._keys), after, self.keys_per_page)
+
+    async def list_aliases(self, after: str | Absent) -> Page[AliasOf]:
+        """See `ports.Estate`."""
+        await self.kms._called("ListAliases", "")
+        rows = [AliasOf(alias=name, key_id=arn.rpartition("/")[2]) for name, arn in sorted(self.kms.aliases.items())]
+        return _page(rows, after, self.aliases_per_page)
+
+    async def tags(self, arn: KeyArn) -> Mapping[str, str]:
+        """See `ports.Estate`."""
+        await self.kms._called("ListResourceTags", arn)
+        return self.tagged.get(self.kms._resolved(arn), {})
+
+    async def describe(self, key: str) -> ObservedKey:
+        """See `ports.Estate`."""
+        return await self.kms.describe(key)
+
+
+def _page(rows: Sequence[Row], after: str | Absent, size: int) -> Page[Row]:
+    begin = 0 if isinstance(after, Absent) else int(after)
+    end = begin + size
+    return Page(rows=tuple(rows[begin:end]), next=ABSENT if end >= len(rows) else str(end))
