@@ -38,6 +38,17 @@ class Document:
     data: dict[str, Any] = field(default_factory=dict)
     files: list[Path] = field(default_factory=list)
     places: dict[SettingPath, Place] = field(default_factory=dict)
+    drafts: Mapping[Path, str] = field(default_factory=dict)
+    """Files that are not there yet, by absolute path, and what would stand in them."""
+
+    def text(self, file: Path, place: Place, where: str, problems: Problems, *, max_bytes: int) -> str | None:
+        """A file's text, or its draft's; None with the problem noted at `place`."""
+        if (draft := self.drafts.get(file)) is None:
+            return read_text(file, place, where, problems, max_bytes=max_bytes)
+        if len(draft.encode()) > max_bytes:
+            problems.add(place, where, f"{file} would be larger than {max_bytes} bytes", "write a key list in CSV")
+            return None
+        return draft
 
     def place(self, path: SettingPath) -> Place:
         """Where a setting stands; for one that is not written, the table that it would stand in."""
@@ -47,12 +58,13 @@ class Document:
         return Place(str(self.main), 0)
 
 
-def read_documents(main: Path, problems: Problems) -> Document:
-    """Read the main file and those beside it. What cannot be read is noted and left out."""
-    document = Document(main=main)
-    for file in (main, *_drop_ins(main.parent / "conf.d", problems)):
+def read_documents(main: Path, problems: Problems, drafts: Mapping[Path, str]) -> Document:
+    """Read the main file, those beside it, and drafts of more. What cannot be read is noted and left out."""
+    document = Document(main=main, drafts=drafts)
+    drafted = [file for file in drafts if file.suffix == ".toml"]
+    for file in (main, *_drop_ins(main.parent / "conf.d", problems), *drafted):
         document.files.append(file)
-        text = read_text(file, Place(str(file), 0), "", problems, max_bytes=MAX_BYTES)
+        text = document.text(file, Place(str(file), 0), "", problems, max_bytes=MAX_BYTES)
         if text is None:
             continue
         try:

@@ -49,14 +49,16 @@ class Config:
         )
 
 
-def load(path: Path) -> Config:
+def load(path: Path, *, drafts: Mapping[Path, str] | None = None) -> Config:
     """Read and check the config at `path`, `conf.d/*.toml` beside it, and the key lists they name.
+
+    `drafts` are files that are not there yet, by absolute path, and their text: TOML counts as if it stood in conf.d.
 
     Raises:
         ConfigError: the configuration has problems; all of them are in it, sorted by file and line.
     """
     problems = Problems()
-    document = read_documents(path, problems)
+    document = read_documents(path, problems, drafts or {})
     if problems:
         # What is wrong in half a configuration says little: half of it would be about what is in the other half.
         raise ConfigError(problems.by_place())

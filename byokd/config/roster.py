@@ -15,7 +15,7 @@ from dataclasses import dataclass, field
 from typing import Final, NamedTuple, ParamSpec, TypeVar
 
 from byokd.config.check import KeyEntries, sound_policy
-from byokd.config.documents import Document, dotted, read_text
+from byokd.config.documents import Document, dotted
 from byokd.config.inherit import Complaint, chosen, whole_policy
 from byokd.config.key_list import MAX_BYTES, KeyList, Row, policy_settings, read_header
 from byokd.config.locate import Path as SettingPath
@@ -65,7 +65,8 @@ class Roster:
             if fleet.keys_csv is None:
                 continue
             path = ("fleets", name, "keys_csv")
-            text = read_text(fleet.keys_csv, self.document.place(path), dotted(path), problems, max_bytes=MAX_BYTES)
+            place = self.document.place(path)
+            text = self.document.text(fleet.keys_csv, place, dotted(path), problems, max_bytes=MAX_BYTES)
             if text is not None and (listed := read_header(fleet.keys_csv, text, dotted(path), problems)):
                 self.lists[name] = listed
 

@@ -94,3 +94,31 @@ async def bring_in(call: Call, arn: str, valid_to: datetime) -> None:
         EncryptedKeyMaterial=base64.b64encode(blob).decode(),
         ValidTo=valid_to.timestamp(),
     )
+
+
+@pytest.mark.parametrize("name", ["conf.d/found.toml", "found.csv"])
+async def test_adopted_keys_come_to_life(tmp_path: Path, kms: localkms.Server, call: Call, name: str) -> None:
+    """From a key that nobody wrote down to one that the daemon imports: find, adopt, check, run."""
+    fleet = write_fleet(tmp_path, endpoint=kms.url)
+    material = tmp_path / "material" / "orphan.key"
+    material.touch(mode=0o600)
+    material.write_bytes(os.urandom(32))
+    arn = await make_key(call, "alias/orphan")
+    file = tmp_path / name
+    file.parent.mkdir(exist_ok=True)
+    dry = ("adopt", "alias/orphan", "--fleet", "found", "--material", "{alias}.key")
+
+    before = sorted(tmp_path.rglob("*"))
+    document = await ask_json(fleet.config, *dry, *(["--csv"] if file.suffix == ".csv" else []))
+    assert (document["keys"], document["written"], sorted(tmp_path.rglob("*"))) == (1, None, before)
+    code, text = await ask(fleet.config, *dry, "--write", str(file))
+    assert (code, file.read_text()) == (0, document["text"]), text
+    if file.suffix == ".csv":
+        fleet.config.write_text(fleet.config.read_text() + f'\n[fleets.found]\nkeys_csv = "{file}"\n')
+
+    assert (await ask(fleet.config, "config", "check"))[0] == 0
+    assert (await ask(fleet.config, *dry))[1].startswith("byokd: no key without a fleet was found")
+    async with byokd("--config", str(fleet.config), "run") as daemon:
+        assert arn in await daemon.line('"import_done"')
+        assert await daemon.end() == 0
+    assert (await call("DescribeKey", KeyId=arn))["KeyMetadata"]["KeyState"] == "Enabled"

@@ -1,0 +1,67 @@
+"""Adoption: which of the keys that nobody manages come into the config, and where their material is to be found."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from typing import Final
+
+from byokd.facts.estate import ALIASES, FoundKey
+from byokd.facts.key import ABSENT, MATERIAL_BYTES, Absent, KeyArn, KeyState
+
+ALIAS: Final = "{alias}"
+ID: Final = "{id}"
+_DYING: Final = (KeyState.PENDING_DELETION, KeyState.PENDING_REPLICA_DELETION)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Adopted:
+    """A key as the config will name it."""
+
+    arn: KeyArn
+    material: str | Absent
+    """ABSENT where the config's own default is meant."""
+    aliases: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LeftOut:
+    """A key that does not come into the config, and why."""
+
+    arn: KeyArn
+    why: str
+
+
+def adopted(keys: Iterable[FoundKey], material: str) -> tuple[list[Adopted], list[LeftOut]]:
+    """The keys to take in, in the order given, and those that are left out.
+
+    `material` is a template of locators: `{alias}` stands for a key's first alias without `alias/`, `{id}` for its key
+    id. Empty: the config's own default.
+    """
+    taken: list[Adopted] = []
+    left: list[LeftOut] = []
+    for key in keys:
+        if why := _unfit(key, material):
+            left.append(LeftOut(arn=key.seen.arn, why=why))
+        else:
+            taken.append(Adopted(arn=key.seen.arn, material=_locator(key, material), aliases=key.aliases))
+    return taken, left
+
+
+def _unfit(key: FoundKey, material: str) -> str:
+    if not isinstance(key.fleet, Absent):
+        return f"fleet {key.fleet} manages it already"
+    if key.seen.state in _DYING:
+        return "it is scheduled for deletion"
+    if key.seen.spec not in MATERIAL_BYTES:
+        return f"byokd does not renew keys of spec {key.seen.spec}"
+    if ALIAS in material and not key.aliases:
+        return f"it has no alias to put in place of {ALIAS}"
+    return ""
+
+
+def _locator(key: FoundKey, material: str) -> str | Absent:
+    if not material:
+        return ABSENT
+    alias = key.aliases[0].removeprefix(ALIASES) if key.aliases else ""
+    return material.replace(ID, key.seen.arn.rpartition("/")[2]).replace(ALIAS, alias)
