@@ -190,6 +190,10 @@ class LaneSettings(Settings):
     """People are told weeks ahead when the forecast says that, at this lane's pace, a key will be renewed with less
     than this share of its `renew_before` left: from 0% to below 100%. Default 50%, where a renewal becomes urgent."""
 
+    discover_every: Annotated[timedelta, Span("10m", "30d")] | None = None
+    """Search the lane so often for keys with imported material that no fleet names, and tell people: from 10m to 30d.
+    Needs kms:ListKeys, kms:ListAliases, and kms:DescribeKey for every key. Default: never."""
+
     quotas: QuotasSettings = QuotasSettings()
     """Pace by KMS operation; operations left out keep their default."""
 
@@ -216,4 +220,5 @@ class LaneSettings(Settings):
             quotas=self.quotas.quotas(share),
             reserve=float(self.reserve),
             min_slack=float(self.min_slack),
+            discover_every=self.discover_every or ABSENT,
         )

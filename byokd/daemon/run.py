@@ -29,8 +29,10 @@ from byokd.errors import ByokdError, ConfigError
 from byokd.facts.condition import Condition, ConditionKind, Severity
 from byokd.facts.policy import Lane
 from byokd.kms.adapter import open_kms
+from byokd.kms.estate import open_estate
 from byokd.kms.identity import shared_session
 from byokd.ports import Clock, Kms, Store
+from byokd.ports.estate import Estate
 from byokd.store import open_store
 from byokd.store.views import cursor
 from byokd.web.app import build_app
@@ -95,6 +97,7 @@ class Daemon:
             clock=self._clock,
             new_id=self._new_id,
             open_kms=self._open_kms,
+            open_estate=self._open_estate,
             node=socket.gethostname(),
         )
         await self._take_over(config)
@@ -236,6 +239,12 @@ class Daemon:
         identity = identity_of(lane, self._url)
         async with open_kms(lane, clock=self._clock, session=self._session, identity=identity) as kms:
             yield kms
+
+    @asynccontextmanager
+    async def _open_estate(self, lane: Lane) -> AsyncIterator[Estate]:
+        identity = identity_of(lane, self._url)
+        async with open_estate(lane, clock=self._clock, session=self._session, identity=identity) as estate:
+            yield estate
 
 
 def forbid_core_dumps() -> None:

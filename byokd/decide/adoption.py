@@ -48,10 +48,15 @@ def adopted(keys: Iterable[FoundKey], material: str) -> tuple[list[Adopted], lis
     return taken, left
 
 
+def dying(key: FoundKey) -> bool:
+    """Whether the key is scheduled for deletion."""
+    return key.seen.state in _DYING
+
+
 def _unfit(key: FoundKey, material: str) -> str:
     if not isinstance(key.fleet, Absent):
         return f"fleet {key.fleet} manages it already"
-    if key.seen.state in _DYING:
+    if dying(key):
         return "it is scheduled for deletion"
     if key.seen.spec not in MATERIAL_BYTES:
         return f"byokd does not renew keys of spec {key.seen.spec}"

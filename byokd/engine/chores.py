@@ -9,6 +9,7 @@ import structlog
 from apscheduler.schedulers.asyncio import AsyncIOScheduler
 
 from byokd.engine.foresight import Foresight
+from byokd.engine.survey import Survey
 from byokd.errors import ByokdError
 from byokd.ports import Clock, Store
 
@@ -20,15 +21,26 @@ PRUNE_LIMIT: Final = 5000
 LOOK_AHEAD: Final = timedelta(minutes=15)
 LOOK_SOON: Final = timedelta(minutes=1)
 """After a start or a reload, so that the keys have been looked at before their future is."""
+SURVEY: Final = timedelta(minutes=1)
+"""How often it is asked which lanes are due to be searched."""
 _SOON: Final = "look ahead soon"
 
 
 class Chores:
     """Prunes old records every night, looks ahead, and says once an hour how the fleet is doing."""
 
-    def __init__(self, *, store: Store, clock: Clock, foresight: Foresight, history_for: timedelta) -> None:
+    def __init__(
+        self,
+        *,
+        store: Store,
+        clock: Clock,
+        foresight: Foresight,
+        history_for: timedelta,
+        survey: Survey | None = None,
+    ) -> None:
         self.history_for = history_for
         self._foresight = foresight
+        self._survey = survey
         self._store = store
         self._clock = clock
         self._scheduler = AsyncIOScheduler(timezone="UTC")
@@ -40,6 +52,8 @@ class Chores:
         self._scheduler.add_job(
             self._foresight.look, "interval", seconds=LOOK_AHEAD.total_seconds(), misfire_grace_time=600
         )
+        if self._survey is not None:
+            self._scheduler.add_job(self._survey.look, "interval", seconds=SURVEY.total_seconds())
         self._scheduler.start()
 
     def look_ahead_soon(self) -> None:
@@ -53,7 +67,9 @@ class Chores:
         await self._foresight.look()
 
     def stop(self) -> None:
-        """Stop the calendar; a chore that is running ends by itself."""
+        """Stop the calendar; a chore that is running ends by itself, a survey at once."""
+        if self._survey is not None:
+            self._survey.stop()
         if self._scheduler.running:
             self._scheduler.shutdown(wait=False)
 

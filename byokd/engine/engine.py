@@ -15,13 +15,16 @@ from byokd.engine.chores import Chores
 from byokd.engine.foresight import Foresight
 from byokd.engine.lane import LaneSettings, LaneWorker
 from byokd.engine.notify import LOOP, Notifier
+from byokd.engine.pace import Pace
 from byokd.engine.progress import Progress
 from byokd.engine.standing import Standing
+from byokd.engine.survey import Survey
 from byokd.engine.time import EngineClock
 from byokd.facts.condition import Condition, ConditionKind
 from byokd.facts.key import LaneId
 from byokd.facts.policy import Lane
 from byokd.ports import Channel, Clock, NewId, OpenKms, Source, Store
+from byokd.ports.estate import OpenEstate
 
 log = structlog.get_logger("byokd.engine")
 
@@ -50,7 +53,17 @@ class _Running:
 class Engine:
     """Runs one setup at a time. Open it with `async with`; leaving waits for what is in flight."""
 
-    def __init__(self, *, store: Store, clock: Clock, new_id: NewId, open_kms: OpenKms, node: str) -> None:
+    def __init__(
+        self,
+        *,
+        store: Store,
+        clock: Clock,
+        new_id: NewId,
+        open_kms: OpenKms,
+        node: str,
+        open_estate: OpenEstate | None = None,
+    ) -> None:
+        """Without `open_estate`, no lane is searched for keys that nobody manages."""
         self._store = store
         self.clock = EngineClock(clock)
         """The time that the engine goes by; who writes to the same store goes by it too."""
@@ -63,6 +76,16 @@ class Engine:
         self._chores: Chores | None = None
         self._standing = Standing("daemon", store=store, clock=self.clock, new_id=new_id, told=self._told)
         self.foresight = Foresight(store=store, clock=self.clock, new_id=new_id, told=self._told)
+        self.survey: Survey | None = None
+        if open_estate is not None:
+            self.survey = Survey(
+                open_estate=open_estate,
+                pace_of=self._pace_of,
+                store=store,
+                clock=self.clock,
+                new_id=new_id,
+                told=self._told,
+            )
         self.progress = Progress(self.clock)
         self._sources: dict[str, Source] = {}
 
@@ -108,6 +131,9 @@ class Engine:
         for lane in setup.lanes:
             if lane.id not in self._lanes:
                 self._start(lane, setup)
+        if self.survey is not None:
+            self.survey.apply(setup.lanes)
+            await self.survey.look()
         self.wake()
 
     async def stop(self) -> None:
@@ -164,7 +190,11 @@ class Engine:
         self.progress.expect(LOOP)
         self._notifier_task = asyncio.create_task(self._notifier.run(), name="notify")
         self._chores = Chores(
-            store=self._store, clock=self.clock, foresight=self.foresight, history_for=setup.history_for
+            store=self._store,
+            clock=self.clock,
+            foresight=self.foresight,
+            history_for=setup.history_for,
+            survey=self.survey,
         )
         self._chores.start()
 
@@ -172,6 +202,10 @@ class Engine:
         running = self._lanes.pop(lane_id)
         running.worker.stop()
         await asyncio.gather(running.task, return_exceptions=True)
+
+    def _pace_of(self, lane_id: LaneId) -> Pace | None:
+        running = self._lanes.get(lane_id)
+        return None if running is None else running.worker.pace
 
     def _told(self) -> None:
         if self._notifier is not None:

@@ -104,6 +104,11 @@ class LaneWorker:
         self._stopping = False
         self._ended = asyncio.Event()
 
+    @property
+    def pace(self) -> Pace:
+        """The lane's pace, for whoever else calls its KMS."""
+        return self._pace
+
     def wake(self) -> None:
         """Look at the store again now."""
         self._turns.wake_all()

@@ -46,6 +46,8 @@ class ConditionKind(StrEnum):
     ALIAS_MOVED = "alias_moved"
     DUPLICATE_KEY = "duplicate_key"
     SLACK_LOW = "slack_low"
+    UNMANAGED_KEYS = "unmanaged_keys"
+    DISCOVERY_FAILING = "discovery_failing"
     CLOCK_SKEW = "clock_skew"
     CONFIG_REJECTED = "config_rejected"
 

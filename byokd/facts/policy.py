@@ -146,3 +146,5 @@ class Lane:
     """Share of GetParametersForImport's burst that routine renewals leave to urgent and later tiers, 0 <= share < 1."""
     min_slack: float = 0.5
     """People are told when the forecast leaves a key less than this share of its lead, 0 <= share < 1."""
+    discover_every: timedelta | Absent = Absent.ABSENT
+    """How often the lane is searched for keys that nobody manages; ABSENT: never."""

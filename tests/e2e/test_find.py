@@ -96,6 +96,26 @@ async def bring_in(call: Call, arn: str, valid_to: datetime) -> None:
     )
 
 
+async def test_the_daemon_tells_of_keys_that_nobody_manages(tmp_path: Path, kms: localkms.Server, call: Call) -> None:
+    """A lane with `discover_every` is searched at the start, and a deadline that is near is critical."""
+    made = await an_estate(call)
+    await bring_in(call, made["other"], datetime.now(UTC) + timedelta(days=2))
+    fleet = write_fleet(tmp_path, endpoint=kms.url)
+    text = fleet.config.read_text()
+    fleet.config.write_text(text.replace("[lanes.test]", '[lanes.test]\ndiscover_every = "1h"'))
+    async with byokd("--config", str(fleet.config), "run") as daemon:
+        await daemon.line('"surveyed"')
+        await daemon.line("unmanaged_keys")
+        (found,) = (await ask_json(fleet.config, "status"))["conditions"]
+        assert await daemon.end() == 0
+    assert (found["kind"], found["severity"], found["subject"]) == (
+        "unmanaged_keys",
+        "critical",
+        "lane:111122223333/eu-central-1",
+    )
+    assert "3 keys with imported material are in no fleet" in found["detail"]
+
+
 @pytest.mark.parametrize("name", ["conf.d/found.toml", "found.csv"])
 async def test_adopted_keys_come_to_life(tmp_path: Path, kms: localkms.Server, call: Call, name: str) -> None:
     """From a key that nobody wrote down to one that the daemon imports: find, adopt, check, run."""
