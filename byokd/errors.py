@@ -57,6 +57,17 @@ class ConfigError(OperatorError):
         super().__init__("\n".join(str(problem) for problem in problems))
 
 
+class ManifestInvalid(OperatorError):
+    """Rows of a manifest cannot be made into keys; `problems` holds all that is wrong, each with file and line."""
+
+    code = "manifest_invalid"
+    step = "Nothing was made. Correct the rows named, or leave them out with --only-valid."
+
+    def __init__(self, problems: tuple[object, ...]) -> None:
+        self.problems = problems
+        super().__init__("\n".join(str(problem) for problem in problems))
+
+
 class OrderRefused(OperatorError):
     """An order names a key that byokd does not know, or asks for what the key's state forbids."""
 
@@ -224,6 +235,13 @@ class RequestRefused(KmsError):
     code = "request_refused"
     remedy = Remedy.REFUSE
     step = "See the message of KMS; check the key's policy settings in the config."
+
+
+class AlreadyExists(RequestRefused):
+    """What was to be made is there already (AlreadyExistsException): an alias that names some key."""
+
+    code = "already_exists"
+    step = "Choose another alias, or see whose it is with `byokd find`."
 
 
 # -- the store --------------------------------------------------------------------------------------------------------

@@ -61,10 +61,10 @@ def adopt(
     elif not write and not json:
         typer.echo(text, nl=False)
     if taken:
-        _check(draft, invocation.config_path, file)
+        check_draft(draft, invocation.config_path, file)
         if write:
             write_new(file, text)
-            _tell_written(draft, file, invocation.config_path)
+            tell_written(draft, file, invocation.config_path)
         elif not json:
             typer.echo("byokd: nothing was written; --write FILE does that", err=True)
     if json:
@@ -72,7 +72,7 @@ def adopt(
         show_json(document | {"left_out": [{"arn": each.arn, "why": each.why} for each in left]})
 
 
-def _check(draft: Draft, main: Path, file: Path) -> None:
+def check_draft(draft: Draft, main: Path, file: Path) -> None:
     """Raises: Failed where the config would not be valid with the draft."""
     from byokd.errors import ConfigError
 
@@ -90,7 +90,8 @@ def _tell_left_out(left: list[LeftOut]) -> None:
         typer.echo(f"byokd: left out {len(left) - SHOWN} more", err=True)
 
 
-def _tell_written(draft: Draft, file: Path, main: Path) -> None:
+def tell_written(draft: Draft, file: Path, main: Path) -> None:
+    """Say what was written, and what comes next."""
     from byokd.config.drafts import is_list
 
     typer.echo(f"byokd: wrote {len(draft.keys)} key{'' if len(draft.keys) == 1 else 's'} to {file}", err=True)

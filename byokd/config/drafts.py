@@ -11,14 +11,17 @@ import io
 import json
 import os
 import secrets
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 from byokd.config.load import load
-from byokd.decide.adoption import Adopted
+from byokd.config.names import partition
+from byokd.decide.adoption import Adopted, locator
 from byokd.errors import OperatorError
-from byokd.facts.key import Absent
+from byokd.facts.estate import NewKey
+from byokd.facts.key import Absent, KeyArn
+from byokd.facts.policy import Lane
 
 _MODE = 0o644
 """There is nothing secret in it, and the daemon is often another user than the one who writes it."""
@@ -76,6 +79,25 @@ class Draft:
 
     def _fleet(self) -> list[str]:
         return [f"[fleets.{self.fleet}]", *([f"source = {_quoted(self.source)}"] if self.source else [])]
+
+
+def draft_of_new(
+    keys: Sequence[NewKey], arns: Mapping[str, KeyArn], lane: Lane, *, fleet: str, source: str, material: str
+) -> Draft:
+    """The draft of keys that were made, `arns` by alias; of one that is not made yet, with an ARN in its place.
+
+    `material` is a template as for `adopted`, for keys that do not say where theirs is.
+    """
+    listed = []
+    for number, key in enumerate(keys):
+        stand_in = (
+            f"arn:{partition(lane.region)}:kms:{lane.region}:{lane.account}:key/{number:08x}-{'0000-' * 3}{0:012}"
+        )
+        arn = arns.get(key.alias, KeyArn(stand_in))
+        where = locator(arn, (key.alias,), material) if isinstance(key.material, Absent) else key.material
+        listed.append(Adopted(arn=arn, material=where, aliases=(key.alias,)))
+    heading = f"Keys that byokd create made in {lane.name}: {len(listed)}."
+    return Draft(keys=listed, fleet=fleet, source=source, heading=heading)
 
 
 def is_list(file: Path) -> bool:

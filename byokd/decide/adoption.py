@@ -44,7 +44,8 @@ def adopted(keys: Iterable[FoundKey], material: str) -> tuple[list[Adopted], lis
         if why := _unfit(key, material):
             left.append(LeftOut(arn=key.seen.arn, why=why))
         else:
-            taken.append(Adopted(arn=key.seen.arn, material=_locator(key, material), aliases=key.aliases))
+            where = locator(key.seen.arn, key.aliases, material)
+            taken.append(Adopted(arn=key.seen.arn, material=where, aliases=key.aliases))
     return taken, left
 
 
@@ -65,8 +66,9 @@ def _unfit(key: FoundKey, material: str) -> str:
     return ""
 
 
-def _locator(key: FoundKey, material: str) -> str | Absent:
+def locator(arn: KeyArn, aliases: tuple[str, ...], material: str) -> str | Absent:
+    """Where the source finds a key's material, by the template `material`; ABSENT for an empty one."""
     if not material:
         return ABSENT
-    alias = key.aliases[0].removeprefix(ALIASES) if key.aliases else ""
-    return material.replace(ID, key.seen.arn.rpartition("/")[2]).replace(ALIAS, alias)
+    alias = aliases[0].removeprefix(ALIASES) if aliases else ""
+    return material.replace(ID, arn.rpartition("/")[2]).replace(ALIAS, alias)

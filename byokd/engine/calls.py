@@ -19,7 +19,7 @@ WAITS_S: Final = (1.0, 2.0, 4.0, 8.0, 15.0, 30.0)
 """How long to wait after each failure of one call, seconds; the failure after the last is final."""
 THROTTLED_MOST: Final = 100
 """Refusals of one call for its rate: each slows the lane down, so that this many take minutes."""
-_PASSING: Final = (KmsUnreachable, KmsInternal, BadAnswer)
+PASSING: Final = (KmsUnreachable, KmsInternal, BadAnswer)
 
 
 class Calls:
@@ -34,7 +34,7 @@ class Calls:
         operation: str,
         call: Callable[[], Awaitable[T]],
         *,
-        passing: tuple[type[KmsError], ...] = _PASSING,
+        passing: tuple[type[KmsError], ...] = PASSING,
     ) -> T:
         """The answer of a call, which may be made several times: for what changes nothing, or may be done twice.
 

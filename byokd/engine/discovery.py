@@ -48,7 +48,7 @@ class Discovery:
         """
         search = _Search(wanted, managed, tags=tags or bool(wanted.tags))
         at = self._clock.now()
-        search.aliases = await self._aliases()
+        search.aliases = await self.aliases()
         arns, turn = self._arns(search), asyncio.Lock()
 
         async def work() -> None:
@@ -77,8 +77,8 @@ class Discovery:
             missing=tuple(search.missing()),
         )
 
-    async def _aliases(self) -> dict[str, tuple[str, ...]]:
-        """The aliases of each key that has any, by its id."""
+    async def aliases(self) -> dict[str, tuple[str, ...]]:
+        """The aliases of each key that has any, by its id. Raises: KmsError."""
         found: dict[str, tuple[str, ...]] = {}
         async for each in self._listed("ListAliases", self._estate.list_aliases):
             found[each.key_id] = (*found.get(each.key_id, ()), each.alias)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
+from enum import StrEnum
 from fnmatch import fnmatchcase
 from typing import Final
 
@@ -78,6 +79,52 @@ class FoundKey:
         """Whether it had material once and has none now. Symmetric keys alone tell: CurrentKeyMaterialId stays."""
         gone = isinstance(self.seen.expiry, Absent) and not isinstance(self.seen.current_material, Absent)
         return gone and self.seen.spec == SYMMETRIC
+
+
+CREATED_AS: Final = "byokd:created-as"
+"""The tag of a key that byokd made, with the alias that it was made for: by it a key is known again whose making was
+never confirmed."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class NewKey:
+    """A key with Origin EXTERNAL that is to be made."""
+
+    alias: str
+    """Names the key for good, and is unique in its lane."""
+    spec: str = SYMMETRIC
+    description: str = ""
+    tags: Mapping[str, str] = field(default_factory=dict)
+    policy: str | Absent = ABSENT
+    """The key policy, as JSON; ABSENT for KMS's default."""
+    multi_region: bool = False
+    """Whether it becomes the primary of a multi-Region key."""
+    material: str | Absent = ABSENT
+    """Where the source finds its material; ABSENT: by its alias."""
+
+
+class Stage(StrEnum):
+    """How far a new key is. Each is written down before the next step begins."""
+
+    INTENDED = "intended"
+    """KMS is about to be asked for the key, and may have made it."""
+    NOT_MADE = "not_made"
+    """KMS said no, or a search found no such key: nothing was made."""
+    MADE = "made"
+    """The key is there, and has no alias yet."""
+    NAMED = "named"
+    """The key has its alias: all is done."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Step:
+    """One line of a journal: how far the key of an alias is."""
+
+    alias: str
+    stage: Stage
+    at: datetime
+    arn: KeyArn | Absent = ABSENT
+    """Known from MADE on."""
 
 
 def by_deadline(key: FoundKey) -> tuple[int, str, str]:

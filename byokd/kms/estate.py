@@ -1,4 +1,4 @@
-"""`ports.Estate` on AWS KMS: listings and tags. Answers are read as strictly as in `adapter`."""
+"""`ports.Estate` on AWS KMS: listings, tags, and new keys. Answers are read as strictly as in `adapter`."""
 
 from __future__ import annotations
 
@@ -8,8 +8,9 @@ from typing import Any, Final
 
 from aiobotocore.session import AioSession
 
-from byokd.errors import BadAnswer
-from byokd.facts.key import ABSENT, Absent, KeyArn, ObservedKey
+from byokd.errors import AnswerLost, BadAnswer
+from byokd.facts.estate import CREATED_AS, NewKey
+from byokd.facts.key import ABSENT, SYMMETRIC, Absent, KeyArn, ObservedKey
 from byokd.facts.policy import Lane
 from byokd.kms.adapter import AwsKms
 from byokd.kms.client import LaneClient
@@ -63,6 +64,30 @@ class AwsEstate:
         answer = await self._client.call("ListResourceTags", {"KeyId": arn, "Limit": TAGS_PER_PAGE})
         rows = _rows("ListResourceTags", answer, "Tags")
         return {_text("ListResourceTags", row, "TagKey"): str(row.get("TagValue", "")) for row in rows}
+
+    async def create_key(self, key: NewKey) -> KeyArn:
+        """See `ports.Estate`."""
+        tags = {**key.tags, CREATED_AS: key.alias}
+        request: dict[str, Any] = {
+            "Origin": "EXTERNAL",
+            "KeySpec": key.spec,
+            "KeyUsage": "ENCRYPT_DECRYPT" if key.spec == SYMMETRIC else "GENERATE_VERIFY_MAC",
+            "Description": key.description,
+            "MultiRegion": key.multi_region,
+            "Tags": [{"TagKey": name, "TagValue": value} for name, value in tags.items()],
+        }
+        if not isinstance(key.policy, Absent):
+            request["Policy"] = key.policy
+        answer = await self._client.call("CreateKey", request, changes=True)
+        arn = answer.get("KeyMetadata", {}).get("Arn")
+        if not isinstance(arn, str) or not arn:
+            raise AnswerLost("CreateKey: the answer does not name the key; it may have been made")
+        return KeyArn(arn)
+
+    async def create_alias(self, alias: str, arn: KeyArn) -> None:
+        """See `ports.Estate`."""
+        target = arn.rpartition("/")[2]
+        await self._client.call("CreateAlias", {"AliasName": alias, "TargetKeyId": target}, changes=True)
 
     async def describe(self, key: str) -> ObservedKey:
         """See `ports.Estate`."""

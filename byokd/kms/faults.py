@@ -34,6 +34,7 @@ _CODES: Final[dict[str, type[errors.KmsError]]] = {
         errors.AccessDenied: ("AccessDeniedException", "AccessDenied"),
         errors.KeyNotFound: ("NotFoundException",),
         errors.WrongKeyState: ("KMSInvalidStateException", "DisabledException"),
+        errors.AlreadyExists: ("AlreadyExistsException",),
         errors.WrongOrigin: ("UnsupportedOperationException",),
         errors.TokenRefused: ("InvalidImportTokenException", "ExpiredImportTokenException"),
         errors.CiphertextRefused: ("InvalidCiphertextException",),

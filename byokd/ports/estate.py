@@ -11,6 +11,7 @@ from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass
 from typing import Generic, Protocol, TypeVar
 
+from byokd.facts.estate import NewKey, Step
 from byokd.facts.key import Absent, KeyArn, ObservedKey
 from byokd.facts.policy import Lane
 
@@ -49,8 +50,28 @@ class Estate(Protocol):
         """ListResourceTags; a key has at most 50, which is one page."""
         ...
 
+    async def create_key(self, key: NewKey) -> KeyArn:
+        """CreateKey with Origin EXTERNAL and the tag `CREATED_AS`. `AnswerLost` where it may have been made."""
+        ...
+
+    async def create_alias(self, alias: str, arn: KeyArn) -> None:
+        """CreateAlias. Raises `AlreadyExists` where the alias is there, whatever it names; `AnswerLost` as above."""
+        ...
+
     async def describe(self, key: str) -> ObservedKey:
         """DescribeKey by ARN or alias, as `Kms.describe`."""
+        ...
+
+
+class Journal(Protocol):
+    """How far each key of a manifest is, durably: what `note` was told is on disk when it returns."""
+
+    def steps(self) -> Mapping[str, Step]:
+        """The newest step of each alias."""
+        ...
+
+    def note(self, step: Step) -> None:
+        """Write one step down. Raises `StoreError`."""
         ...
 
 

@@ -7,8 +7,9 @@ from typing import TypeVar
 
 import pytest
 
-from byokd.errors import KeyNotFound
-from byokd.facts.key import ABSENT, Absent, KeyArn, KeyState
+from byokd.errors import AlreadyExists, KeyNotFound
+from byokd.facts.estate import CREATED_AS, NewKey
+from byokd.facts.key import ABSENT, SYMMETRIC, Absent, KeyArn, KeyState
 from byokd.localkms.wrapping import WrappingKeys
 from byokd.ports.estate import Page
 from tests.contract.kms_worlds import FakeWorld, World, local_world
@@ -89,3 +90,29 @@ async def test_a_key_that_is_gone_has_neither_tags_nor_a_description(world: Worl
         await world.estate.tags(NOWHERE)
     with pytest.raises(KeyNotFound):
         await world.estate.describe(NOWHERE)
+
+
+async def test_a_new_key_takes_imported_material_and_says_what_it_was_made_for(world: World):
+    """Born PendingImport, with the tags of the manifest and one by which byokd knows it again."""
+    arn = await world.estate.create_key(NewKey(alias="alias/new", tags={"team": "pay"}, description="A key."))
+    seen = await world.estate.describe(arn)
+    assert (seen.origin, seen.spec, seen.state) == ("EXTERNAL", SYMMETRIC, KeyState.PENDING_IMPORT)
+    assert dict(await world.estate.tags(arn)) == {"team": "pay", CREATED_AS: "alias/new"}
+    assert (await world.estate.create_key(NewKey(alias="alias/new"))) != arn
+
+
+async def test_an_hmac_key_is_made_as_one(world: World):
+    """The use that KMS asks for follows from the spec."""
+    arn = await world.estate.create_key(NewKey(alias="alias/mac", spec="HMAC_256"))
+    assert (await world.estate.describe(arn)).spec == "HMAC_256"
+
+
+async def test_an_alias_names_one_key_and_is_made_once(world: World):
+    """Who asks again is told that it is there, and not whose it is."""
+    arn = await world.estate.create_key(NewKey(alias="alias/new"))
+    await world.estate.create_alias("alias/new", arn)
+    assert (await world.estate.describe("alias/new")).arn == arn
+    with pytest.raises(AlreadyExists):
+        await world.estate.create_alias("alias/new", arn)
+    with pytest.raises(KeyNotFound):
+        await world.estate.create_alias("alias/other", NOWHERE)

@@ -39,6 +39,8 @@ OPERATIONS = (
     "ListKeys",
     "ListAliases",
     "ListResourceTags",
+    "CreateKey",
+    "CreateAlias",
 )
 
 

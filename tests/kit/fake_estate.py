@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from datetime import datetime, timedelta
 from typing import TypeVar
 
+from byokd.errors import AlreadyExists
+from byokd.facts.estate import CREATED_AS, NewKey
 from byokd.facts.key import ABSENT, Absent, KeyArn, ObservedKey
 from byokd.ports.estate import AliasOf, Page
 from tests.kit.fake_kms import FakeKms
@@ -20,11 +23,18 @@ class FakeEstate:
         self.keys_per_page = keys_per_page
         self.aliases_per_page = aliases_per_page
         self.tagged: dict[KeyArn, dict[str, str]] = {}
+        self.shown_after = timedelta()
+        """How long a key that was made is not listed."""
+        self.made_at: dict[KeyArn, datetime] = {}
 
     async def list_keys(self, after: str | Absent) -> Page[KeyArn]:
         """See `ports.Estate`."""
         await self.kms._called("ListKeys", "")
-        return _page(sorted(self.kms._keys), after, self.keys_per_page)
+        now = self.kms._clock.now()
+        shown = [
+            arn for arn in self.kms._keys if arn not in self.made_at or self.made_at[arn] + self.shown_after <= now
+        ]
+        return _page(sorted(shown), after, self.keys_per_page)
 
     async def list_aliases(self, after: str | Absent) -> Page[AliasOf]:
         """See `ports.Estate`."""
@@ -36,6 +46,27 @@ class FakeEstate:
         """See `ports.Estate`."""
         await self.kms._called("ListResourceTags", arn)
         return self.tagged.get(self.kms._resolved(arn), {})
+
+    async def create_key(self, key: NewKey) -> KeyArn:
+        """See `ports.Estate`."""
+        await self.kms._called("CreateKey", key.alias)
+        number = len(self.made_at) + 1
+        arn = self.kms.create(
+            f"arn:aws:kms:eu-central-1:111122223333:key/{number:08d}-0000-4000-9000-000000000000", spec=key.spec
+        )
+        self.made_at[arn] = self.kms._clock.now()
+        self.tagged[arn] = {**key.tags, CREATED_AS: key.alias}
+        self.kms._raise_late("CreateKey")
+        return arn
+
+    async def create_alias(self, alias: str, arn: KeyArn) -> None:
+        """See `ports.Estate`."""
+        await self.kms._called("CreateAlias", alias)
+        target = self.kms._resolved(arn)
+        if alias in self.kms.aliases:
+            raise AlreadyExists(f"CreateAlias: AlreadyExistsException: {alias}")
+        self.kms.aliases[alias] = target
+        self.kms._raise_late("CreateAlias")
 
     async def describe(self, key: str) -> ObservedKey:
         """See `ports.Estate`."""

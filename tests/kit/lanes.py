@@ -42,6 +42,8 @@ def a_lane(**changes: Any) -> Lane:
                 "ListKeys",
                 "ListAliases",
                 "ListResourceTags",
+                "CreateKey",
+                "CreateAlias",
             )
         },
         "reserve": 0.2,

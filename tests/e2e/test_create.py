@@ -1,0 +1,117 @@
+"""`byokd create` as a process, against a local KMS over HTTP: a manifest becomes keys, each of them once."""
+
+from __future__ import annotations
+
+import os
+import signal
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from byokd import localkms
+from tests.e2e.conftest import Call, make_key
+from tests.kit.process import Fleet, ask, byokd, write_fleet
+from tests.kit.proxy import proxying
+
+pytestmark = pytest.mark.timeout(90)
+
+SETTLES = ("--settle-for", "1s")
+
+
+def a_manifest(directory: Path, *rows: str) -> Path:
+    """A manifest of these rows: alias and team."""
+    file = directory / "keys.csv"
+    file.write_text("\n".join(["alias,tag:team", *rows]) + "\n")
+    return file
+
+
+def command(fleet: Fleet, *more: str) -> tuple[str, ...]:
+    """The command that makes its keys."""
+    manifest, written = fleet.directory / "keys.csv", fleet.directory / "conf.d" / "new.toml"
+    written.parent.mkdir(exist_ok=True)
+    return ("create", "--manifest", str(manifest), "--write", str(written), "--fleet", "new", *SETTLES, *more)
+
+
+async def made(call: Call) -> dict[str, list[dict[str, Any]]]:
+    """The keys of the KMS by the alias that they were made for."""
+    found: dict[str, list[dict[str, Any]]] = {}
+    for key in (await call("ListKeys"))["Keys"]:
+        listed = await call("ListResourceTags", KeyId=key["KeyId"])
+        tags = {each["TagKey"]: each["TagValue"] for each in listed["Tags"]}
+        if "byokd:created-as" in tags:
+            found.setdefault(tags["byokd:created-as"], []).append(key)
+    return found
+
+
+async def test_a_manifest_comes_to_life(tmp_path: Path, kms: localkms.Server, call: Call) -> None:
+    """From a CSV to keys that the daemon has imported, in one order; the second run finds everything done."""
+    fleet = write_fleet(tmp_path, endpoint=kms.url)
+    names = [f"new-{number}" for number in range(12)]
+    a_manifest(tmp_path, *(f"alias/{name},pay" for name in names))
+    for name in names:
+        material = tmp_path / "material" / f"{name}.key"
+        material.touch(mode=0o600)
+        material.write_bytes(os.urandom(32))
+
+    assert (await ask(fleet.config, *command(fleet, "--dry-run")))[0] == 0
+    assert await made(call) == {}
+    assert not (tmp_path / "keys.csv.journal").exists()
+    code, text = await ask(fleet.config, *command(fleet))
+    assert (code, "12 of 12 keys are made" in text) == (0, True), text
+    assert {alias: len(keys) for alias, keys in (await made(call)).items()} == {f"alias/{name}": 1 for name in names}
+
+    async with byokd("--config", str(fleet.config), "run") as daemon:
+        await daemon.line('"import_done"', times=12)
+        assert await daemon.end() == 0
+    for name in names:
+        seen = (await call("DescribeKey", KeyId=f"alias/{name}"))["KeyMetadata"]
+        assert (seen["KeyState"], seen["Origin"]) == ("Enabled", "EXTERNAL")
+
+
+async def test_wrong_rows_are_told_and_left_out_if_asked(tmp_path: Path, kms: localkms.Server, call: Call) -> None:
+    """All of them, those that only KMS knows included: nothing is made, or only the good ones are."""
+    await make_key(call, "alias/taken")
+    fleet = write_fleet(tmp_path, endpoint=kms.url)
+    a_manifest(tmp_path, "alias/good,pay", "bad,pay", "alias/taken,pay", "alias/fine,b%d")
+    code, text = await ask(fleet.config, *command(fleet))
+    assert code == 1
+    for told in ("keys.csv:3: alias:", "keys.csv:4: alias: alias/taken names key", "keys.csv:5: tag:team:"):
+        assert told in text
+    assert await made(call) == {}
+
+    code, text = await ask(fleet.config, *command(fleet, "--only-valid"))
+    assert (code, list(await made(call))) == (0, ["alias/good"]), text
+    assert text.count("left out") == 3
+
+
+async def test_options_that_make_no_config_are_refused_before_a_key_is_made(
+    tmp_path: Path, kms: localkms.Server, call: Call
+) -> None:
+    """A source that is not there, say: keys that could not come into the config would be forgotten."""
+    fleet = write_fleet(tmp_path, endpoint=kms.url)
+    a_manifest(tmp_path, "alias/good,pay")
+    code, text = await ask(fleet.config, *command(fleet, "--source", "nope"))
+    assert (code, 'there is no source "nope"' in text, await made(call)) == (3, True, {})
+
+
+@pytest.mark.parametrize("when", ["before", "after"])
+@pytest.mark.parametrize("step", ["CreateKey", "CreateAlias"])
+async def test_kill_nine_at_every_step(tmp_path: Path, kms: localkms.Server, call: Call, step: str, when: str) -> None:
+    """Killed while a call was on its way or its answer was: the next run ends with one key for each row."""
+    async with proxying(kms.url) as proxy:
+        fleet = write_fleet(tmp_path, endpoint=proxy.url)
+        a_manifest(tmp_path, *(f"alias/new-{number},pay" for number in range(3)))
+        setattr(proxy, f"hold_{when}", step)
+        async with byokd("--config", str(fleet.config), *command(fleet)) as running:
+            await proxy.held.wait()
+            await running.end(signal.SIGKILL)
+        proxy.release()
+
+        code, text = await ask(fleet.config, *command(fleet))
+    assert (code, "3 of 3 keys are made" in text) == (0, True), text
+    assert {alias: len(keys) for alias, keys in (await made(call)).items()} == {
+        f"alias/new-{number}": 1 for number in range(3)
+    }
+    for alias, (key,) in (await made(call)).items():
+        assert (await call("DescribeKey", KeyId=alias))["KeyMetadata"]["KeyId"] == key["KeyId"]

@@ -1,0 +1,124 @@
+"""Manifests: every wrong row is told with its line, and the others stand."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from byokd.config.manifest import TAGS_MAX, read_manifest
+from byokd.config.problems import Problems
+from byokd.facts.estate import NewKey
+
+POLICY = '{"Version": "2012-10-17", "Statement": []}'
+
+
+class Manifest:
+    """A manifest in a folder of its own."""
+
+    def __init__(self, folder: Path) -> None:
+        self.file = folder / "keys.csv"
+        self.problems = Problems()
+
+    def read(self, text: str) -> list[NewKey]:
+        """The keys of its sound rows."""
+        self.file.write_text(text, encoding="utf-8")
+        return [row.key for row in read_manifest(self.file, self.problems)]
+
+    @property
+    def told(self) -> list[str]:
+        """The problems, without the file."""
+        return [str(problem).removeprefix(f"{self.file}:") for problem in self.problems.by_place()]
+
+
+@pytest.fixture
+def manifest(tmp_path: Path) -> Manifest:
+    return Manifest(tmp_path)
+
+
+def test_an_alias_is_enough(manifest: Manifest):
+    """Everything else has a default."""
+    assert manifest.read("alias\nalias/a\n\nalias/b\n") == [NewKey(alias="alias/a"), NewKey(alias="alias/b")]
+    assert manifest.told == []
+
+
+def test_all_that_a_row_may_say(manifest: Manifest):
+    """Quoted cells, a policy in a file beside it, a column for each tag; an empty cell is no tag."""
+    (manifest.file.parent / "p.json").write_text(POLICY)
+    header = "alias,spec,description,multi_region,policy,material,tag:team,tag:cost center"
+    keys = manifest.read(f'{header}\r\nalias/a,HMAC_256,"Cards, old",true,p.json,x/a.key,pay,\r\n')
+    assert keys == [
+        NewKey(
+            alias="alias/a",
+            spec="HMAC_256",
+            description="Cards, old",
+            multi_region=True,
+            policy=POLICY,
+            material="x/a.key",
+            tags={"team": "pay"},
+        )
+    ]
+
+
+def test_thousands_of_rows_with_a_few_wrong_ones(manifest: Manifest):
+    """All that is wrong is told at once, each with its line, and nothing else is lost."""
+    rows = [f"alias/k{number}," for number in range(5000)]
+    rows[10], rows[2000], rows[4999] = "k10,", "alias/k7,", "alias/k4999,AES"
+    keys = manifest.read("\n".join(["alias,spec", *rows]))
+    assert len(keys) == 4997
+    assert [told.partition(" (")[0] for told in manifest.told] == [
+        '12: alias: "k10" is not a key\'s name',
+        '2002: alias: "alias/k7" stands in line 9 already',
+        '5001: spec: "AES" is no spec that byokd renews',
+    ]
+
+
+@pytest.mark.parametrize(
+    ("row", "told"),
+    [
+        ("alias/aws/x", "names a key that AWS manages"),
+        ("1234abcd-12ab-34cd-56ef-1234567890ab", "is not an alias"),
+        ("alias/a,x", "has 2 cells, the header 7"),
+        ("alias/a,,,yes,,,", "is neither true nor false"),
+        ("alias/a,,,,nowhere.json,,", "No such file"),
+        ("alias/a,,,,text.json,,", "is not JSON"),
+        ("alias/a,,,,list.json,,", "is not a key policy"),
+        ("alias/a,,,,big.json,,", "is larger than 32768 bytes"),
+        (f"alias/a,,{'x' * 8193},,,,", "is too long"),
+        ("alias/a,,,,,,b%d", "cannot be a tag's value"),
+        (f"alias/a,,,,,{'x' * 2000},", "cannot locate material"),
+    ],
+)
+def test_a_wrong_row_is_told(manifest: Manifest, row: str, told: str):
+    """What KMS would refuse, and what byokd could not keep alive, before a key is made."""
+    for name, text in {"text": "{", "list": "[]", "big": f'{{"Statement": "{"x" * 40_000}"}}'}.items():
+        (manifest.file.parent / f"{name}.json").write_text(text)
+    cells = row if "," in row else f"{row},,,,,,"
+    assert manifest.read(f"alias,spec,description,multi_region,policy,material,tag:t\n{cells}\n") == []
+    assert told in manifest.told[0]
+
+
+@pytest.mark.parametrize(
+    ("header", "told"),
+    [
+        ("key,spec", "has no column named alias"),
+        ("alias,multi-region", "did you mean multi_region?"),
+        ("alias,alias", "stands there more than once"),
+        ("alias,tag:", "cannot be a tag"),
+        ("alias,tag:aws:x", "cannot be a tag"),
+        ("alias,tag:byokd:created-as", "cannot be a tag"),
+        ("alias," + ",".join(f"tag:{number}" for number in range(TAGS_MAX + 1)), "more than 49 tags"),
+        ("alias", "has no rows"),
+        ('alias,"', "is not CSV"),
+    ],
+)
+def test_a_wrong_header_is_told(manifest: Manifest, header: str, told: str):
+    """No row is judged by columns that are not understood."""
+    assert manifest.read(f"{header}\n") == []
+    assert told in manifest.told[0]
+
+
+def test_a_manifest_that_is_not_there_is_told(manifest: Manifest):
+    """In one sentence."""
+    assert read_manifest(manifest.file, manifest.problems) == []
+    assert "cannot be read: No such file" in manifest.told[0]
