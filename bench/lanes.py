@@ -108,7 +108,7 @@ async def _run(directory: Path, count: int, worker: Worker) -> _Outcome:
     begin_at = time.time() + 8 + 0.03 * count
     async with _kms(state) as (url, _):
         task = await _prepared(_site(url), directory / worker.__name__, count, begin_at)
-    async with _kms(state, "--hostile", f"quota_factor={FACTOR}") as (url, admin):
+    async with quota_kms(state, FACTOR) as (url, admin):
         task = replace(task, site=_site(url))
         assert time.time() < begin_at, "the keys were not ready in time"
         await asyncio.sleep(begin_at - time.time())
@@ -118,8 +118,8 @@ async def _run(directory: Path, count: int, worker: Worker) -> _Outcome:
         await asyncio.sleep(max(0.0, _ends_at(begin_at, count) + 2 - time.time()))
         return _Outcome(
             seconds,
-            await _counted(admin, r'localkms_requests_total\{.*error="ThrottlingException".*\} (\S+)'),
-            await _counted(admin, r"localkms_expiries_total\{.*\} (\S+)"),
+            await counted(admin, r'localkms_requests_total\{.*error="ThrottlingException".*\} (\S+)'),
+            await counted(admin, r"localkms_expiries_total\{.*\} (\S+)"),
         )
 
 
@@ -138,7 +138,14 @@ async def _kms(state: Path, *options: str) -> AsyncIterator[tuple[str, str]]:
         await server.end()
 
 
-async def _counted(admin: str, sample: str) -> int:
+@asynccontextmanager
+async def quota_kms(state: Path, factor: float) -> AsyncIterator[tuple[str, str]]:
+    """A local KMS that enforces so many times AWS's quotas, and is friendly otherwise."""
+    async with _kms(state, "--hostile", f"quota_factor={factor}") as addresses:
+        yield addresses
+
+
+async def counted(admin: str, sample: str) -> int:
     """The sum of a metric's samples."""
     async with ClientSession() as session, session.get(f"{admin}/metrics") as page:
         return round(sum(float(value) for value in re.findall(sample, await page.text())))

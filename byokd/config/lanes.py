@@ -128,11 +128,11 @@ class QuotasSettings(Settings):
     """One for each key of the lane when keys are looked for by tag; AWS's quota is 2000 a second. Default 100, burst
     100."""
 
-    CreateKey: QuotaSettings = QuotaSettings(per_second=5, burst=5, ceiling=5)
-    """One for each key that is made (`byokd create`); AWS's quota is 5 a second. Default 5, burst 5."""
+    CreateKey: QuotaSettings = QuotaSettings(per_second=5, burst=1, ceiling=5)
+    """One for each key that is made (`byokd create`); AWS's quota is 5 a second. Default 5, burst 1."""
 
-    CreateAlias: QuotaSettings = QuotaSettings(per_second=5, burst=5, ceiling=5)
-    """One for each key that is made; AWS's quota is 5 a second. Default 5, burst 5."""
+    CreateAlias: QuotaSettings = QuotaSettings(per_second=5, burst=1, ceiling=5)
+    """One for each key that is made; AWS's quota is 5 a second. Default 5, burst 1."""
 
     def quotas(self, share: float) -> dict[str, Quota]:
         """The facts that these settings come to, by operation."""

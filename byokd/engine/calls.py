@@ -43,10 +43,11 @@ class Calls:
         failures = throttled = 0
         while True:
             await self._pace.admit(operation)
+            sent_at = self._clock.monotonic()
             try:
                 return await call()
             except Throttled as error:
-                self._pace.heard(operation, error)
+                self._pace.heard(operation, error, sent_at=sent_at)
                 throttled += 1
                 if throttled > THROTTLED_MOST:
                     raise

@@ -1,6 +1,6 @@
 """Discovery: which keys with imported material there are in a lane, and which of them nobody manages.
 
-    aliases, page by page ─▶ whose key is whose name
+    aliases, page by page ─▶ which names a key has; first where keys are looked for by name, else beside the rest
     keys, page by page ─┬─▶ its tags, where tags are asked for ─▶ DescribeKey ─▶ Origin EXTERNAL? found
                         └─▶ ... as many at a time as the lane allows, each call at the lane's pace
 
@@ -11,7 +11,7 @@ that is gone when it is looked at was deleted meanwhile; one that byokd may not 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from functools import partial
 from typing import TypeVar
@@ -19,7 +19,7 @@ from typing import TypeVar
 from byokd.engine.calls import Calls
 from byokd.errors import AccessDenied, KeyNotFound
 from byokd.facts.estate import Found, FoundKey, Managed, Unseen, Wanted, by_deadline
-from byokd.facts.key import ABSENT, Absent, KeyArn
+from byokd.facts.key import ABSENT, Absent, KeyArn, ObservedKey
 from byokd.ports import Clock
 from byokd.ports.estate import Estate, Page
 
@@ -48,8 +48,10 @@ class Discovery:
         """
         search = _Search(wanted, managed, tags=tags or bool(wanted.tags))
         at = self._clock.now()
-        search.aliases = await self.aliases()
         arns, turn = self._arns(search), asyncio.Lock()
+
+        async def name() -> None:
+            search.aliases = await self.aliases()
 
         async def work() -> None:
             while True:
@@ -61,8 +63,12 @@ class Discovery:
                 search.looked_at += 1
                 self._seen(search.looked_at)
 
+        if wanted.aliases:
+            await name()  # else nobody waits for the names
         try:
             async with asyncio.TaskGroup() as group:
+                if not wanted.aliases:
+                    group.create_task(name())
                 for _ in range(self._in_flight):
                     group.create_task(work())
         except ExceptionGroup as failed:
@@ -72,7 +78,7 @@ class Discovery:
         return Found(
             at=at,
             looked_at=search.looked_at,
-            keys=tuple(sorted(search.keys, key=by_deadline)),
+            keys=tuple(sorted(search.keys(), key=by_deadline)),
             unseen=tuple(search.unseen),
             missing=tuple(search.missing()),
         )
@@ -119,9 +125,7 @@ class Discovery:
             search.denied = error
             return
         if seen.origin == "EXTERNAL":
-            names = search.names_of(arn)
-            fleet = search.managed.fleet_of(arn, names)
-            search.keys.append(FoundKey(seen=seen, aliases=names, tags=tags, fleet=fleet))
+            search.seen.append((seen, tags))
 
 
 @dataclass(slots=True)
@@ -134,12 +138,20 @@ class _Search:
     aliases: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     listed: set[KeyArn] = field(default_factory=set)
     looked_at: int = 0
-    keys: list[FoundKey] = field(default_factory=list)
+    seen: list[tuple[ObservedKey, Mapping[str, str] | Absent]] = field(default_factory=list)
+    """Keys with Origin EXTERNAL, and their tags."""
     unseen: list[Unseen] = field(default_factory=list)
     denied: AccessDenied | None = None
 
     def names_of(self, arn: KeyArn) -> tuple[str, ...]:
         return tuple(sorted(self.aliases.get(arn.rpartition("/")[2], ())))
+
+    def keys(self) -> Iterator[FoundKey]:
+        """What was found, once the names are there."""
+        for seen, tags in self.seen:
+            names = self.names_of(seen.arn)
+            fleet = self.managed.fleet_of(seen.arn, names)
+            yield FoundKey(seen=seen, aliases=names, tags=tags, fleet=fleet)
 
     def missing(self) -> list[str]:
         """What the config names and the lane does not have."""

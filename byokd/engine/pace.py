@@ -31,6 +31,8 @@ class Pace:
         self._buckets: dict[str, Bucket] = {
             operation: full(quota, clock.monotonic()) for operation, quota in lane.quotas.items()
         }
+        self._slowed_at: dict[str, float] = {}
+        """By operation, monotonic seconds."""
 
     def recall(self, known: Mapping[str, LearnedPace]) -> None:
         """Go on with what was learned before a restart."""
@@ -83,10 +85,18 @@ class Pace:
         if wait > 0:
             await self._clock.sleep(wait)
 
-    def heard(self, operation: str, error: Exception) -> None:
-        """Slow this operation down if KMS said that it is called too often."""
-        if isinstance(error, Throttled):
-            self._buckets[operation] = throttled(self._buckets[operation], self._clock.monotonic())
+    def heard(self, operation: str, error: Exception, *, sent_at: float | None = None) -> None:
+        """Slow this operation down if KMS said that it is called too often.
+
+        `sent_at` is when the request was sent, in monotonic seconds: of those that were under way together, all may be
+        refused, and the pace that they were sent at has been slowed down by the first.
+        """
+        if not isinstance(error, Throttled):
+            return
+        now = self._clock.monotonic()
+        if sent_at is None or sent_at >= self._slowed_at.get(operation, sent_at):
+            self._buckets[operation] = throttled(self._buckets[operation], now)
+            self._slowed_at[operation] = now
 
     def _take(self, operation: str, keep: float = 0.0) -> float:
         self._buckets[operation], wait = take(self._buckets[operation], self._clock.monotonic(), keep=keep)

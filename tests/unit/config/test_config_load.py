@@ -60,8 +60,8 @@ def test_the_built_in_quotas(folder):
         "ListKeys": Quota(per_second=50, burst=50, ceiling=50),
         "ListAliases": Quota(per_second=50, burst=50, ceiling=50),
         "ListResourceTags": Quota(per_second=100, burst=100, ceiling=100),
-        "CreateKey": Quota(per_second=5, burst=5, ceiling=5),
-        "CreateAlias": Quota(per_second=5, burst=5, ceiling=5),
+        "CreateKey": Quota(per_second=5, burst=1, ceiling=5),
+        "CreateAlias": Quota(per_second=5, burst=1, ceiling=5),
     }
 
 
@@ -77,8 +77,8 @@ def test_a_share_of_every_quota_is_taken(folder):
         "ListKeys": Quota(per_second=25, burst=25, ceiling=25),
         "ListAliases": Quota(per_second=25, burst=25, ceiling=25),
         "ListResourceTags": Quota(per_second=50, burst=50, ceiling=50),
-        "CreateKey": Quota(per_second=2.5, burst=2.5, ceiling=2.5),
-        "CreateAlias": Quota(per_second=2.5, burst=2.5, ceiling=2.5),
+        "CreateKey": Quota(per_second=2.5, burst=1, ceiling=2.5),
+        "CreateAlias": Quota(per_second=2.5, burst=1, ceiling=2.5),
     }
 
 

@@ -155,6 +155,24 @@ async def test_throttling_slows_a_search_down_and_loses_nothing():
     assert (times[-1] - times[0]).total_seconds() >= 1.5
 
 
+async def test_calls_that_were_under_way_together_slow_it_down_once():
+    """A thousand keys took five times as long as they need: seven calls at once were refused, and each refusal halved
+    the pace, down to a sixteenth. They told one thing: the pace at which all of them were sent is too much.
+    """
+    it = Lane(in_flight=8, DescribeKey=Quota(per_second=10, burst=8))
+    for number in range(40):
+        it.key(number)
+    it.kms.fail("DescribeKey", *[Throttled("DescribeKey: ThrottlingException")] * 7)
+    gate = it.kms.gate("DescribeKey")
+    search = asyncio.ensure_future(it.find())
+    for _ in range(100):
+        await asyncio.sleep(0)
+    gate.set()
+    assert len((await search).keys) == 40
+    times = [call.at for call in it.kms.calls if call.operation == "DescribeKey"]
+    assert (times[-1] - times[0]).total_seconds() < 12
+
+
 async def test_a_call_that_is_throttled_for_ever_ends_the_search():
     """There is a limit to patience, far beyond what passes."""
     it = Lane(in_flight=1)

@@ -1,0 +1,181 @@
+"""Finding and making keys at the quota: how long it takes, against what AWS's quotas allow.
+
+The quotas are enforced by the local KMS in a process of its own, scaled so that this machine can keep up with them: for
+finding, a part of AWS's; for making and importing, a multiple. Figures are ratios, so that the scale falls out.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import tempfile
+import time
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from dataclasses import replace
+from datetime import timedelta
+from pathlib import Path
+
+from bench.figure import Figure
+from bench.imports import identity_of
+from bench.lanes import counted, quota_kms
+from byokd.clock import SortableIds, SystemClock
+from byokd.engine.calls import Calls
+from byokd.engine.creation import Creation
+from byokd.engine.discovery import Discovery
+from byokd.engine.engine import Engine, Setup
+from byokd.engine.pace import Pace
+from byokd.facts.estate import Managed, NewKey, Wanted
+from byokd.facts.key import KeyArn, KeyRef, WrappingKeySpec
+from byokd.facts.policy import Lane, Quota
+from byokd.kms.adapter import open_kms
+from byokd.kms.estate import open_estate
+from byokd.kms.identity import shared_session
+from byokd.localkms.aliases import Alias
+from byokd.localkms.hostility.quotas import PER_SECOND
+from byokd.localkms.keyring import Keyring
+from byokd.localkms.keys import Key, Origin
+from byokd.localkms.materials import Import, imported
+from byokd.localkms.names import new_key_id
+from byokd.localkms.persistence import open_journal as open_state
+from byokd.localkms.signatures import Caller
+from byokd.material.decode import Encoding
+from byokd.material.fingerprint import FingerprintKey
+from byokd.ports import Kms
+from byokd.sources.file import FileSource
+from byokd.store import open_store
+from byokd.store.journal import open_journal
+from tests.kit.builders import LANE_ID, desired, lane, policy
+
+FOUND, EXTERNAL = 100_000, 10_000
+"""Keys of the lane that is searched, each with an alias, and those of them with imported material."""
+FOUND_FACTOR = 0.1
+MADE = 1000
+MADE_FACTOR, IMPORT_FACTOR = 5, 40
+IN_FLIGHT = 32
+GOAL = 1.1
+THROTTLED = r'localkms_requests_total\{.*error="ThrottlingException".*\} (\S+)'
+
+
+async def measure() -> list[Figure]:
+    """Discovery, creation, and first imports."""
+    with tempfile.TemporaryDirectory() as directory:
+        return [*await _discovery(Path(directory)), *await _creation(Path(directory))]
+
+
+def _site(url: str, factor: float) -> Lane:
+    """A lane that allows itself AWS's quotas, scaled."""
+    rates = {name: PER_SECOND[name] * factor for name in lane().quotas}
+    quotas = {name: Quota(per_second=rate, burst=max(1.0, rate / 10)) for name, rate in rates.items()}
+    return lane(endpoint=url, max_in_flight=IN_FLIGHT, reserve=0.0, quotas=quotas)
+
+
+async def _discovery(directory: Path) -> list[Figure]:
+    state, clock = directory / "found.db", SystemClock()
+    await _fill(state)
+    async with quota_kms(state, FOUND_FACTOR) as (url, admin):
+        site = _site(url, FOUND_FACTOR)
+        identity = identity_of(site)
+        async with open_estate(site, clock=clock, session=shared_session(), identity=identity) as estate:
+            begin = time.monotonic()
+            calls = Calls(Pace(site, clock), clock)
+            found = await Discovery(estate, calls, clock, in_flight=IN_FLIGHT).find(Wanted(), Managed())
+            seconds = time.monotonic() - begin
+        throttled = await counted(admin, THROTTLED)
+    assert (found.looked_at, len(found.keys)) == (FOUND, EXTERNAL), "the search did not find what there is"
+    rate = site.quotas["DescribeKey"].per_second
+    return [
+        _ratio(f"finding {EXTERNAL} keys among {FOUND}", seconds, FOUND / rate, f"DescribeKey at {rate:g}/s"),
+        Figure(name="throttled calls of it", value=throttled, goal=0, unit="", how="as the KMS counted"),
+    ]
+
+
+async def _fill(state: Path) -> None:
+    """A state of so many keys with aliases, some of them with imported material that ends."""
+    journal = open_state(state)
+    keyring = Keyring(journal)
+    owner, now = Caller(lane().account, lane().region), time.time()
+    for number in range(FOUND):
+        external = number % (FOUND // EXTERNAL) == 0
+        origin = Origin.EXTERNAL if external else Origin.AWS_KMS
+        key = Key(id=new_key_id(multi_region=False), owner=owner, origin=origin, created_at=now)
+        expires_at = now + 90 * 86400 if external else None
+        keyring.put(imported(key, Import(secret=os.urandom(32), expires_at=expires_at, new=None))[0])
+        name = f"alias/k{number:06}"
+        keyring.put_alias(Alias(name=name, owner=owner, target=key.id, created_at=now, updated_at=now))
+    await journal.flush()
+    await journal.close()
+
+
+async def _creation(directory: Path) -> list[Figure]:
+    """A thousand keys from nothing to their first material."""
+    state, clock = directory / "made.db", SystemClock()
+    keys = [NewKey(alias=f"alias/k{number}", tags={"team": "bench"}) for number in range(MADE)]
+    async with quota_kms(state, MADE_FACTOR) as (url, admin):
+        site = _site(url, MADE_FACTOR)
+        begin = time.monotonic()
+        async with open_estate(site, clock=clock, session=shared_session(), identity=identity_of(site)) as estate:
+            with open_journal(directory / "journal", LANE_ID) as journal:
+                calls = Calls(Pace(site, clock), clock)
+                creation = Creation(estate, calls, journal, clock, in_flight=IN_FLIGHT)
+                assert await creation.taken(keys) == {}
+                created = await creation.make(keys)
+        made_s = time.monotonic() - begin
+        throttled = await counted(admin, THROTTLED)
+    assert len(created.arns) == MADE, "not every key was made"
+    async with quota_kms(state, IMPORT_FACTOR) as (url, admin):
+        site = _site(url, IMPORT_FACTOR)
+        imported_s = await _first_imports(site, directory, list(created.arns.values()))
+        throttled += await counted(admin, THROTTLED)
+    rate = PER_SECOND["CreateKey"] * MADE_FACTOR
+    imports = PER_SECOND["GetParametersForImport"] * IMPORT_FACTOR
+    return [
+        _ratio(f"making {MADE} keys", made_s, MADE / rate, f"CreateKey and CreateAlias at {rate:g}/s"),
+        _ratio("their first imports", imported_s, MADE / imports, f"GetParametersForImport at {imports:g}/s"),
+        Figure(name="throttled calls of both", value=throttled, goal=0, unit="", how="as the KMS counted"),
+    ]
+
+
+async def _first_imports(site: Lane, directory: Path, arns: list[KeyArn]) -> float:
+    """Seconds until the engine has seen every key with its first material."""
+    clock, session = SystemClock(), shared_session()
+    source = FileSource(
+        "files", directory=directory, encoding=Encoding.RAW, fingerprint_key=FingerprintKey(os.urandom(32))
+    )
+    base = desired(source="files", policy=policy(wrapping_key_spec=WrappingKeySpec.RSA_2048))
+    keys = []
+    for arn in arns:
+        path = directory / arn.rpartition("/")[2]
+        path.touch(mode=0o600)
+        path.write_bytes(os.urandom(32))
+        keys.append(replace(base, ref=KeyRef(arn), name=arn, arn=arn, locator=path.name))
+
+    @asynccontextmanager
+    async def opened(_: Lane) -> AsyncIterator[Kms]:
+        async with open_kms(site, clock=clock, session=session, identity=identity_of(site)) as kms:
+            yield kms
+
+    async with open_store(directory / "byokd.db") as store:
+        await store.sync_fleet(keys, now=clock.now())
+        engine = Engine(store=store, clock=clock, new_id=SortableIds(), open_kms=opened, node="bench")
+        setup = Setup(
+            lanes=(site,),
+            sources={"files": source},
+            channels={},
+            audiences=(),
+            safety_wake=timedelta(minutes=1),
+            skew_threshold=timedelta(minutes=1),
+            history_for=timedelta(days=1),
+        )
+        begin = time.monotonic()
+        await engine.apply(setup)
+        while (await store.counts()).by_state.get("Enabled", 0) < len(arns):
+            await asyncio.sleep(0.05)
+        seconds = time.monotonic() - begin
+        await engine.stop()
+    return seconds
+
+
+def _ratio(name: str, seconds: float, ideal: float, quota: str) -> Figure:
+    how = f"{seconds:.1f} s; {quota} allows {ideal:.1f} s"
+    return Figure(name=f"{name}: time / what the quotas allow", value=seconds / ideal, goal=GOAL, unit="x", how=how)
