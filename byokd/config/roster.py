@@ -11,7 +11,7 @@ a fleet of 100,000 costs its text and no more. Loading walks it once with the pr
 from __future__ import annotations
 
 from collections.abc import Callable, Hashable, Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Final, NamedTuple, ParamSpec, TypeVar
 
 from byokd.config.check import KeyEntries, sound_policy
@@ -21,12 +21,15 @@ from byokd.config.key_list import MAX_BYTES, KeyList, Row, policy_settings, read
 from byokd.config.locate import Path as SettingPath
 from byokd.config.names import ParsedName, parse_name
 from byokd.config.problems import Place, Problems, Unfit, did_you_mean, quoted
-from byokd.config.schema import ConfigFile, FleetSettings, PolicySettings, SourceSettings
+from byokd.config.schema import MAX_MATERIALS, ConfigFile, FleetSettings, PolicySettings, SourceSettings
 from byokd.facts.key import Absent
 from byokd.facts.policy import DesiredKey, Lane, Policy
 
 MAX_PROBLEMS: Final = 100
 """Of one key list. A list with more is wrong as a whole."""
+
+SEVERAL: Final = "|"
+"""Between the materials of one key in a key list."""
 
 _NOTHING: Final = PolicySettings()
 _DEFAULTS, _KEY = 0, 2
@@ -92,6 +95,8 @@ class _Entry:
     material: str | None
     place: Place
     where: str
+    materials: tuple[str, ...] = ()
+    """All of them, where there are several."""
     path: SettingPath = ()
     """Empty for a row of a key list, whose settings all stand in one line."""
 
@@ -133,7 +138,9 @@ class _Fleet:
         for complaint in self._terms_of(_NOTHING).complaints:
             self._complain(complaint, None)
         for path, settings in self._roster.entries.get(self._name, ()):
-            entry = _Entry(settings.key, settings.material, self._roster.document.place(path), dotted(path), path)
+            entry = _Entry(settings.key, settings.material, self._roster.document.place(path), dotted(path), path=path)
+            if settings.materials is not None:
+                entry = replace(entry, materials=settings.materials)
             if found := self._found(entry, self._terms_of(settings)):
                 yield found
         if listed := self._roster.lists.get(self._name):
@@ -150,6 +157,8 @@ class _Fleet:
                 self._problems.add(Place(file, row.line), where, "the rest of the list was not judged", hint)
                 return
             entry = _Entry(row.key, row.material, Place(file, row.line), where)
+            if row.material is not None and SEVERAL in row.material:
+                entry = replace(entry, material=None, materials=tuple(row.material.split(SEVERAL)))
             terms = self._terms_of_row(row, columns)
             if isinstance(terms, _Terms):
                 if found := self._found(entry, terms):
@@ -209,11 +218,8 @@ class _Fleet:
         name = self._tried(entry, "key", parse_name, entry.key)
         lane = None if name is None else self._tried(entry, "key", self._lane, name, terms)
         source = self._tried(entry, "source", self._source, terms)
-        locator = None
-        if source is not None and (name is not None or entry.material is not None):
-            short = "" if name is None else name.short
-            locator = self._tried(entry, "material", source.locator, entry.material, short)
-        if terms.complaints or name is None or lane is None or terms.source is None or locator is None:
+        locators = None if source is None else self._locators(entry, source, name)
+        if terms.complaints or name is None or lane is None or terms.source is None or locators is None:
             return None
         ref, arn = name.in_lane(lane)
         key = DesiredKey(
@@ -223,10 +229,33 @@ class _Fleet:
             arn=arn,
             fleet=self._name,
             source=terms.source,
-            locator=locator,
+            locator=locators[0],
             policy=terms.policy,
+            further=locators[1:],
         )
         return Found(entry.place, entry.where, key)
+
+    def _locators(self, entry: _Entry, source: SourceSettings, name: ParsedName | None) -> tuple[str, ...] | None:
+        """Where the source finds the key's materials; None with the problem noted."""
+        if not entry.materials:
+            if name is None and entry.material is None:
+                return None
+            short = "" if name is None else name.short
+            one = self._tried(entry, "material", source.locator, entry.material, short)
+            return None if one is None else (one,)
+        return self._tried(entry, "materials", self._several, entry, source)
+
+    def _several(self, entry: _Entry, source: SourceSettings) -> tuple[str, ...]:
+        """The materials of an entry that names several. Raises: Unfit."""
+        if entry.material is not None:
+            raise Unfit("stands beside material", "keep one of the two: materials names all of them")
+        if len(entry.materials) > MAX_MATERIALS:
+            raise Unfit(f"names {len(entry.materials)} materials", f"a key has {MAX_MATERIALS} in its life at most")
+        locators = tuple(source.locator(written, "") for written in entry.materials)
+        twice = next((each for each in locators if locators.count(each) > 1), None)
+        if twice is not None:
+            raise Unfit(f"names {quoted(twice)} twice", "each material of a key is another one")
+        return locators
 
     def _tried(
         self, entry: _Entry, setting: str, what: Callable[_P, _R], *args: _P.args, **kwargs: _P.kwargs

@@ -105,6 +105,10 @@ class DaemonSettings(Settings):
     from 1s to 10m. Default 45s."""
 
 
+MAX_MATERIALS: Final = 26
+"""A key's first material, and one for each of the 25 rotations on demand of its life (API model, RotateKeyOnDemand)."""
+
+
 class KeySettings(PolicySettings):
     """One key, and what it does differently from its fleet."""
 
@@ -115,13 +119,19 @@ class KeySettings(PolicySettings):
     """Where the source finds the key's material: a file, or the command's locator. Default: the key id, or the alias
     without `alias/`; for a file source with a directory, `.key` is appended."""
 
+    materials: Annotated[tuple[Line, ...], Field(min_length=1, max_length=MAX_MATERIALS)] | None = None
+    """In place of `material`, for a symmetric key that was or will be rotated: where the source finds all its
+    materials, from the key's first on, up to 26. Those that KMS does not have yet are in stock for coming rotations.
+    Default: none."""
+
 
 class FleetSettings(PolicySettings):
     """Keys that are kept alive in the same way."""
 
     keys_csv: ConfigPath | None = None
     """List of keys in CSV: a header `key,material` and, as wanted, `lane`, `source` and any policy setting but
-    `windows`; an empty cell inherits. `alert_before` is written with spaces: `30d 7d`. Up to 256 MiB. Default: none."""
+    `windows`; an empty cell inherits. `alert_before` is written with spaces: `30d 7d`; several materials of a key, from
+    the first on, with bars: `a.key|b.key`. Up to 256 MiB. Default: none."""
 
     keys: tuple[KeySettings, ...] = ()
     """Keys written here, as `[[fleets.NAME.keys]]`. Default: none."""

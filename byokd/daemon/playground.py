@@ -15,7 +15,7 @@ from byokd.config import schema
 from byokd.config.lanes import LOCAL
 from byokd.config.load import Config
 from byokd.facts.key import MATERIAL_BYTES, SYMMETRIC, Absent
-from byokd.facts.policy import DesiredKey, Lane
+from byokd.facts.policy import Lane
 from byokd.kms.identity import Identity, Session
 from byokd.kms.provision import create_missing_keys
 from byokd.ports import Clock
@@ -72,13 +72,14 @@ async def furnish(config: Config, url: str, *, clock: Clock, session: Session) -
                 log.info("local_keys_created", lane=lane.name, keys=made)
         if settings.create_missing_material:
             for key in keys:
-                _write_material(key, config.sources[key.source])
+                for locator in key.locators:
+                    _write_material(locator, config.sources[key.source])
 
 
-def _write_material(key: DesiredKey, source: schema.SourceSettings) -> None:
+def _write_material(locator: str, source: schema.SourceSettings) -> None:
     if not isinstance(source, schema.FileSource) or source.encoding != "raw":
         return
-    path = Path(key.locator) if source.directory is None else source.directory / key.locator
+    path = Path(locator) if source.directory is None else source.directory / locator
     path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
     try:
         descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)

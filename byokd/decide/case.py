@@ -20,7 +20,7 @@ from byokd.facts.key import (
     ObservedMaterial,
     last_seen,
 )
-from byokd.facts.ledger import Order, OrderKind, Tier
+from byokd.facts.ledger import ImportState, Order, OrderKind, Tier
 from byokd.facts.policy import Policy
 from byokd.facts.snapshot import Snapshot
 
@@ -36,6 +36,8 @@ class Loss(StrEnum):
     NONE = "none"
     VIRGIN = "virgin"
     """It was never there: the first import is still to come."""
+    STOCK = "stock"
+    """KMS does not have it and the key does not need it: it waits for a rotation."""
     LAPSED = "lapsed"
     """Its `ValidTo` has passed."""
     DELETED = "deleted"
@@ -89,7 +91,7 @@ class Case:
 
     @property
     def import_order(self) -> Order | None:
-        """The oldest open order to import now; a resumption is one as well."""
+        """The oldest open order to import now that this material has not been imported for; a resumption is one too."""
         return next((each for each in self.snapshot.ledger.open_orders if self._asks_for_import(each)), None)
 
     @property
@@ -102,7 +104,8 @@ class Case:
 
     def _asks_for_import(self, order: Order) -> bool:
         over = isinstance(order.valid_to, datetime) and order.valid_to <= self.now
-        return order.kind in (OrderKind.IMPORT, OrderKind.RESUME) and not over
+        done = bool(self.snapshot.others) and imported_since(self.snapshot, order.created_at)
+        return order.kind in (OrderKind.IMPORT, OrderKind.RESUME) and not over and not done
 
     @property
     def to_delete(self) -> tuple[MaterialId | Absent, ...]:
@@ -117,7 +120,13 @@ class Case:
     def unmanaged(self) -> tuple[ObservedMaterial, ...]:
         """Materials that the key needs and that byokd has no source for."""
         materials = self.seen.materials if self.seen else ()
-        return tuple(each for each in materials if each.state.permanent and each.material_id != self.material)
+        known = {managed_material(self.snapshot.turned_to(place)) for place in self.snapshot.places}
+        return tuple(each for each in materials if each.state.permanent and each.material_id not in known)
+
+    @property
+    def sent(self) -> bool:
+        """Whether an import of any material of the key was sent and its outcome not seen."""
+        return any(row.state is ImportState.RUNNING for row in self.snapshot.open_imports)
 
 
 def case(snapshot: Snapshot, now: datetime) -> Case:
@@ -137,11 +146,40 @@ def case(snapshot: Snapshot, now: datetime) -> Case:
 
 
 def managed_material(snapshot: Snapshot) -> MaterialId | Absent:
-    """The material that the key's source holds: the one byokd imported, else the key's current one."""
+    """What KMS calls the material at hand.
+
+    A config with one material means the one that byokd imported, else the key's current one. Of several, those that
+    byokd imported have the names that KMS gave them, and the others those that are left, oldest first on both sides.
+    Who gets none is in stock; material that waited for its rotation and ended is forgotten by KMS, and is so again.
+    """
+    view, known = last_seen(snapshot.view), snapshot.ledger.material
+    if not snapshot.others:
+        if not isinstance(known, Absent):
+            return known
+        return view.current_material if isinstance(view, ObservedKey) else ABSENT
+    if not isinstance(view, ObservedKey) or not view.materials_known:
+        return known
+    listed = [each.material_id for each in view.materials]
+    if known in listed:
+        return known
+    taken = [track.material for track in snapshot.tracks]
+    left = [each for each in listed if each not in taken]
+    before = sum(1 for each in taken[: snapshot.place] if each not in listed)
+    return left[before] if before < len(left) else ABSENT
+
+
+def imported_since(snapshot: Snapshot, at: datetime) -> bool:
+    """Whether byokd imported the material at hand at `at` or later."""
+    last = snapshot.ledger.last_success_at
+    return isinstance(last, datetime) and last >= at
+
+
+def in_stock(snapshot: Snapshot) -> bool:
+    """Whether the material at hand is one that the key has not been given yet, and does not need for now."""
     view = last_seen(snapshot.view)
-    if not isinstance(snapshot.ledger.material, Absent):
-        return snapshot.ledger.material
-    return view.current_material if isinstance(view, ObservedKey) else ABSENT
+    if not snapshot.others or not isinstance(view, ObservedKey) or managed_material(snapshot) is not ABSENT:
+        return False
+    return snapshot.place > 0 or view.current_material is not ABSENT
 
 
 def present(seen: ObservedKey, material: MaterialId | Absent) -> bool:
@@ -153,6 +191,8 @@ def present(seen: ObservedKey, material: MaterialId | Absent) -> bool:
 
 
 def _expiry(snapshot: Snapshot, seen: ObservedKey | None, material: MaterialId | Absent) -> Expiry | Absent:
+    if in_stock(snapshot):
+        return ABSENT
     if seen is not None and present(seen, material):
         shown = seen.expiry_of(material)
         if not isinstance(shown, Absent):
@@ -163,6 +203,8 @@ def _expiry(snapshot: Snapshot, seen: ObservedKey | None, material: MaterialId |
 def _loss(
     snapshot: Snapshot, seen: ObservedKey | None, material: MaterialId | Absent, expiry: Expiry | Absent, now: datetime
 ) -> Loss:
+    if in_stock(snapshot):
+        return Loss.STOCK
     lost_at = snapshot.ledger.lost_at
     gone = seen is not None and not present(seen, material)
     if gone and isinstance(expiry, datetime) and isinstance(lost_at, datetime) and lost_at < expiry - CLOCKS_DIFFER:

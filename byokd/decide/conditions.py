@@ -30,7 +30,7 @@ _PATIENCE: Final = 3
 
 def lost(the: Case, verdict: Verdict) -> Condition | None:
     """The material is gone and the key unusable."""
-    if the.loss in (Loss.NONE, Loss.VIRGIN) or the.suspended_by:
+    if the.loss not in (Loss.LAPSED, Loss.DELETED) or the.suspended_by:
         return None
     plan = "byokd only reports, as the policy says" if verdict.reason is Reason.REPORT_ONLY else verdict.message
     if the.loss is Loss.LAPSED:

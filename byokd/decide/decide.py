@@ -7,14 +7,18 @@ from datetime import datetime, timedelta
 from byokd.decide.case import Case, case
 from byokd.decide.conditions import CHECKS, next_threshold
 from byokd.decide.rules import RULES, Verdict
+from byokd.decide.several import merged
 from byokd.facts.key import Absent
 from byokd.facts.ledger import ImportState, Proved
 from byokd.facts.snapshot import Decision, ImportWanted, Snapshot
 
 
 def decide(snapshot: Snapshot, now: datetime) -> Decision:
-    """What follows from what is known about a key at `now`. Total: no snapshot makes it raise."""
-    return decided(case(snapshot, now))
+    """What follows from what is known about a key at `now`. Total: no snapshot makes it raise.
+
+    Of a key with several materials each is decided on by itself, as if it were the only one.
+    """
+    return merged(tuple(decided(case(snapshot.turned_to(place), now)) for place in snapshot.places), now)
 
 
 def decided(the: Case) -> Decision:
@@ -28,6 +32,7 @@ def decided(the: Case) -> Decision:
         tier=the.tier,
         wake_at=_wake_at(the, verdict),
         cancel=_cancel(the, verdict),
+        place=the.snapshot.place,
     )
 
 

@@ -95,8 +95,7 @@ def suspended(the: Case) -> Verdict | None:
             wake_at=the.now + SOON,
             blocks=True,
         )
-    row = the.snapshot.ledger.open_import
-    if isinstance(order.effective_at, Absent) and not isinstance(row, Absent) and row.state is ImportState.RUNNING:
+    if isinstance(order.effective_at, Absent) and the.sent:
         message = f"{by}; waits for what becomes of an import that was sent before"
         return Verdict(reason=Reason.SUSPENDING, message=message, wake_at=the.now + SOON, blocks=True)
     if the.to_delete:
@@ -187,6 +186,13 @@ def _unproved(the: Case, reason: Reason, message: str, at: datetime, *, failures
     return Verdict(reason=reason, message=message, wake_at=again, blocks=True)
 
 
+def in_stock(the: Case) -> Verdict | None:
+    """Material that the key was not given yet waits for a rotation, and is drilled like any other."""
+    if the.loss is not Loss.STOCK:
+        return None
+    return drill(the) or Verdict(reason=Reason.IN_STOCK, message="is in stock, and waits for a rotation")
+
+
 def report_only(the: Case) -> Verdict | None:
     """A policy may ask to be told about lost material instead of having it healed; an order still heals."""
     on_loss = {Loss.LAPSED: the.policy.on_lapse, Loss.DELETED: the.policy.on_foreign_delete}.get(the.loss)
@@ -263,7 +269,7 @@ def floor(the: Case) -> Verdict | None:
 def lost(the: Case) -> Verdict | None:
     """Material that is missing is imported: the first time, after a lapse, or after somebody deleted it."""
     match the.loss:
-        case Loss.NONE:
+        case Loss.NONE | Loss.STOCK:
             return None
         case Loss.VIRGIN:
             return _wanted(the, Reason.FIRST_IMPORT, "has no material yet")
@@ -335,6 +341,7 @@ RULES: Final[tuple[Rule, ...]] = (
     held,
     settling,
     source_unproved,
+    in_stock,
     report_only,
     refused,
     ordered,

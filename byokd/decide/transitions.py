@@ -13,12 +13,8 @@ from byokd.facts.ledger import HistoryEntry, HistoryEvent, Import, ImportState
 from byokd.facts.snapshot import Snapshot
 
 
-def transitions(before: Snapshot, the: Case) -> tuple[HistoryEntry, ...]:
-    """The history of what `the` case shows and `before` did not, each with its cause."""
-    return tuple(_transitions(before, the))
-
-
-def _transitions(before: Snapshot, the: Case) -> Iterator[HistoryEntry]:
+def of_key(before: Snapshot, the: Case) -> Iterator[HistoryEntry]:
+    """What `the` case shows of the key as a whole and `before` did not, each with its cause."""
     ref, now = before.ref, the.now
     alias = before.desired.alias is not ABSENT
     if (
@@ -27,25 +23,33 @@ def _transitions(before: Snapshot, the: Case) -> Iterator[HistoryEntry]:
         and not isinstance(the.snapshot.ledger.pinned_arn, Absent)
     ):
         yield _entry(ref, now, HistoryEvent.PINNED, f"{before.desired.name} is {the.snapshot.ledger.pinned_arn}")
-    if the.loss in (Loss.LAPSED, Loss.DELETED) and isinstance(before.ledger.lost_at, Absent):
-        event = HistoryEvent.MATERIAL_LAPSED if the.loss is Loss.LAPSED else HistoryEvent.MATERIAL_DELETED
-        yield _entry(ref, now, event, f"ValidTo was {show_expiry(the.expiry)}", _ordered(the))
     seen, old = the.seen, last_seen(before.view)
     if seen is None or seen is old:
         return
     was = "not seen before" if isinstance(old, NeverLooked) else old.state.value
     if isinstance(old, NeverLooked) or old.state is not seen.state:
         yield _entry(ref, now, HistoryEvent.STATE_CHANGED, f"{was} → {seen.state.value}", _cause(the))
+
+
+def of_material(before: Snapshot, the: Case) -> Iterator[HistoryEntry]:
+    """The same of the material at hand."""
+    ref, now = before.ref, the.now
+    which = f"material {before.place + 1}: " if before.others else ""
+    if the.loss in (Loss.LAPSED, Loss.DELETED) and isinstance(before.ledger.lost_at, Absent):
+        event = HistoryEvent.MATERIAL_LAPSED if the.loss is Loss.LAPSED else HistoryEvent.MATERIAL_DELETED
+        yield _entry(ref, now, event, f"{which}ValidTo was {show_expiry(the.expiry)}", _ordered(the))
+    if the.seen is None or the.seen is last_seen(before.view):
+        return
     last = before.ledger.last_expiry
     if the.loss is Loss.NONE and the.expiry is not ABSENT and the.expiry != last:
-        text = f"{show_expiry(last)} → {show_expiry(the.expiry)}"
+        text = f"{which}{show_expiry(last)} → {show_expiry(the.expiry)}"
         yield _entry(ref, now, HistoryEvent.EXPIRY_CHANGED, text, _cause(the))
 
 
 def _cause(the: Case) -> str:
     row = the.snapshot.ledger.open_import
     if the.loss is not Loss.NONE:
-        return {Loss.VIRGIN: "", Loss.LAPSED: "its ValidTo passed"}.get(
+        return {Loss.VIRGIN: "", Loss.STOCK: "", Loss.LAPSED: "its ValidTo passed"}.get(
             the.loss, _ordered(the) or "deleted by someone else"
         )
     if isinstance(row, Absent) or row.state not in (ImportState.RUNNING, ImportState.DONE):

@@ -25,7 +25,7 @@ from byokd.decide.case import case
 from byokd.decide.decide import decide
 from byokd.engine.gather import Gatherer, answered
 from byokd.engine.pace import IMPORT_PARAMETERS, Pace
-from byokd.engine.record import conclude, on_record, prepare, queue, settle, with_import, with_order
+from byokd.engine.record import conclude, has_ended, on_record, prepare, queue, settle, with_import, with_order
 from byokd.errors import ByokdError, KmsError, MaterialChanged, Remedy, Throttled
 from byokd.facts.change import Change
 from byokd.facts.key import NEVER_LOOKED, Absent, ObservedKey
@@ -97,8 +97,7 @@ class Cycle:
         """From a reading to its record."""
         now = self._clock.now()
         after, orders = prepare(settle(seen, now), now)
-        row = after.ledger.open_import
-        if not isinstance(row, Absent) and not row.state.open:
+        if has_ended(after):
             # What has just been seen done is put on record before anything else is begun.
             if booked:
                 self._pace.give_back()
@@ -108,13 +107,17 @@ class Cycle:
             if booked:
                 self._pace.give_back()
             return await self._delete(before, after, orders, decision.action)
-        if isinstance(decision.action, ProofWanted):
-            after, now, decision = await self._proved(after)
+        for _ in after.places:
+            after = after.turned_to(decision.place)
+            if isinstance(decision.action, ProofWanted):
+                after, now, decision = await self._proved(after)
+        after = after.turned_to(decision.place)
         if isinstance(decision.action, ImportWanted):
             booked = booked or self._straight_on(decision.tier)
             if booked and not (isinstance(after.proof, Proved) and self._recent(after.proof.at)):
                 after, now, decision = await self._proved(after)
             if booked and isinstance(decision.action, ImportWanted):
+                after = after.turned_to(decision.place)
                 return await self._carry_out(await self._intend(before, after, orders, decision, now))
         if booked:
             self._pace.give_back()
@@ -177,7 +180,7 @@ class Cycle:
             answered=False,
         )
         change, _ = await self._save(before, with_import(after, running, now), orders, now)
-        return on_record(change)
+        return on_record(change).turned_to(after.place)
 
     async def _carry_out(self, intended: Snapshot) -> Decision:
         row = intended.ledger.open_import
@@ -212,7 +215,7 @@ class Cycle:
             sealed = await answered(
                 desired.source,
                 self._gather.source(desired).seal(
-                    desired.locator, public_key=parameters.public_key, algorithm=desired.policy.wrapping_algorithm
+                    intended.locator, public_key=parameters.public_key, algorithm=desired.policy.wrapping_algorithm
                 ),
             )
             # The source was asked twice; what it gave the second time is what KMS would get, for the life of the key.

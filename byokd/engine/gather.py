@@ -94,7 +94,7 @@ class Gatherer:
         """The snapshot with what its source proved just now."""
         try:
             desired = snapshot.desired
-            produced = await answered(desired.source, self.source(desired).prove(desired.locator))
+            produced = await answered(desired.source, self.source(desired).prove(snapshot.locator))
             proof: Proof = self.proved(snapshot, produced)
         except SourceError as error:
             proof = self.unproved(snapshot, error)

@@ -2,17 +2,18 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from datetime import datetime
 
-from byokd.decide.case import Loss, case
+from byokd.decide.case import Case, Loss, case, imported_since, in_stock, managed_material
 from byokd.decide.decide import decided
 from byokd.decide.intents import explain
 from byokd.decide.orders import after_deciding, answered, before_deciding, without
-from byokd.decide.transitions import compare, of_import, transitions
+from byokd.decide.several import merged
+from byokd.decide.transitions import compare, of_import, of_key, of_material
 from byokd.facts.change import Change
 from byokd.facts.condition import OpenCondition
-from byokd.facts.key import ABSENT, Absent, ObservedKey, last_seen
+from byokd.facts.key import ABSENT, Absent, MaterialId
 from byokd.facts.ledger import HistoryEntry, HistoryEvent, Import, ImportState, Ledger, Order, OrderState, Proved, Tier
 from byokd.facts.snapshot import Decision, ImportWanted, Snapshot
 from byokd.ports import NewId
@@ -25,9 +26,19 @@ def prepare(snapshot: Snapshot, now: datetime) -> tuple[Snapshot, tuple[Order, .
 
 
 def settle(snapshot: Snapshot, now: datetime) -> Snapshot:
-    """The snapshot with its open import explained by the newest reading."""
-    row = explain(snapshot, now)
-    return snapshot if isinstance(row, Absent) else with_import(snapshot, row, now)
+    """The snapshot with the open imports of all its materials explained by the newest reading."""
+    at_hand = snapshot.place
+    for place in snapshot.places:
+        snapshot = snapshot.turned_to(place)
+        row = explain(snapshot, now)
+        if not isinstance(row, Absent):
+            snapshot = with_import(snapshot, row, now)
+    return snapshot.turned_to(at_hand)
+
+
+def has_ended(snapshot: Snapshot) -> bool:
+    """Whether an import of any material has ended and is still to be put on record."""
+    return any(not row.state.open for row in snapshot.open_imports)
 
 
 def with_import(snapshot: Snapshot, row: Import, now: datetime) -> Snapshot:
@@ -35,14 +46,12 @@ def with_import(snapshot: Snapshot, row: Import, now: datetime) -> Snapshot:
     ledger = snapshot.ledger
     match row.state:
         case ImportState.DONE:
-            view = last_seen(snapshot.view)
-            current = view.current_material if isinstance(view, ObservedKey) else ABSENT
             ledger = replace(
                 ledger,
                 open_import=row,
                 refused_import=ABSENT,
                 last_success_at=now,
-                material=current if isinstance(ledger.material, Absent) else ledger.material,
+                material=managed_material(snapshot),
                 # Of the material at the first import; from then on everything is held against it.
                 fingerprint=snapshot.proof.fingerprint
                 if isinstance(ledger.fingerprint, Absent) and isinstance(snapshot.proof, Proved)
@@ -68,46 +77,103 @@ def conclude(
 
     `orders` are those that changed on the way.
     """
-    row = after.ledger.open_import
-    ended: Import | Absent = ABSENT
-    if not isinstance(row, Absent) and not row.state.open:
-        ended = row
-        after = replace(after, ledger=replace(after.ledger, open_import=ABSENT))
-        closed = answered(after.ledger.open_orders, row, now)
-        after, orders = _without(after, closed), orders + closed
-    the = case(after, now)
-    decision = decided(the)
-    queued = queue(after, decision, now, new_id)
-    imports = tuple(each for each in (ended, queued) if not isinstance(each, Absent))
+    ended = {place: row for place in after.places if (row := _ended(after.turned_to(place))) is not None}
+    closed = _answered(after, tuple(ended.values()), now)
+    after, orders = _without(after, closed), orders + closed
+    parts = []
+    for place in after.places:
+        part = _about_material(before.turned_to(place), after.turned_to(place), ended.get(place), now, new_id)
+        parts.append(part)
+        after = part.after
+    decision = merged([part.decision for part in parts], now)
+    after = after.turned_to(decision.place)
     orders += after_deciding(after.ledger.open_orders, reason=decision.reason, message=decision.message, now=now)
     conditions = compare(before.conditions, decision.conditions, now)
     raised = tuple(
         OpenCondition(id=new_id(), subject=after.ref, condition=each, since=now) for each in conditions.raised
     )
-    ledger = replace(
-        after.ledger,
-        open_import=queued if not isinstance(queued, Absent) and queued.state.open else ABSENT,
-        last_expiry=the.expiry if the.loss is Loss.NONE else after.ledger.last_expiry,
-        lost_at=_lost_at(after.ledger, the.loss, now),
-    )
+    first = parts[decision.place].shown
     change = Change(
         epoch=epoch,
-        snapshot=replace(after, ledger=ledger),
+        snapshot=after,
         tier=decision.tier,
         reason=decision.reason.value,
         message=decision.message,
         due_at=decision.wake_at,
-        imports=tuple(each for each in imports if each != before.ledger.open_import),
+        imports=tuple(row for part in parts for row in part.imports if row not in before.open_imports),
         orders=orders,
         conditions=raised + conditions.changed + conditions.resolved,
-        # The import that just ended is the cause of what the reading shows.
-        history=transitions(
-            before, the if isinstance(ended, Absent) else replace(the, snapshot=_with_row(after, ended))
-        )
-        + _import_history(before, imports, now)
+        history=tuple(of_key(before.turned_to(decision.place), first))
+        + tuple(entry for part in parts for entry in part.history)
         + tuple(_order_history(order, now) for order in orders if order.state is not OrderState.OPEN),
     )
     return change, decision
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Part:
+    """What a change says of one of the key's materials."""
+
+    after: Snapshot
+    """With this material at hand, and what was decided on record."""
+    shown: Case
+    """What the reading shows, with the import that just ended, which is the cause of it."""
+    decision: Decision
+    imports: tuple[Import, ...]
+    history: tuple[HistoryEntry, ...]
+
+
+def _about_material(before: Snapshot, after: Snapshot, ended: Import | None, now: datetime, new_id: NewId) -> _Part:
+    after = after if ended is None else _with_row(after, ABSENT)
+    the = case(after, now)
+    decision = decided(the)
+    queued = queue(after, decision, now, new_id)
+    ledger = replace(
+        after.ledger,
+        material=_named(the, queued),
+        open_import=queued if not isinstance(queued, Absent) and queued.state.open else ABSENT,
+        last_expiry=the.expiry if the.loss is Loss.NONE else after.ledger.last_expiry,
+        lost_at=_lost_at(after.ledger, the.loss, now),
+    )
+    shown = the if ended is None else replace(the, snapshot=_with_row(after, ended))
+    imports = tuple(each for each in (ended, queued) if each is not None and not isinstance(each, Absent))
+    return _Part(
+        after=replace(after, ledger=ledger),
+        shown=shown,
+        decision=decision,
+        imports=imports,
+        history=tuple(of_material(before, shown)) + _import_history(before, imports, now),
+    )
+
+
+def _named(the: Case, row: Import | Absent) -> MaterialId | Absent:
+    """The name that goes on record for a material of several, by which its rows are told from those of the others.
+
+    Not while it has a row from before it had a name.
+    """
+    known = the.snapshot.ledger.material
+    if not the.snapshot.others or the.material is ABSENT:
+        return known
+    nameless = not isinstance(row, Absent) and row.state.open and row.material is ABSENT
+    return known if nameless else the.material
+
+
+def _ended(snapshot: Snapshot) -> Import | None:
+    row = snapshot.ledger.open_import
+    return None if isinstance(row, Absent) or row.state.open else row
+
+
+def _answered(after: Snapshot, ended: tuple[Import, ...], now: datetime) -> tuple[Order, ...]:
+    """The import orders that these rows answer: of a key with several materials, when it is so for all of them."""
+    closed = tuple(order for row in ended for order in answered(after.ledger.open_orders, row, now))
+    if not after.others:
+        return closed
+    kept = [at for place in after.places if not in_stock(at := after.turned_to(place))]
+    return tuple(
+        order
+        for order in {order.id: order for order in closed}.values()
+        if order.state is OrderState.REFUSED or all(imported_since(at, order.created_at) for at in kept)
+    )
 
 
 def on_record(change: Change) -> Snapshot:
@@ -169,12 +235,12 @@ def _without(snapshot: Snapshot, closed: tuple[Order, ...]) -> Snapshot:
 
 
 def _lost_at(ledger: Ledger, loss: Loss, now: datetime) -> datetime | Absent:
-    if loss in (Loss.NONE, Loss.VIRGIN):
+    if loss not in (Loss.LAPSED, Loss.DELETED):
         return ABSENT
     return now if isinstance(ledger.lost_at, Absent) else ledger.lost_at
 
 
-def _with_row(snapshot: Snapshot, row: Import) -> Snapshot:
+def _with_row(snapshot: Snapshot, row: Import | Absent) -> Snapshot:
     return replace(snapshot, ledger=replace(snapshot.ledger, open_import=row))
 
 

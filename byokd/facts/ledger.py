@@ -201,11 +201,10 @@ class Order:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Ledger:
-    """byokd's own memory of one key."""
+class Track:
+    """byokd's memory of one material of a key: what its source proved, what KMS calls it, what became of it."""
 
-    pinned_arn: KeyArn | Absent = ABSENT
-    """The ARN that the key's alias meant when it was first resolved; for other keys, the ARN."""
+    proof: Proof = NOT_PROVED
     fingerprint: Fingerprint | Absent = ABSENT
     """Of the material at its first import by byokd. Never changes."""
     material: MaterialId | Absent = ABSENT
@@ -218,8 +217,26 @@ class Ledger:
     open_import: Import | Absent = ABSENT
     refused_import: Import | Absent = ABSENT
     """The newest refused row, until a later row is done."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Ledger:
+    """byokd's own memory of one key, and of that material of it which is at hand (see `Snapshot.place`).
+
+    The fields that `Track` has too are that material's.
+    """
+
+    pinned_arn: KeyArn | Absent = ABSENT
+    """The ARN that the key's alias meant when it was first resolved; for other keys, the ARN."""
+    fingerprint: Fingerprint | Absent = ABSENT
+    material: MaterialId | Absent = ABSENT
+    last_expiry: Expiry | Absent = ABSENT
+    last_success_at: datetime | Absent = ABSENT
+    lost_at: datetime | Absent = ABSENT
+    open_import: Import | Absent = ABSENT
+    refused_import: Import | Absent = ABSENT
     open_orders: tuple[Order, ...] = ()
-    """Oldest first."""
+    """Of the whole key, oldest first."""
 
     @property
     def hold(self) -> Order | Absent:

@@ -79,6 +79,13 @@ class DesiredKey:
     locator: str
     """Where the source finds this key's material: a path for a file, an argument for a command."""
     policy: Policy
+    further: tuple[str, ...] = ()
+    """Where it finds the materials that follow: those of the key's rotations, oldest first, done and still to come."""
+
+    @property
+    def locators(self) -> tuple[str, ...]:
+        """Of all materials of the key, oldest first."""
+        return (self.locator, *self.further)
 
     @property
     def alias(self) -> str | Absent:

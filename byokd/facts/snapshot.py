@@ -2,26 +2,78 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, fields, replace
 from datetime import datetime
 from enum import StrEnum
 
 from byokd.facts.condition import Condition, OpenCondition
 from byokd.facts.key import Absent, Expiry, KeyArn, KeyRef, MaterialId, View
-from byokd.facts.ledger import Ledger, Proof, Tier
+from byokd.facts.ledger import Import, Ledger, Proof, Tier, Track
 from byokd.facts.policy import DesiredKey
+
+_OF_A_MATERIAL = tuple(each.name for each in fields(Track) if each.name != "proof")
+"""What the ledger says of the material at hand."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Snapshot:
-    """Everything known about one managed key at one moment. The store saves and loads it whole."""
+    """Everything known about one managed key at one moment. The store saves and loads it whole.
+
+    A key may own several materials, one for each rotation. A snapshot has one of them at hand, of which `proof` and
+    `ledger` speak, so that whatever deals with a material need not know that there are others:
+
+        places  0       1       2        3             config: a locator for each, oldest first
+                kept    kept    kept     in stock      KMS has those that it needs; the rest wait for a rotation
+                others  others  at hand  others
+    """
 
     desired: DesiredKey
     view: View
     proof: Proof
+    """Of the material at hand."""
     ledger: Ledger
     conditions: tuple[OpenCondition, ...] = ()
     """Those open now."""
+    place: int = 0
+    """Which of `desired.locators` is the material at hand."""
+    others: tuple[Track, ...] = ()
+    """The other materials, in their order."""
+
+    @property
+    def places(self) -> range:
+        """One for each material, the oldest first."""
+        return range(len(self.others) + 1)
+
+    @property
+    def locator(self) -> str:
+        """Where the source finds the material at hand."""
+        return self.desired.locators[self.place]
+
+    @property
+    def tracks(self) -> tuple[Track, ...]:
+        """What is remembered of each material, in order."""
+        own = Track(proof=self.proof, **{name: getattr(self.ledger, name) for name in _OF_A_MATERIAL})
+        return (*self.others[: self.place], own, *self.others[self.place :])
+
+    @property
+    def open_imports(self) -> tuple[Import, ...]:
+        """The open rows of all materials."""
+        rows = (self.ledger.open_import, *(each.open_import for each in self.others))
+        return tuple(row for row in rows if not isinstance(row, Absent))
+
+    def turned_to(self, place: int) -> Snapshot:
+        """The same with another material at hand. Raises: IndexError where the key has no such place."""
+        if place == self.place:
+            return self
+        tracks = self.tracks
+        at_hand = tracks[place]
+        return replace(
+            self,
+            proof=at_hand.proof,
+            ledger=replace(self.ledger, **{name: getattr(at_hand, name) for name in _OF_A_MATERIAL}),
+            place=place,
+            others=tracks[:place] + tracks[place + 1 :],
+        )
 
     @property
     def ref(self) -> KeyRef:
@@ -55,6 +107,7 @@ class Reason(StrEnum):
     BACKING_OFF = "backing_off"
     FLOOR = "floor"
     REPORT_ONLY = "report_only"
+    IN_STOCK = "in_stock"
     FIRST_IMPORT = "first_import"
     LAPSED = "lapsed"
     DELETED = "deleted"
@@ -107,3 +160,5 @@ class Decision:
     """Strictly after the `now` of the decision."""
     cancel: str = ""
     """Not empty: an open import that is no longer wanted, and why."""
+    place: int = 0
+    """Which of the key's materials the decision is about; of several, the one that needs byokd first."""

@@ -38,6 +38,7 @@ from byokd.ports import Clock, ImportParameters, Kms
 T = TypeVar("T")
 
 PAGES_MAX: Final = 100
+_BEFORE_ALL: Final = datetime.min.replace(tzinfo=UTC)
 _PAGE: Final = 1000
 """The largest page that ListKeyRotations gives (API model, LimitType)."""
 
@@ -90,15 +91,22 @@ class AwsKms:
         )
 
     async def list_materials(self, arn: KeyArn) -> tuple[ObservedMaterial, ...]:
-        """See `ports.Kms`. At most 100 pages of 1000, far beyond the rotations that a key can have; else BadAnswer."""
-        found: list[ObservedMaterial] = []
+        """See `ports.Kms`. At most 100 pages of 1000, far beyond the rotations that a key can have; else BadAnswer.
+
+        The key's first material has no RotationDate, and neither has one that waits for its rotation (API model,
+        RotationsListEntry).
+        """
+        found: list[tuple[bool, datetime, ObservedMaterial]] = []
         request: dict[str, Any] = {"KeyId": arn, "IncludeKeyMaterial": "ALL_KEY_MATERIAL", "Limit": _PAGE}
         for _ in range(PAGES_MAX):
             answer = await self._client.call("ListKeyRotations", request)
             page = _Answer("ListKeyRotations", answer)
-            found += [each for entry in page.entries("Rotations") if (each := _material(entry)) is not None]
+            for entry in page.entries("Rotations"):
+                if (each := _material(entry)) is not None:
+                    rotated_at = entry.time("RotationDate") if entry.has("RotationDate") else _BEFORE_ALL
+                    found.append((not each.state.permanent, rotated_at, each))
             if not answer.get("Truncated"):
-                return tuple(found)
+                return tuple(each for *_, each in sorted(found, key=lambda each: each[:2]))
             request["Marker"] = page.text("NextMarker")
         raise BadAnswer(f"ListKeyRotations: no end after {PAGES_MAX} pages")
 

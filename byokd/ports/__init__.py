@@ -86,7 +86,7 @@ class Kms(Protocol):
         ...
 
     async def list_materials(self, arn: KeyArn) -> tuple[ObservedMaterial, ...]:
-        """ListKeyRotations with all key material, every page; symmetric keys only."""
+        """ListKeyRotations with all key material, every page, oldest first; symmetric keys only."""
         ...
 
     async def get_parameters(

@@ -14,7 +14,7 @@ from sqlalchemy import BindParameter, Case, Connection, bindparam, case, func, i
 
 from byokd.facts.change import FleetChange
 from byokd.facts.key import NEVER_LOOKED, KeyRef
-from byokd.facts.ledger import NOT_PROVED, HistoryEntry, HistoryEvent, ImportState, Ledger, OrderState
+from byokd.facts.ledger import NOT_PROVED, HistoryEntry, HistoryEvent, ImportState, Ledger, OrderState, Track
 from byokd.facts.policy import DesiredKey
 from byokd.facts.snapshot import Snapshot
 from byokd.store.codec import write_policy
@@ -40,7 +40,7 @@ def earlier(at: BindParameter[Any]) -> Case[Any]:
     return case((keys.c.due_at < at, keys.c.due_at), else_=at)
 
 
-_COMPARED: Final = ("lane", "name", "fleet", "source", "locator", "desired_arn", "policy_id")
+_COMPARED: Final = ("lane", "name", "fleet", "source", "locator", "desired_arn", "policy_id", "further")
 _REFS: Final[BindParameter[Any]] = bindparam("refs", expanding=True)
 _ON_RECORD: Final = select(keys.c.ref, keys.c.pinned_arn, keys.c.due_at, *(keys.c[name] for name in _COMPARED)).where(
     keys.c.ref.in_(_REFS)
@@ -52,7 +52,6 @@ _CHANGE: Final = (
     .where(keys.c.ref == bindparam("of_ref"))
     .values({name: bindparam(name) for name in (*_COMPARED, "arn", "key_id")} | {"due_at": earlier(bindparam("now"))})
 )
-
 _LEAVE: Final = update(keys).where(keys.c.ref.in_(_REFS)).values(due_at=null())
 _CANCEL_IMPORTS: Final = (
     update(imports)
@@ -155,7 +154,8 @@ def sync_fleet(connection: Connection, desired: Iterable[DesiredKey], *, now: da
 
 
 def _first_values(desired: DesiredKey) -> dict[str, Any]:
-    snapshot = Snapshot(desired=desired, view=NEVER_LOOKED, proof=NOT_PROVED, ledger=Ledger())
+    others = (Track(),) * len(desired.further)
+    snapshot = Snapshot(desired=desired, view=NEVER_LOOKED, proof=NOT_PROVED, ledger=Ledger(), others=others)
     return known_values(snapshot) | {
         "tier": FIRST_TIER.value,
         "reason": FIRST_REASON.value,

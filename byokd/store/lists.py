@@ -13,7 +13,6 @@ from byokd.facts.key import ABSENT, Absent, KeyArn, KeyRef, LaneId
 from byokd.facts.ledger import HistoryEntry, Import, Order, Tier
 from byokd.facts.prospect import Prospect
 from byokd.store.codec import read_policy
-from byokd.store.snapshots import open_import_of
 from byokd.store.tables import conditions as told
 from byokd.store.tables import imports as queue
 from byokd.store.tables import orders as ordered
@@ -23,6 +22,7 @@ from byokd.store.tables.imports import imports, read_import
 from byokd.store.tables.keys import MANAGED, keys, policies
 from byokd.store.tables.orders import orders, read_order
 from byokd.store.times import expiry_or_absent, instant, instant_or_absent
+from byokd.store.tracks import open_import_of
 from byokd.store.views import meanings, read_cursor
 
 FOUND_AT_MOST: Final = 10

@@ -10,7 +10,7 @@ from typing import Any, Final, TypeVar
 from sqlalchemy import BindParameter, Connection, bindparam, exists, select, union_all
 
 from byokd.facts.condition import OpenCondition
-from byokd.facts.key import ABSENT, Absent, KeyRef
+from byokd.facts.key import KeyRef
 from byokd.facts.ledger import Import, ImportState, Order
 from byokd.facts.snapshot import Snapshot
 from byokd.store.tables import conditions as told
@@ -37,10 +37,13 @@ KEYS: Final = (
 _later: Final = imports.alias("later")
 IN_FORCE: Final = (imports.c.state == ImportState.REFUSED.value) & ~exists(
     select(_later.c.id).where(
-        _later.c.ref == imports.c.ref, _later.c.state == ImportState.DONE.value, _later.c.id > imports.c.id
+        _later.c.ref == imports.c.ref,
+        (_later.c.material == imports.c.material) | (imports.c.material == ""),
+        _later.c.state == ImportState.DONE.value,
+        _later.c.id > imports.c.id,
     )
 )
-"""Refused rows that no done row came after."""
+"""Refused rows that no done row of the same material came after."""
 
 IMPORTS: Final = union_all(
     select(imports).where(imports.c.ref.in_(_REFS), queue.OPEN),
@@ -87,21 +90,8 @@ def _read_chunk(connection: Connection, refs: dict[str, Any]) -> Iterator[tuple[
             KeyRef(row.ref),
             read_snapshot(
                 row,
-                open_import=open_import_of(rows_of[row.ref], row.material),
-                refused_import=newest(each for each in rows_of[row.ref] if not each.state.open),
+                imports=rows_of[row.ref],
                 open_orders=tuple(orders_of[row.ref]),
                 conditions=tuple(conditions_of[row.ref]),
             ),
         )
-
-
-def open_import_of(rows: Iterable[Import], material: str | None) -> Import | Absent:
-    """The key's open row: that of the managed material where there are several, else the newest."""
-    return max(
-        (row for row in rows if row.state.open), key=lambda row: (row.material == material, row.id), default=ABSENT
-    )
-
-
-def newest(rows: Iterable[Import]) -> Import | Absent:
-    """The row that was made last."""
-    return max(rows, key=lambda row: row.id, default=ABSENT)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from byokd.errors import OperatorError
 from byokd.facts.change import KeyLine
-from byokd.facts.key import Absent, Blind, Expiry, KeyRef, NeverLooked, ObservedKey, View, last_seen
+from byokd.facts.key import ABSENT, Absent, Blind, Expiry, KeyRef, NeverLooked, ObservedKey, View, last_seen
 from byokd.facts.ledger import Tier
 from byokd.facts.snapshot import Reason, Snapshot
 from byokd.store.times import expiry_seconds
@@ -30,7 +30,17 @@ def shown_state(view: View) -> str:
 
 
 def shown_expiry(snapshot: Snapshot) -> Expiry | Absent:
-    """The expiry of the managed material; the last one seen where the material is gone or was never looked at."""
+    """The expiry of the managed material; the last one seen where the material is gone or was never looked at.
+
+    Of several materials, the earliest: the key lives only as long as all of them are there.
+    """
+    if snapshot.others:
+        each = (_shown_expiry(snapshot.turned_to(place)) for place in snapshot.places)
+        return min((expiry for expiry in each if not isinstance(expiry, Absent)), key=expiry_seconds, default=ABSENT)
+    return _shown_expiry(snapshot)
+
+
+def _shown_expiry(snapshot: Snapshot) -> Expiry | Absent:
     seen = last_seen(snapshot.view)
     if isinstance(seen, NeverLooked):
         return snapshot.ledger.last_expiry

@@ -14,7 +14,7 @@ from datetime import datetime
 
 from byokd.errors import LeaseLost, StoreError
 from byokd.facts.change import Change, FleetChange, FleetCounts, KeyFilter, KeyLine
-from byokd.facts.key import ABSENT, NEVER_LOOKED, Absent, KeyArn, KeyRef, LaneId
+from byokd.facts.key import ABSENT, NEVER_LOOKED, Absent, KeyArn, KeyRef, LaneId, MaterialId
 from byokd.facts.ledger import (
     NOT_PROVED,
     HistoryEntry,
@@ -25,11 +25,13 @@ from byokd.facts.ledger import (
     Order,
     OrderState,
     Tier,
+    Track,
 )
 from byokd.facts.policy import DesiredKey, LearnedPace
 from byokd.facts.prospect import Prospect
 from byokd.facts.snapshot import Snapshot
 from byokd.store.times import expiry_seconds
+from byokd.store.tracks import open_import_of, rearranged, with_rows
 from byokd.store.views import (
     FIRST_MESSAGE,
     FIRST_REASON,
@@ -62,21 +64,22 @@ class _Key:
     imports: dict[str, Import] = field(default_factory=dict)
     opened: dict[str, Import] = field(default_factory=dict)
     """The open ones among them."""
-    refused: Import | Absent = ABSENT
-    """The newest refused one."""
-    newest_done: str = ""
+    newest_done: dict[MaterialId | Absent, str] = field(default_factory=dict)
     orders: dict[str, Order] = field(default_factory=dict)
 
     @property
     def open_import(self) -> Import | Absent:
         """That of the managed material where there are several, else the newest."""
-        managed = self.known.ledger.material
-        return max(self.opened.values(), key=lambda row: (row.material == managed, row.id), default=ABSENT)
+        return open_import_of(self.opened.values(), self.known.ledger.material)
 
     @property
-    def in_force(self) -> Import | Absent:
-        """The newest refused row, until a later row is done."""
-        return ABSENT if isinstance(self.refused, Absent) or self.refused.id < self.newest_done else self.refused
+    def in_force(self) -> tuple[Import, ...]:
+        """Refused rows, until a later row of the material is done."""
+        return tuple(row for row in self.imports.values() if row.state is ImportState.REFUSED and self._stands(row))
+
+    def _stands(self, row: Import) -> bool:
+        done = self.newest_done.values() if row.material is ABSENT else (self.newest_done.get(row.material, ""),)
+        return row.id >= max(done, default="")
 
     def put(self, row: Import) -> None:
         """Insert a row, or replace an open one."""
@@ -86,9 +89,7 @@ class _Key:
             self.opened[row.id] = row
         elif row.state is ImportState.DONE:
             self.renewals += 1
-            self.newest_done = max(self.newest_done, row.id)
-        elif row.state is ImportState.REFUSED and (isinstance(self.refused, Absent) or self.refused.id < row.id):
-            self.refused = row
+            self.newest_done[row.material] = max(self.newest_done.get(row.material, ""), row.id)
 
     def check_unique(self, rows: Sequence[Import]) -> None:
         """Raises: StoreError where there would be two open rows of one material."""
@@ -123,7 +124,8 @@ class MemoryStore(MemoryOrders, MemoryOutbox):
         for ref, each in wanted.items():
             key = self._keys.get(ref)
             if key is None:
-                first = Snapshot(desired=each, view=NEVER_LOOKED, proof=NOT_PROVED, ledger=Ledger())
+                others = (Track(),) * len(each.further)
+                first = Snapshot(desired=each, view=NEVER_LOOKED, proof=NOT_PROVED, ledger=Ledger(), others=others)
                 key = self._keys[ref] = _Key(known=first, due_at=ABSENT, managed=False)
             elif key.managed and key.known.desired == each:
                 counted["unchanged"] += 1
@@ -133,7 +135,7 @@ class MemoryStore(MemoryOrders, MemoryOutbox):
                 detail = f"In the fleet {each.fleet}, with material from {each.source}."
                 self._record(now, ref, HistoryEvent.TRACKED, detail)
             key.managed = True
-            key.known = replace(key.known, desired=each)
+            key.known = rearranged(key.known, each)
             self._set_due(key, now if isinstance(key.due_at, Absent) else min(key.due_at, now))
         for ref, key in self._keys.items():
             if key.managed and ref not in wanted:
@@ -215,7 +217,7 @@ class MemoryStore(MemoryOrders, MemoryOutbox):
         if key is None:
             raise StoreError("A row that was to be changed is not on record.")
         key.check_unique(change.imports)
-        key.known = replace(snapshot, desired=key.known.desired)
+        key.known = rearranged(snapshot, key.known.desired)
         key.tier, key.reason, key.message = change.tier, change.reason, change.message
         if key.managed:
             self._set_due(key, change.due_at)
@@ -294,7 +296,7 @@ class MemoryStore(MemoryOrders, MemoryOutbox):
         indexes = {i for _, i in lines}
         self._history = [entry for i, entry in enumerate(self._history) if i not in indexes]
         gone += len(lines)
-        kept = {refused.id for key in self._keys.values() if not isinstance(refused := key.in_force, Absent)}
+        kept = {row.id for key in self._keys.values() for row in key.in_force}
         imports = [key.imports for key in self._keys.values()]
         gone += prune_rows(imports, lambda row: row.finished_at, kept, before=before, limit=limit)
         orders = [key.orders for key in self._keys.values()]
@@ -350,13 +352,10 @@ class MemoryStore(MemoryOrders, MemoryOutbox):
 
     def _snapshot(self, ref: KeyRef, key: _Key) -> Snapshot:
         orders = (order for order in key.orders.values() if order.state is OrderState.OPEN)
-        ledger = replace(
-            key.known.ledger,
-            open_import=key.open_import,
-            refused_import=key.in_force,
-            open_orders=tuple(sorted(orders, key=lambda order: (order.created_at, order.id))),
-        )
-        return replace(key.known, ledger=ledger, conditions=self.open_of(ref))
+        by_age = tuple(sorted(orders, key=lambda order: (order.created_at, order.id)))
+        ledger = replace(key.known.ledger, open_orders=by_age)
+        known = replace(key.known, ledger=ledger, conditions=self.open_of(ref))
+        return with_rows(known, (*key.opened.values(), *key.in_force))
 
     def _line(self, ref: KeyRef, key: _Key) -> KeyLine:
         desired, opened = key.known.desired, key.open_import

@@ -9,7 +9,8 @@ that left it keeps its row and has no `due_at`, which is all there is to being m
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import json
+from collections.abc import Iterator, Sequence
 from typing import Any, Final
 
 from sqlalchemy import Boolean, Column, ForeignKey, Index, Integer, Row, Table, Text, text
@@ -32,6 +33,7 @@ from byokd.facts.snapshot import Snapshot
 from byokd.store.codec import read_policy, read_proof, read_view, write_policy, write_proof, write_view
 from byokd.store.tables.metadata import METADATA, Seconds, partial_index
 from byokd.store.times import expiry_or_absent, expiry_seconds, instant_or_absent, seconds_or_null
+from byokd.store.tracks import with_rows, with_tracks, write_tracks
 from byokd.store.views import shown_expiry, shown_state
 
 policies: Final = Table(
@@ -72,6 +74,11 @@ keys: Final = Table(
     Column("message", Text, nullable=False),
     Column("due_at", Seconds),
     Column("renewals", Integer, nullable=False),
+    # Of the materials after the first: where the config finds them, and what byokd knows of each. NULL: there are none.
+    Column("further", Text),
+    Column("tracks", Text),
+    # The locator of the material that this row itself speaks of, when that was written: the config may name others now.
+    Column("of_locator", Text),
     Index("ix_keys_by_name", "name"),
     Index("ix_keys_of_lane", "lane", "ref"),
 )
@@ -109,6 +116,7 @@ def desired_values(desired: DesiredKey, *, pinned_arn: str | None) -> Values:
         "locator": desired.locator,
         "desired_arn": None if isinstance(desired.arn, Absent) else desired.arn,
         "policy_id": write_policy(desired.policy)[0],
+        "further": json.dumps(desired.further) if desired.further else None,
         "arn": arn,
         "key_id": _key_id(arn),
     }
@@ -116,6 +124,7 @@ def desired_values(desired: DesiredKey, *, pinned_arn: str | None) -> Values:
 
 def known_values(snapshot: Snapshot) -> Values:
     """The columns of what byokd knows, and those that follow from them."""
+    snapshot = snapshot.turned_to(0)
     ledger = snapshot.ledger
     arn = None if isinstance(snapshot.arn, Absent) else snapshot.arn
     return {
@@ -127,6 +136,8 @@ def known_values(snapshot: Snapshot) -> Values:
         "last_expiry": expiry_seconds(ledger.last_expiry),
         "last_success_at": seconds_or_null(ledger.last_success_at),
         "lost_at": seconds_or_null(ledger.lost_at),
+        "tracks": write_tracks(snapshot),
+        "of_locator": snapshot.desired.locator,
         "arn": arn,
         "key_id": _key_id(arn),
         "state": shown_state(snapshot.view),
@@ -137,23 +148,24 @@ def known_values(snapshot: Snapshot) -> Values:
 def read_snapshot(
     row: Row[Any],
     *,
-    open_import: Import | Absent,
-    refused_import: Import | Absent,
+    imports: Sequence[Import],
     open_orders: tuple[Order, ...],
     conditions: tuple[OpenCondition, ...],
 ) -> Snapshot:
-    """A snapshot from its key's row, joined with the body of its policy, and the open rows about it."""
-    return Snapshot(
-        desired=DesiredKey(
-            ref=KeyRef(row.ref),
-            lane=LaneId(row.lane),
-            name=row.name,
-            arn=ABSENT if row.desired_arn is None else KeyArn(row.desired_arn),
-            fleet=row.fleet,
-            source=row.source,
-            locator=row.locator,
-            policy=read_policy(row.body),
-        ),
+    """A snapshot from its key's row, joined with the body of its policy, and the open and refused rows about it."""
+    desired = DesiredKey(
+        ref=KeyRef(row.ref),
+        lane=LaneId(row.lane),
+        name=row.name,
+        arn=ABSENT if row.desired_arn is None else KeyArn(row.desired_arn),
+        fleet=row.fleet,
+        source=row.source,
+        locator=row.locator,
+        policy=read_policy(row.body),
+        further=() if row.further is None else tuple(json.loads(row.further)),
+    )
+    snapshot = Snapshot(
+        desired=desired,
         view=read_view(row.seen),
         proof=read_proof(row.proof),
         ledger=Ledger(
@@ -163,12 +175,11 @@ def read_snapshot(
             last_expiry=expiry_or_absent(row.last_expiry),
             last_success_at=instant_or_absent(row.last_success_at),
             lost_at=instant_or_absent(row.lost_at),
-            open_import=open_import,
-            refused_import=refused_import,
             open_orders=open_orders,
         ),
         conditions=conditions,
     )
+    return with_rows(with_tracks(snapshot, row.tracks, of_locator=row.of_locator), imports)
 
 
 def material_rows(snapshot: Snapshot) -> Iterator[Values]:

@@ -8,7 +8,7 @@ from byokd.decide.case import case
 from byokd.decide.decide import decide
 from byokd.decide.intents import NOT_SEEN, explain
 from byokd.decide.orders import after_deciding
-from byokd.decide.transitions import transitions
+from byokd.decide.transitions import of_material
 from byokd.facts.key import KeyState
 from byokd.facts.ledger import HistoryEvent, Import, ImportState, OrderKind, OrderState
 from byokd.facts.snapshot import Reason
@@ -35,7 +35,7 @@ def test_a_failed_import_is_not_the_cause_of_what_someone_else_did() -> None:
     before = snapshot(ledger=failed)
     after = snapshot(view=observed(at=START + HOUR, valid_to=START + 80 * DAY), ledger=failed)
 
-    (moved,) = transitions(before, case(after, START + HOUR))
+    (moved,) = of_material(before, case(after, START + HOUR))
 
     assert (moved.event, moved.cause) == (HistoryEvent.EXPIRY_CHANGED, "by someone else")
 

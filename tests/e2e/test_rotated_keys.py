@@ -1,0 +1,59 @@
+"""Keys with several materials, of which all must stay: real parts, moved time, and boto3 beside byokd."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+from pathlib import Path
+
+import pytest
+
+from tests.kit.builders import DAY
+from tests.kit.real_parts import Site, ask, import_by_hand, site
+from tests.kit.world import running
+
+pytestmark = pytest.mark.timeout(120)
+
+
+async def rotated_by_hand(it: Site, times: int) -> list[bytes]:
+    """Import each material of the first key and rotate to it; returns what was encrypted under each."""
+    key, blobs = it.keys[0], []
+    for place in range(times + 1):
+        await import_by_hand(it, key, place, **({"ImportType": "NEW_KEY_MATERIAL"} if place else {}))
+        if place:
+            await ask(it, "rotate_key_on_demand", KeyId=key.ref)
+        blobs.append((await ask(it, "encrypt", KeyId=key.ref, Plaintext=b"%d" % place))["CiphertextBlob"])
+    return blobs
+
+
+async def decrypted(it: Site, blobs: list[bytes]) -> list[bytes]:
+    """What becomes of the ciphertexts."""
+    return [(await ask(it, "decrypt", CiphertextBlob=blob))["Plaintext"] for blob in blobs]
+
+
+async def test_every_material_of_a_rotated_key_is_kept_alive(tmp_path: Path) -> None:
+    """A key that people rotated twice: for two hundred days no material ends, and a fourth stays in stock."""
+    async with site(tmp_path, materials=4) as it:
+        blobs = await rotated_by_hand(it, 2)
+        async with running(it.world):
+            await it.world.pass_time(200 * DAY, step=DAY)
+
+            assert await decrypted(it, blobs) == [b"0", b"1", b"2"]
+            done = [row.material for row in await it.world.imports() if row.state.value == "done"]
+            assert len(set(done)) == 3
+            assert all(done.count(material) >= 3 for material in done)
+            assert "material_lapsed" not in await it.world.history()
+            assert it.world.inbox.said == []
+
+
+async def test_a_key_whose_materials_all_ended_comes_back_whole(tmp_path: Path) -> None:
+    """Down past every ValidTo: the key is PendingImport until the last of its materials is in again."""
+    async with site(tmp_path, materials=3) as it:
+        blobs = await rotated_by_hand(it, 2)
+        it.world.clock.advance(100 * 86400)
+        state = (await ask(it, "describe_key", KeyId=it.keys[0].ref))["KeyMetadata"]["KeyState"]
+        assert state == "PendingImport"
+
+        async with running(it.world):
+            await it.world.pass_time(timedelta(seconds=10), step=timedelta(seconds=1))
+            assert await decrypted(it, blobs) == [b"0", b"1", b"2"]
+            assert (await it.world.know(it.keys[0].ref)).conditions == ()
