@@ -92,6 +92,20 @@ ONE_PROBLEM = {
         "byokd.toml:2: defaults.windows[0].time_zone: 'Europe/Atlantis' is no time zone that this machine knows "
         '(a name of the time zone database, such as "Europe/Berlin" (Debian has it in the package tzdata))',
     ),
+    "a material named twice": (
+        PARTS + FLEET + key("alias/x") + 'materials = ["a.key", "b.key", "a.key"]\n',
+        'byokd.toml:10: fleets.a.keys[0].materials: names "a.key" twice (each material of a key is another one)',
+    ),
+    "one material beside several": (
+        PARTS + FLEET + key("alias/x", material="a.key") + 'materials = ["a.key", "b.key"]\n',
+        "byokd.toml:11: fleets.a.keys[0].materials: stands beside material (keep one of the two: materials names all "
+        "of them)",
+    ),
+    "a material outside the source's directory": (
+        PARTS + FLEET + key("alias/x") + 'materials = ["a.key", "/b.key"]\n',
+        'byokd.toml:10: fleets.a.keys[0].materials: "/b.key" is not inside the source\'s directory '
+        "(a path relative to material)",
+    ),
     "a priority beyond all others": (
         "[defaults]\npriority = 1000\n",
         "byokd.toml:2: defaults.priority: must be less than or equal to 100 (Whose routine renewals, and whose lapsed "

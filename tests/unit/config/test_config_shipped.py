@@ -70,6 +70,8 @@ def test_the_example_names_every_setting(path, setting):
         # Setting it would take their own lane from the ARNs below: it stands there as prose.
         assert re.search(r"^# lane = ", EXAMPLE, re.MULTILINE)
         return
+    if path[-1] == "materials":
+        path = (*path[:3], 1, "materials")  # it stands in place of the first key's `material`
     assert path in locate(WHOLE), f"{path} is missing from byokd.example.toml"
     shown = tomllib.loads(WHOLE)
     for part in path:

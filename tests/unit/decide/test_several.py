@@ -1,0 +1,155 @@
+"""Keys with several materials: each is decided on by itself, and the key does what is most pressing."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import Any
+
+from byokd.decide.case import case, managed_material
+from byokd.decide.decide import decide
+from byokd.facts.condition import ConditionKind, Severity
+from byokd.facts.key import ABSENT, KeyState, MaterialId, MaterialState, ObservedKey, ObservedMaterial
+from byokd.facts.ledger import NOT_PROVED, Fingerprint, OrderKind, Proved, Tier, Track, Unproved
+from byokd.facts.snapshot import ImportWanted, ProofWanted, Reason, Snapshot
+from tests.kit.builders import DAY, desired, ledger, observed, order, snapshot, virgin
+from tests.kit.clock import START
+
+FIRST, SECOND, THIRD = (MaterialId(digit * 64) for digit in "123")
+MARK = Fingerprint("ef" * 32)
+
+
+def shown(name: MaterialId, state: MaterialState, *, gone: bool = False) -> ObservedMaterial:
+    """A material as KMS lists it, with sixty days of life."""
+    expiry = ABSENT if gone else START + 60 * DAY
+    return ObservedMaterial(material_id=name, state=state, imported=not gone, expiry=expiry)
+
+
+OLD = shown(FIRST, MaterialState.NON_CURRENT)
+NOW = shown(SECOND, MaterialState.CURRENT)
+
+
+def kept(name: MaterialId | Any, **changes: Any) -> Track:
+    """What byokd knows of a material that it imported."""
+    known = Track(
+        proof=Proved(at=START, fingerprint=MARK, length=32),
+        fingerprint=MARK,
+        material=name,
+        last_expiry=START + 60 * DAY,
+        last_success_at=START - 30 * DAY,
+    )
+    return replace(known, **changes)
+
+
+STOCK = Track(proof=Proved(at=START, fingerprint=MARK, length=32))
+
+
+def key(*materials: ObservedMaterial, tracks: tuple[Track, ...], orders: tuple[Any, ...] = (), **seen: Any) -> Snapshot:
+    """A key that shows these materials, of which byokd knows this."""
+    locators = tuple(f"{place}.key" for place in range(len(tracks)))
+    view = observed(materials=materials, current_material=SECOND, **seen)
+    base = snapshot(
+        desired=desired(locator=locators[0], further=locators[1:]), view=view, ledger=ledger(open_orders=orders)
+    )
+    blank = replace(base, place=len(tracks), others=tracks).turned_to(0)
+    return replace(blank, others=tracks[1:])
+
+
+def test_the_nearest_deadline_goes_first() -> None:
+    """Of two that are due, the one that ends sooner."""
+    old, now = replace(OLD, expiry=START + 20 * DAY), replace(NOW, expiry=START + 10 * DAY)
+    decision = decide(key(old, now, tracks=(kept(FIRST), kept(SECOND))), START)
+    assert isinstance(decision.action, ImportWanted)
+    assert (decision.place, decision.action.material) == (1, SECOND)
+    assert decision.message.startswith("material 2 of 2: ends at ")
+
+
+def test_what_is_gone_comes_before_what_will_be() -> None:
+    """A lapsed material has made the key unusable already; of the other only the renewal is due."""
+    it = key(
+        shown(FIRST, MaterialState.NON_CURRENT, gone=True),
+        replace(NOW, expiry=START + 10 * DAY),
+        tracks=(kept(FIRST, last_expiry=START - DAY), kept(SECOND)),
+        state=KeyState.PENDING_IMPORT,
+    )
+    decision = decide(it, START)
+    assert isinstance(decision.action, ImportWanted)
+    assert (decision.place, decision.reason, decision.tier) == (0, Reason.LAPSED, Tier.LAPSED)
+    assert ConditionKind.LAPSED in {each.kind for each in decision.conditions}
+
+
+def test_one_material_that_cannot_be_had_does_not_hinder_the_other() -> None:
+    """The source lost the old one: that is told, and the new one is renewed."""
+    failed = Unproved(since=START - DAY, at=START, code="source_unreadable", message="no file", failures=9)
+    it = key(OLD, replace(NOW, expiry=START + 10 * DAY), tracks=(kept(FIRST, proof=failed), kept(SECOND)))
+    decision = decide(it, START)
+    assert (decision.place, decision.reason) == (1, Reason.RENEWAL_DUE)
+    (told,) = (each for each in decision.conditions if each.kind is ConditionKind.SOURCE_UNREADABLE)
+    assert told.detail.startswith("material 1 of 2: ")
+
+
+def test_a_condition_is_as_bad_as_it_is_for_the_worst() -> None:
+    """Both overdue, one an emergency: told once, critical, and of which material."""
+    it = key(
+        replace(OLD, expiry=START + 14 * DAY), replace(NOW, expiry=START + DAY), tracks=(kept(FIRST), kept(SECOND))
+    )
+    (told,) = (each for each in decide(it, START).conditions if each.kind is ConditionKind.OVERDUE)
+    assert told.severity is Severity.CRITICAL
+    assert told.detail.startswith("material 2 of 2: ")
+
+
+def test_stock_waits_and_is_drilled() -> None:
+    """Material that KMS does not have yet asks for proofs and for nothing else."""
+    drilled = decide(key(OLD, NOW, tracks=(kept(FIRST), kept(SECOND), STOCK)), START)
+    assert (drilled.action, drilled.conditions) == (ABSENT, ())
+    asked = decide(key(OLD, NOW, tracks=(kept(FIRST), kept(SECOND), replace(STOCK, proof=NOT_PROVED))), START)
+    assert (asked.place, asked.action) == (2, ProofWanted())
+
+
+def test_a_virgin_key_gets_its_first_material_only() -> None:
+    """The rest is for its rotations."""
+    it = replace(key(tracks=(STOCK, STOCK)), view=virgin())
+    decision = decide(it, START)
+    assert (decision.place, decision.reason) == (0, Reason.FIRST_IMPORT)
+    assert case(it.turned_to(1), START).loss.value == "stock"
+
+
+def names(it: Snapshot) -> list[Any]:
+    """What KMS calls each material of the config."""
+    return [managed_material(it.turned_to(place)) for place in it.places]
+
+
+def test_materials_that_byokd_did_not_import_are_named_by_their_age() -> None:
+    """Both lists are oldest first; what KMS does not list has no name yet."""
+    assert names(key(OLD, NOW, tracks=(Track(), Track(), Track()))) == [FIRST, SECOND, ABSENT]
+
+
+def test_names_that_kms_gave_outweigh_the_order() -> None:
+    """Only the bytes make a name: a config in a wrong order is not believed against it."""
+    third = shown(THIRD, MaterialState.PENDING_ROTATION)
+    assert names(key(OLD, NOW, third, tracks=(kept(SECOND), Track(), Track()))) == [SECOND, FIRST, THIRD]
+
+
+def test_pending_material_that_ended_is_in_stock_again() -> None:
+    """KMS forgets it, with its name."""
+    it = key(OLD, NOW, tracks=(kept(FIRST), kept(SECOND), kept(THIRD, last_expiry=START - DAY)))
+    assert names(it) == [FIRST, SECOND, ABSENT]
+    assert decide(it, START).conditions == ()
+
+
+def test_materials_of_others_are_told() -> None:
+    """Three in KMS, two in the config: one of them has no source."""
+    it = key(OLD, NOW, shown(THIRD, MaterialState.NON_CURRENT), tracks=(kept(FIRST), kept(SECOND)))
+    (told,) = decide(it, START).conditions
+    assert told.kind is ConditionKind.MATERIAL_UNMANAGED
+    assert THIRD[:12] in told.detail
+
+
+def test_an_order_is_for_every_material() -> None:
+    """What was imported since the order is not imported for it again."""
+    ordered = order(OrderKind.IMPORT, created_at=START - DAY)
+    it = key(OLD, NOW, tracks=(kept(FIRST, last_success_at=START), kept(SECOND)), orders=(ordered,))
+    assert isinstance(it.view, ObservedKey)
+    decision = decide(it, START)
+    assert (decision.place, decision.reason) == (1, Reason.ORDERED)
+    both = key(OLD, NOW, tracks=(kept(FIRST, last_success_at=START), kept(SECOND, last_success_at=START)))
+    assert decide(both, START).action is ABSENT
