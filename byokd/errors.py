@@ -191,7 +191,7 @@ class KeyNotFound(KmsError):
 
 
 class WrongKeyState(KmsError):
-    """The key's state does not allow the call (KMSInvalidStateException, DisabledException)."""
+    """The key's state does not allow the call (KMSInvalidStateException, DisabledException, ConflictException)."""
 
     code = "wrong_key_state"
     step = "See the key's state with `byokd show KEY`."

@@ -1,4 +1,4 @@
-"""`byokd import`, `hold`, `release`, `suspend`, `resume`: orders to the daemon; `orders` lists, `cancel` takes back."""
+"""`byokd import`, `hold`, `release`, `suspend`, `resume`, `rotate` give orders; `orders` lists, `cancel` takes back."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ DryRun = Annotated[bool, typer.Option("--dry-run", help="Say what would be order
 def register(app: typer.Typer) -> None:
     """Add the commands."""
     app.command("import")(import_)
-    for command in (hold, release, suspend, resume, orders, cancel):
+    for command in (hold, release, suspend, resume, rotate, orders, cancel):
         app.command()(command)
 
 
@@ -145,6 +145,20 @@ def resume(
 ) -> None:
     """Bring the material of suspended keys back."""
     body = {"kind": "resume", "key": key, "fleet": fleet, "lane": lane, "why": why}
+    _Asked(context, body, json, dry_run).give()
+
+
+def rotate(
+    context: typer.Context,
+    key: OneKey = "",
+    fleet: Fleet = "",
+    lane: Lane = "",
+    why: Why = "",
+    dry_run: DryRun = False,
+    json: Json = False,
+) -> None:
+    """Import the next material of keys, and make it the current one. The old ones are kept alive."""
+    body = {"kind": "rotate", "key": key, "fleet": fleet, "lane": lane, "why": why}
     _Asked(context, body, json, dry_run).give()
 
 

@@ -69,11 +69,12 @@ class Case:
     def deadline(self) -> datetime:
         """When the key suffers if nothing is done: `ValidTo`, or now where the material is missing already.
 
-        A virgin key has nothing encrypted under it yet, so it stands behind the keys that are about to lapse.
+        Nothing is encrypted yet under a virgin key, nor under material in stock: they stand behind the keys that are
+        about to lapse.
         """
         if self.loss is Loss.NONE and self.window is not None:
             return self.window.valid_to
-        if self.loss is Loss.VIRGIN:
+        if self.loss in (Loss.VIRGIN, Loss.STOCK):
             return self.now + self.policy.renew_before
         return self.now
 
@@ -93,6 +94,29 @@ class Case:
     def import_order(self) -> Order | None:
         """The oldest open order to import now that this material has not been imported for; a resumption is one too."""
         return next((each for each in self.snapshot.ledger.open_orders if self._asks_for_import(each)), None)
+
+    @property
+    def enabled(self) -> bool:
+        """Whether the key was seen Enabled."""
+        return self.seen is not None and self.seen.state is KeyState.ENABLED
+
+    @property
+    def rotation(self) -> Order | None:
+        """The oldest open order to rotate."""
+        return next((each for each in self.snapshot.ledger.open_orders if each.kind is OrderKind.ROTATE), None)
+
+    @property
+    def pending(self) -> ObservedMaterial | None:
+        """The material that waits for its rotation in KMS, of which there is one at most."""
+        materials = self.seen.materials if self.seen else ()
+        return next((each for each in materials if not each.state.permanent), None)
+
+    @property
+    def is_next(self) -> bool:
+        """Whether the material at hand is the one in stock that a rotation would bring in."""
+        if self.loss is not Loss.STOCK or self.pending is not None:
+            return False
+        return not any(in_stock(self.snapshot.turned_to(place)) for place in range(self.snapshot.place))
 
     @property
     def suspended_by(self) -> Order | None:

@@ -10,7 +10,7 @@ from datetime import timedelta
 from typing import Final
 
 from byokd.decide.case import Case, Loss
-from byokd.decide.rules import Verdict
+from byokd.decide.verdict import Verdict
 from byokd.facts.condition import Condition, ConditionKind, Severity
 from byokd.facts.key import NEVER, SYMMETRIC, Absent, Blind, KeyState, ObservedKey
 from byokd.facts.ledger import ImportState, OrderKind, Tier, Unproved

@@ -6,8 +6,9 @@ from datetime import datetime, timedelta
 
 from byokd.decide.case import Case, case
 from byokd.decide.conditions import CHECKS, next_threshold
-from byokd.decide.rules import RULES, Verdict
+from byokd.decide.rules import RULES
 from byokd.decide.several import merged
+from byokd.decide.verdict import Verdict
 from byokd.facts.key import Absent
 from byokd.facts.ledger import ImportState, Proved
 from byokd.facts.snapshot import Decision, ImportWanted, Snapshot

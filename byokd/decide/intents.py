@@ -11,7 +11,7 @@ from datetime import datetime, timedelta
 from typing import Final
 
 from byokd.decide.backoff import retry_at
-from byokd.decide.case import case, managed_material, present
+from byokd.decide.case import case, in_stock, managed_material, present
 from byokd.facts.key import Absent, Expiry, MaterialId, ObservedKey
 from byokd.facts.ledger import Import, ImportState
 from byokd.facts.policy import Policy
@@ -40,7 +40,8 @@ def explain(snapshot: Snapshot, now: datetime) -> Import | Absent:
     set_back = row.started_at > now
     if not isinstance(seen, ObservedKey) or (seen.at < row.started_at and not set_back):
         return row
-    if applied(seen, managed_material(snapshot), row.expiry):
+    # What KMS does not list is not there, whatever expiry the key's other materials happen to have.
+    if not in_stock(snapshot) and applied(seen, managed_material(snapshot), row.expiry):
         outcome = "" if row.answered else "adopted"
         return replace(row, state=ImportState.DONE, finished_at=now, outcome=outcome, detail="")
     if late or (now < settles_at(row, snapshot.desired.policy) and not set_back):

@@ -5,7 +5,8 @@ from __future__ import annotations
 from dataclasses import replace
 from datetime import datetime
 
-from byokd.facts.key import ABSENT, Absent
+from byokd.decide.case import CLOCKS_DIFFER
+from byokd.facts.key import ABSENT, Absent, MaterialState, ObservedKey, View
 from byokd.facts.ledger import Import, ImportState, Order, OrderKind, OrderState
 from byokd.facts.snapshot import Reason
 
@@ -18,6 +19,7 @@ _IMPOSSIBLE = (
     Reason.UNSUPPORTED_SPEC,
 )
 _IMPORTS = (OrderKind.IMPORT, OrderKind.RESUME)
+_ACTS = (*_IMPORTS, OrderKind.ROTATE)
 
 
 def before_deciding(orders: tuple[Order, ...], now: datetime) -> tuple[Order, ...]:
@@ -47,6 +49,24 @@ def _before(order: Order, end: datetime | None) -> bool:
     return end is not None and order.created_at <= end
 
 
+def rotated_at(view: View) -> datetime | Absent:
+    """When the key was rotated to the material that is current now; ABSENT where it never was, or is not seen."""
+    materials = view.materials if isinstance(view, ObservedKey) else ()
+    return next((each.rotated_at for each in materials if each.state is MaterialState.CURRENT), ABSENT)
+
+
+def rotated(orders: tuple[Order, ...], view: View, now: datetime) -> tuple[Order, ...]:
+    """Orders to rotate that are carried out: the key's current material became so since, by whoever it was.
+
+    A rotation just before counts as well: KMS's clock may differ, and no key is to be rotated twice for one order.
+    """
+    at = rotated_at(view)
+    if isinstance(at, Absent) or not isinstance(view, ObservedKey):
+        return ()
+    done = (order for order in orders if order.kind is OrderKind.ROTATE and order.created_at <= at + CLOCKS_DIFFER)
+    return tuple(_closed(order, OrderState.DONE, now, f"rotated to {view.current_material}") for order in done)
+
+
 def answered(orders: tuple[Order, ...], ended: Import, now: datetime) -> tuple[Order, ...]:
     """Import orders that an import which is done or refused answers: its own, and those that were open when it began.
 
@@ -74,8 +94,8 @@ def after_deciding(orders: tuple[Order, ...], *, reason: Reason, message: str, n
         changed = [replace(order, effective_at=now, outcome="") for order in effective]
     else:
         changed = []
-    if reason in _IMPOSSIBLE:
-        changed += [_closed(order, OrderState.REFUSED, now, message) for order in orders if order.kind in _IMPORTS]
+    refused = {Reason.CANNOT_ROTATE: (OrderKind.ROTATE,)}.get(reason, _ACTS if reason in _IMPOSSIBLE else ())
+    changed += [_closed(order, OrderState.REFUSED, now, message) for order in orders if order.kind in refused]
     return tuple(changed)
 
 

@@ -10,36 +10,23 @@ waits for it.
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Final
 
 from byokd.decide.backoff import LONGEST as LONGEST_WAIT
 from byokd.decide.backoff import retry_at
-from byokd.decide.case import Case, Loss, wanted_expiry
+from byokd.decide.case import Case, Loss
 from byokd.decide.intents import settles_at
+from byokd.decide.rotation import cannot_rotate, rotates
+from byokd.decide.verdict import SOON, Verdict, wanted
 from byokd.decide.windows import opens_at
 from byokd.facts.key import ABSENT, MATERIAL_BYTES, Absent, Blind, KeyState, ObservedKey
 from byokd.facts.ledger import ImportState, Order, OrderKind, Proved, Tier, Unproved
 from byokd.facts.policy import OnLoss
-from byokd.facts.snapshot import Action, DeletionWanted, ImportWanted, ProofWanted, Reason
+from byokd.facts.snapshot import DeletionWanted, ProofWanted, Reason
 
-SOON: Final = timedelta(seconds=30)
 FLOOR_AFTER_LOSS: Final = timedelta(seconds=60)
 REFUSED_IN_EMERGENCY: Final = timedelta(hours=1)
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Verdict:
-    """What one rule says. `wake_at` is ABSENT where the window and the regular look are reason enough to wake."""
-
-    reason: Reason
-    message: str
-    action: Action | Absent = ABSENT
-    wake_at: datetime | Absent = ABSENT
-    blocks: bool = False
-    """Whether the key cannot be renewed while this holds: then an open import is cancelled and an order refused."""
-
 
 Rule = Callable[[Case], Verdict | None]
 
@@ -165,10 +152,10 @@ def source_unproved(the: Case) -> Verdict | None:
     """Without the right material there is nothing to import: ask the source again, with patience."""
     proof = the.snapshot.proof
     if isinstance(proof, Proved):
-        wanted = MATERIAL_BYTES[the.seen.spec] if the.seen else proof.length
-        if proof.length == wanted:
+        expected = MATERIAL_BYTES[the.seen.spec] if the.seen else proof.length
+        if proof.length == expected:
             return None
-        text = f"the source gives {proof.length} bytes; a {the.seen.spec if the.seen else ''} key takes {wanted}"
+        text = f"the source gives {proof.length} bytes; a {the.seen.spec if the.seen else ''} key takes {expected}"
         return _unproved(the, Reason.MATERIAL_INVALID, text, proof.at, failures=8)
     if not isinstance(proof, Unproved):
         return Verdict(reason=Reason.SOURCE_UNPROVED, message="asks the source for proof", action=ProofWanted())
@@ -188,7 +175,7 @@ def _unproved(the: Case, reason: Reason, message: str, at: datetime, *, failures
 
 def in_stock(the: Case) -> Verdict | None:
     """Material that the key was not given yet waits for a rotation, and is drilled like any other."""
-    if the.loss is not Loss.STOCK:
+    if the.loss is not Loss.STOCK or (the.rotation and the.is_next and the.enabled):
         return None
     return drill(the) or Verdict(reason=Reason.IN_STOCK, message="is in stock, and waits for a rotation")
 
@@ -241,9 +228,9 @@ def backing_off(the: Case) -> Verdict | None:
 def ordered(the: Case) -> Verdict | None:
     """An operator asked for an import now: waits from before it count no more, what the order itself met does."""
     order = the.import_order
-    if order is None or _tries_again(order, the):
+    if order is None or the.loss is Loss.STOCK or _tries_again(order, the):
         return None
-    return _wanted(the, Reason.ORDERED, f"ordered by {order.by}: {order.why}", order=order)
+    return wanted(the, Reason.ORDERED, f"ordered by {order.by}: {order.why}", order=order)
 
 
 def _tries_again(order: Order, the: Case) -> bool:
@@ -269,14 +256,17 @@ def floor(the: Case) -> Verdict | None:
 def lost(the: Case) -> Verdict | None:
     """Material that is missing is imported: the first time, after a lapse, or after somebody deleted it."""
     match the.loss:
-        case Loss.NONE | Loss.STOCK:
+        case Loss.NONE:
             return None
+        case Loss.STOCK:
+            by = "" if the.rotation is None else the.rotation.by
+            return wanted(the, Reason.ROTATING, f"is the next material: rotation ordered by {by}", order=the.rotation)
         case Loss.VIRGIN:
-            return _wanted(the, Reason.FIRST_IMPORT, "has no material yet")
+            return wanted(the, Reason.FIRST_IMPORT, "has no material yet")
         case Loss.LAPSED:
-            return _wanted(the, Reason.LAPSED, "its ValidTo has passed")
+            return wanted(the, Reason.LAPSED, "its ValidTo has passed")
         case Loss.DELETED:
-            return _wanted(the, Reason.DELETED, "its material was deleted before its ValidTo")
+            return wanted(the, Reason.DELETED, "its material was deleted before its ValidTo")
 
 
 def waits_for_window(the: Case) -> Verdict | None:
@@ -299,7 +289,7 @@ def renewal_due(the: Case) -> Verdict | None:
     ignores = the.tier is not Tier.DUE and opens_at(the.policy.windows, the.now, by=the.window.valid_to) > the.now
     regardless = ", outside its change windows" if ignores else ""
     message = f"ends at {the.window.valid_to:%Y-%m-%d %H:%M:%S}Z ({the.tier.value}{regardless})"
-    return _wanted(the, Reason.RENEWAL_DUE, message)
+    return wanted(the, Reason.RENEWAL_DUE, message)
 
 
 def drill(the: Case) -> Verdict | None:
@@ -319,18 +309,6 @@ def fresh(the: Case) -> Verdict:
     return Verdict(reason=Reason.FRESH, message=f"renews at {the.window.renew_at:%Y-%m-%d %H:%M:%S}Z")
 
 
-def _wanted(the: Case, reason: Reason, message: str, *, order: Order | None = None) -> Verdict:
-    wanted = ImportWanted(
-        material=the.material,
-        expiry=wanted_expiry(the, order),
-        deadline=the.deadline,
-        tier=the.tier,
-        reason=reason,
-        order_id=ABSENT if order is None else order.id,
-    )
-    return Verdict(reason=reason, message=message, action=wanted)
-
-
 RULES: Final[tuple[Rule, ...]] = (
     could_not_look,
     wrong_origin,
@@ -348,6 +326,8 @@ RULES: Final[tuple[Rule, ...]] = (
     backing_off,
     floor,
     lost,
+    rotates,
+    cannot_rotate,
     waits_for_window,
     renewal_due,
     drill,

@@ -9,7 +9,7 @@ from typing import Final
 
 from byokd.facts.condition import Condition, ConditionKind
 from byokd.facts.ledger import Tier
-from byokd.facts.snapshot import Decision, DeletionWanted, ImportWanted, ProofWanted
+from byokd.facts.snapshot import Decision, DeletionWanted, ImportWanted, ProofWanted, RotationWanted
 
 _TIERS: Final = tuple(Tier)
 _LATEST: Final = datetime.max.replace(tzinfo=UTC)
@@ -41,10 +41,12 @@ def _pressing(decision: Decision) -> tuple[int, datetime, int, int]:
             return 0, _LATEST, 0, decision.place
         case ImportWanted(deadline=deadline):
             return 1, deadline, 0, decision.place
+        case RotationWanted():
+            return 2, _LATEST, 0, decision.place
         case ProofWanted():
-            return 2, _LATEST, -_TIERS.index(decision.tier), decision.place
-        case _:
             return 3, _LATEST, -_TIERS.index(decision.tier), decision.place
+        case _:
+            return 4, _LATEST, -_TIERS.index(decision.tier), decision.place
 
 
 def _all_true(decisions: Sequence[Decision]) -> tuple[Condition, ...]:

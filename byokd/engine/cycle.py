@@ -28,9 +28,9 @@ from byokd.engine.pace import IMPORT_PARAMETERS, Pace
 from byokd.engine.record import conclude, has_ended, on_record, prepare, queue, settle, with_import, with_order
 from byokd.errors import ByokdError, KmsError, MaterialChanged, Remedy, Throttled
 from byokd.facts.change import Change
-from byokd.facts.key import NEVER_LOOKED, Absent, ObservedKey
-from byokd.facts.ledger import HistoryEvent, Import, ImportState, Order, Proved, Tier
-from byokd.facts.snapshot import Decision, DeletionWanted, ImportWanted, ProofWanted, Snapshot
+from byokd.facts.key import ABSENT, NEVER_LOOKED, Absent, ObservedKey
+from byokd.facts.ledger import HistoryEvent, Import, ImportState, Order, OrderState, Proved, Tier
+from byokd.facts.snapshot import Decision, DeletionWanted, ImportWanted, ProofWanted, RotationWanted, Snapshot
 from byokd.ports import Clock, Kms, NewId, Store
 
 log = structlog.get_logger("byokd.engine")
@@ -39,6 +39,7 @@ _levels = logging.getLogger("byokd.engine")
 FRESH_ENOUGH: Final = timedelta(seconds=10)
 """A reading or a proof younger than this need not be repeated before an import."""
 DELETION: Final = "DeleteImportedKeyMaterial"
+ROTATION: Final = "RotateKeyOnDemand"
 TOKEN_TRIES: Final = 3
 """Fresh tokens that one import may ask for in a row before it counts as failing for good reason and backs off."""
 
@@ -107,6 +108,10 @@ class Cycle:
             if booked:
                 self._pace.give_back()
             return await self._delete(before, after, orders, decision.action)
+        if isinstance(decision.action, RotationWanted):
+            if booked:
+                self._pace.give_back()
+            return await self._rotate(before, after, orders, decision.action)
         for _ in after.places:
             after = after.turned_to(decision.place)
             if isinstance(decision.action, ProofWanted):
@@ -151,6 +156,35 @@ class Cycle:
         after = await self._gather.look(after)
         now = self._clock.now()
         return await self._conclude(before, settle(after, now), orders, now)
+
+    async def _rotate(
+        self, before: Snapshot, after: Snapshot, orders: tuple[Order, ...], wanted: RotationWanted
+    ) -> Decision:
+        """Ask KMS to rotate, and look what came of it.
+
+        Nothing need be on disk before: where a call was cut short KMS either rotates or does not, which shows, and what
+        waits for its rotation can be rotated to but once.
+        """
+        arn = after.arn
+        assert not isinstance(arn, Absent)  # a key that was seen has an ARN
+        (order,) = (each for each in after.ledger.open_orders if each.id == wanted.order_id)
+        asked = replace(order, effective_at=self._clock.now(), outcome="")
+        await self._pace.admit(ROTATION)
+        try:
+            await self._kms.rotate_on_demand(arn)
+            log.info("rotation_asked_for", key=after.desired.name, cause=f"order {order.id}")
+        except KmsError as error:
+            self._pace.heard(ROTATION, error)
+            asked = replace(asked, outcome=f"{error} → {error.step}")
+            log.warning("rotation_failed", key=after.desired.name, error=error.code, why=str(error))
+            if error.remedy is Remedy.REFUSE:
+                asked = replace(asked, state=OrderState.REFUSED, closed_at=self._clock.now())
+        seen = await self._gather.look(with_order(after, asked))
+        now = self._clock.now()
+        after, closed = prepare(settle(seen, now), now)
+        if asked.state is OrderState.OPEN and asked.id in {each.id for each in closed}:
+            return await self._conclude(before, after, (*orders, *closed), now)
+        return await self._conclude(before, after, (*orders, asked, *closed), now)
 
     async def _proved(self, snapshot: Snapshot) -> tuple[Snapshot, datetime, Decision]:
         after = await self._gather.prove(snapshot)
@@ -232,6 +266,7 @@ class Cycle:
                     ciphertext=sealed.ciphertext,
                     expiry=row.expiry,
                     material=row.material,
+                    new=row.material is ABSENT and intended.place > 0,
                 )
             except KmsError as error:
                 self._pace.heard("ImportKeyMaterial", error)

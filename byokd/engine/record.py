@@ -8,7 +8,7 @@ from datetime import datetime
 from byokd.decide.case import Case, Loss, case, imported_since, in_stock, managed_material
 from byokd.decide.decide import decided
 from byokd.decide.intents import explain
-from byokd.decide.orders import after_deciding, answered, before_deciding, without
+from byokd.decide.orders import after_deciding, answered, before_deciding, rotated, without
 from byokd.decide.several import merged
 from byokd.decide.transitions import compare, of_import, of_key, of_material
 from byokd.facts.change import Change
@@ -22,6 +22,7 @@ from byokd.ports import NewId
 def prepare(snapshot: Snapshot, now: datetime) -> tuple[Snapshot, tuple[Order, ...]]:
     """The snapshot without the orders that are over by now, and those orders closed."""
     closed = before_deciding(snapshot.ledger.open_orders, now)
+    closed += rotated(without(snapshot.ledger.open_orders, closed), snapshot.view, now)
     return _without(snapshot, closed), closed
 
 
@@ -65,8 +66,9 @@ def with_import(snapshot: Snapshot, row: Import, now: datetime) -> Snapshot:
 
 
 def with_order(snapshot: Snapshot, order: Order) -> Snapshot:
-    """The snapshot with an open order that got further."""
+    """The snapshot with an open order that got further, or was closed."""
     orders = tuple(order if each.id == order.id else each for each in snapshot.ledger.open_orders)
+    orders = tuple(each for each in orders if each.state is OrderState.OPEN)
     return replace(snapshot, ledger=replace(snapshot.ledger, open_orders=orders))
 
 
@@ -87,7 +89,12 @@ def conclude(
         after = part.after
     decision = merged([part.decision for part in parts], now)
     after = after.turned_to(decision.place)
-    orders += after_deciding(after.ledger.open_orders, reason=decision.reason, message=decision.message, now=now)
+    answers = {
+        order.id: order
+        for said in (part.decision for part in parts)
+        for order in after_deciding(after.ledger.open_orders, reason=said.reason, message=said.message, now=now)
+    }
+    orders += tuple(answers.values())
     conditions = compare(before.conditions, decision.conditions, now)
     raised = tuple(
         OpenCondition(id=new_id(), subject=after.ref, condition=each, since=now) for each in conditions.raised

@@ -97,6 +97,8 @@ class ObservedMaterial:
     imported: bool
     expiry: Expiry | Absent
     """ABSENT where the material is not imported."""
+    rotated_at: datetime | Absent = ABSENT
+    """When the key was rotated to it; ABSENT for the key's first material, and for one that waits for its rotation."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -160,6 +160,8 @@ class OrderKind(StrEnum):
     """Delete the key's material, so that nothing can be decrypted, and keep it away."""
     RESUME = "resume"
     """End a suspension: bring the material back."""
+    ROTATE = "rotate"
+    """Give the key the next material of the config, and make it the current one."""
 
 
 class OrderState(StrEnum):
@@ -191,7 +193,7 @@ class Order:
     valid_to: Expiry | Absent = ABSENT
     """The expiry that an import is to have; ABSENT leaves it to the policy."""
     effective_at: datetime | Absent = ABSENT
-    """When the material of a suspended key was seen gone; ABSENT while it is still to be deleted."""
+    """When the material of a suspended key was seen gone, or KMS was last asked to rotate; ABSENT until then."""
     closed_at: datetime | Absent = ABSENT
     outcome: str = ""
     """How it ended; of an open order, what hinders it."""

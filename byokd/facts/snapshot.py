@@ -112,6 +112,8 @@ class Reason(StrEnum):
     LAPSED = "lapsed"
     DELETED = "deleted"
     ORDERED = "ordered"
+    ROTATING = "rotating"
+    CANNOT_ROTATE = "cannot_rotate"
     WAITS_FOR_WINDOW = "waits_for_window"
     RENEWAL_DUE = "renewal_due"
     FRESH = "fresh"
@@ -143,7 +145,14 @@ class DeletionWanted:
     """ABSENT stands for the one material of a key whose materials KMS does not name."""
 
 
-Action = ImportWanted | ProofWanted | DeletionWanted
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RotationWanted:
+    """Ask KMS to make the material current that waits for it: an operator ordered a rotation."""
+
+    order_id: str
+
+
+Action = ImportWanted | ProofWanted | DeletionWanted | RotationWanted
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

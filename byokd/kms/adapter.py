@@ -96,17 +96,14 @@ class AwsKms:
         The key's first material has no RotationDate, and neither has one that waits for its rotation (API model,
         RotationsListEntry).
         """
-        found: list[tuple[bool, datetime, ObservedMaterial]] = []
+        found: list[ObservedMaterial] = []
         request: dict[str, Any] = {"KeyId": arn, "IncludeKeyMaterial": "ALL_KEY_MATERIAL", "Limit": _PAGE}
         for _ in range(PAGES_MAX):
             answer = await self._client.call("ListKeyRotations", request)
             page = _Answer("ListKeyRotations", answer)
-            for entry in page.entries("Rotations"):
-                if (each := _material(entry)) is not None:
-                    rotated_at = entry.time("RotationDate") if entry.has("RotationDate") else _BEFORE_ALL
-                    found.append((not each.state.permanent, rotated_at, each))
+            found += [each for entry in page.entries("Rotations") if (each := _material(entry)) is not None]
             if not answer.get("Truncated"):
-                return tuple(each for *_, each in sorted(found, key=lambda each: each[:2]))
+                return tuple(sorted(found, key=_age))
             request["Marker"] = page.text("NextMarker")
         raise BadAnswer(f"ListKeyRotations: no end after {PAGES_MAX} pages")
 
@@ -122,19 +119,28 @@ class AwsKms:
         )
 
     async def import_material(
-        self, arn: KeyArn, *, token: bytes, ciphertext: bytes, expiry: Expiry, material: MaterialId | Absent
+        self,
+        arn: KeyArn,
+        *,
+        token: bytes,
+        ciphertext: bytes,
+        expiry: Expiry,
+        material: MaterialId | Absent,
+        new: bool = False,
     ) -> MaterialId | Absent:
         """See `ports.Kms`.
 
-        Without `material`, ImportType is left to KMS, which takes NEW_KEY_MATERIAL for a key that never had any and
-        EXISTING_KEY_MATERIAL afterwards (API model, ImportKeyMaterial.ImportType).
+        Without `material` and `new`, ImportType is left to KMS, which takes NEW_KEY_MATERIAL for a key that never had
+        any and EXISTING_KEY_MATERIAL afterwards (API model, ImportKeyMaterial.ImportType).
         """
         request: dict[str, Any] = {"KeyId": arn, "ImportToken": token, "EncryptedKeyMaterial": ciphertext}
         if isinstance(expiry, Never):
             request |= {"ExpirationModel": "KEY_MATERIAL_DOES_NOT_EXPIRE"}
         else:
             request |= {"ExpirationModel": "KEY_MATERIAL_EXPIRES", "ValidTo": expiry}
-        if not isinstance(material, Absent):
+        if new:
+            request |= {"ImportType": "NEW_KEY_MATERIAL"}
+        elif not isinstance(material, Absent):
             request |= {"ImportType": "EXISTING_KEY_MATERIAL", "KeyMaterialId": material}
         answer = await self._client.call("ImportKeyMaterial", request, changes=True)
         if answer.get("KeyId") != arn:
@@ -147,6 +153,10 @@ class AwsKms:
         """See `ports.Kms`."""
         request = {"KeyId": arn} | ({} if isinstance(material, Absent) else {"KeyMaterialId": material})
         await self._client.call("DeleteImportedKeyMaterial", request, changes=True)
+
+    async def rotate_on_demand(self, arn: KeyArn) -> None:
+        """See `ports.Kms`."""
+        await self._client.call("RotateKeyOnDemand", {"KeyId": arn}, changes=True)
 
     async def request_quotas(self) -> dict[str, float]:
         """See `ports.Kms`."""
@@ -216,7 +226,13 @@ def _material(entry: _Answer) -> ObservedMaterial | None:
         state=MaterialState(state),
         imported=imported,
         expiry=expiry,
+        rotated_at=entry.time("RotationDate") if entry.has("RotationDate") else ABSENT,
     )
+
+
+def _age(material: ObservedMaterial) -> tuple[bool, datetime]:
+    rotated_at = material.rotated_at
+    return not material.state.permanent, _BEFORE_ALL if isinstance(rotated_at, Absent) else rotated_at
 
 
 def _is_alias(key: str) -> bool:

@@ -33,7 +33,7 @@ _CODES: Final[dict[str, type[errors.KmsError]]] = {
         errors.Throttled: ("ThrottlingException", "Throttling", "RequestLimitExceeded", "TooManyRequestsException"),
         errors.AccessDenied: ("AccessDeniedException", "AccessDenied"),
         errors.KeyNotFound: ("NotFoundException",),
-        errors.WrongKeyState: ("KMSInvalidStateException", "DisabledException"),
+        errors.WrongKeyState: ("KMSInvalidStateException", "DisabledException", "ConflictException"),
         errors.AlreadyExists: ("AlreadyExistsException",),
         errors.WrongOrigin: ("UnsupportedOperationException",),
         errors.TokenRefused: ("InvalidImportTokenException", "ExpiredImportTokenException"),

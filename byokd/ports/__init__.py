@@ -77,8 +77,8 @@ class ImportParameters:
 class Kms(Protocol):
     """AWS KMS as one lane sees it. Every method is one API call and makes one attempt: retrying is the lane's.
 
-    Raises any `KmsError`. `AnswerLost` is raised by `import_material` and `delete_imported_material` alone: the
-    others change nothing.
+    Raises any `KmsError`. `AnswerLost` is raised only by those that change something: `import_material`,
+    `delete_imported_material` and `rotate_on_demand`.
     """
 
     async def describe(self, key: str) -> ObservedKey:
@@ -96,9 +96,18 @@ class Kms(Protocol):
         ...
 
     async def import_material(
-        self, arn: KeyArn, *, token: bytes, ciphertext: bytes, expiry: Expiry, material: MaterialId | Absent
+        self,
+        arn: KeyArn,
+        *,
+        token: bytes,
+        ciphertext: bytes,
+        expiry: Expiry,
+        material: MaterialId | Absent,
+        new: bool = False,
     ) -> MaterialId | Absent:
         """ImportKeyMaterial. `material`, where known, makes KMS check that it is that one (EXISTING_KEY_MATERIAL).
+
+        `new` material becomes one more of the key, and waits for a rotation (NEW_KEY_MATERIAL).
 
         Returns the KeyMaterialId that KMS computed, ABSENT where the key has none (HMAC, asymmetric).
         """
@@ -108,6 +117,14 @@ class Kms(Protocol):
         """DeleteImportedKeyMaterial. ABSENT names the one material of a key that has no ids for them.
 
         Deleting what is gone already changes nothing and is no error, so that it may be repeated after `AnswerLost`.
+        """
+        ...
+
+    async def rotate_on_demand(self, arn: KeyArn) -> None:
+        """RotateKeyOnDemand: begin to make the material current that waits for it, which may take KMS a while.
+
+        Where it was begun already, or nothing waits, KMS refuses (`WrongKeyState`), so that it may be repeated after
+        `AnswerLost`.
         """
         ...
 

@@ -109,7 +109,14 @@ def _observed_document(key: ObservedKey) -> Document:
         "expiry": expiry_seconds(key.expiry),
         "current": _or_null(key.current_material),
         "materials": [
-            [each.material_id, each.state.value, each.imported, expiry_seconds(each.expiry)] for each in key.materials
+            [
+                each.material_id,
+                each.state.value,
+                each.imported,
+                expiry_seconds(each.expiry),
+                seconds_or_null(each.rotated_at),
+            ]
+            for each in key.materials
         ],
         "known": key.materials_known,
         "deletion_at": seconds_or_null(key.deletion_at),
@@ -134,8 +141,10 @@ def _observed(document: Document) -> ObservedKey:
                 state=MaterialState(state),
                 imported=imported,
                 expiry=expiry_or_absent(expires),
+                rotated_at=instant_or_absent(next(iter(later), None)),
             )
-            for material_id, state, imported, expires in document["materials"]
+            # What was written before rotations were known has no date for them.
+            for material_id, state, imported, expires, *later in document["materials"]
         ),
         materials_known=document["known"],
         deletion_at=instant_or_absent(document["deletion_at"]),

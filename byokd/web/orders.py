@@ -12,11 +12,13 @@ from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Final
 
+from byokd.decide.case import CLOCKS_DIFFER
+from byokd.decide.orders import rotated_at
 from byokd.decide.transitions import show_expiry
 from byokd.errors import OrderRefused
 from byokd.facts.change import KeyFilter
-from byokd.facts.key import Absent, KeyRef
-from byokd.facts.ledger import HistoryEntry, HistoryEvent, ImportState, Ledger, Order, OrderKind, OrderState
+from byokd.facts.key import ABSENT, Absent, KeyRef
+from byokd.facts.ledger import HistoryEntry, HistoryEvent, ImportState, Order, OrderKind, OrderState
 from byokd.facts.snapshot import Snapshot
 from byokd.ports import NewId, Store
 from byokd.web import documents
@@ -59,7 +61,7 @@ class Counter:
         now = self.now()
         orders, refused = [], []
         async for snapshot in self._meant(request):
-            if why := unfit(request.kind, snapshot.ledger, now):
+            if why := unfit(request.kind, snapshot, now):
                 refused.append((snapshot.ref, why))
             else:
                 orders.append(self._order(request, snapshot.ref, by=by, now=now))
@@ -78,9 +80,10 @@ class Counter:
         if undo := _UNDONE_BY.get(order.kind):
             raise OrderRefused(f"a {order.kind.value} is not cancelled: {undo} the key")
         for snapshot in await self.store.snapshots([order.ref]):
-            row = snapshot.ledger.open_import
-            if not isinstance(row, Absent) and row.order_id == order.id and row.state is ImportState.RUNNING:
+            if any(row.order_id == order.id and row.state is ImportState.RUNNING for row in snapshot.open_imports):
                 raise OrderRefused(f"the import of order {order.id} has begun")
+            if order.kind is OrderKind.ROTATE and not isinstance(order.effective_at, Absent):
+                raise OrderRefused(f"KMS was asked to rotate for order {order.id}")
         now = self.now()
         cancelled = replace(order, state=OrderState.CANCELLED, closed_at=now, outcome=f"cancelled by {by}")
         entry = HistoryEntry(
@@ -125,8 +128,9 @@ class Counter:
         )
 
 
-def unfit(kind: OrderKind, ledger: Ledger, now: datetime) -> str:
+def unfit(kind: OrderKind, snapshot: Snapshot, now: datetime) -> str:
     """Why an order makes no sense for a key as it stands; empty where it does."""
+    ledger = snapshot.ledger
     held, suspension = _held(ledger.open_orders, now), ledger.suspension
     match kind:
         case OrderKind.RELEASE if not held:
@@ -139,6 +143,14 @@ def unfit(kind: OrderKind, ledger: Ledger, now: datetime) -> str:
             return f"it was suspended by {suspension.by}: resume it"
         case OrderKind.SUSPEND if not isinstance(suspension, Absent) and isinstance(suspension.effective_at, Absent):
             return "it is being suspended already"
+        case OrderKind.ROTATE if not snapshot.others:
+            return "the config has one material for it: list all of them in `materials`, and the next one after them"
+        case OrderKind.ROTATE if not isinstance(suspension, Absent):
+            return f"it was suspended by {suspension.by}: resume it"
+        case OrderKind.ROTATE if any(each.kind is OrderKind.ROTATE for each in ledger.open_orders):
+            return "it is being rotated already"
+        case OrderKind.ROTATE if (at := rotated_at(snapshot.view)) is not ABSENT and now <= at + CLOCKS_DIFFER:
+            return f"it was rotated at {documents.stamp(at)}, only just: KMS's clock may differ, so wait a minute"
         case _:
             return ""
 

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from byokd.facts.ledger import OrderKind, OrderState
 from tests.kit.builders import DAY
 from tests.kit.real_parts import Site, ask, import_by_hand, site
 from tests.kit.world import running
@@ -57,3 +58,38 @@ async def test_a_key_whose_materials_all_ended_comes_back_whole(tmp_path: Path) 
             await it.world.pass_time(timedelta(seconds=10), step=timedelta(seconds=1))
             assert await decrypted(it, blobs) == [b"0", b"1", b"2"]
             assert (await it.world.know(it.keys[0].ref)).conditions == ()
+
+
+async def test_an_ordered_rotation_over_http(tmp_path: Path) -> None:
+    """byokd brings in the next material and rotates; what was encrypted before and after decrypts for months."""
+    async with site(tmp_path, materials=3) as it, running(it.world):
+        ref = it.keys[0].ref
+        blobs = [(await ask(it, "encrypt", KeyId=ref, Plaintext=b"0"))["CiphertextBlob"]]
+        for generation in (b"1", b"2"):
+            await it.world.order(OrderKind.ROTATE, ref=ref)
+            await it.world.pass_time(timedelta(minutes=2), step=timedelta(seconds=30))
+            blobs.append((await ask(it, "encrypt", KeyId=ref, Plaintext=generation))["CiphertextBlob"])
+        listed = await ask(it, "list_key_rotations", KeyId=ref, IncludeKeyMaterial="ALL_KEY_MATERIAL")
+        assert [each["KeyMaterialState"] for each in listed["Rotations"]] == ["NON_CURRENT", "NON_CURRENT", "CURRENT"]
+
+        await it.world.pass_time(200 * DAY, step=DAY)
+        assert await decrypted(it, blobs) == [b"0", b"1", b"2"]
+        assert (await it.world.know(ref)).conditions == ()
+
+
+async def test_a_suspended_key_gets_all_its_materials_back(tmp_path: Path) -> None:
+    """Each is deleted by its id; the resumption is done when the last one is in again."""
+    async with site(tmp_path, materials=3) as it:
+        blobs = await rotated_by_hand(it, 2)
+        ref = it.keys[0].ref
+        async with running(it.world):
+            await it.world.order(OrderKind.SUSPEND, ref=ref)
+            with pytest.raises(it.client.exceptions.KMSInvalidStateException):
+                await decrypted(it, blobs)
+
+            await it.world.order(OrderKind.RESUME, ref=ref)
+            await it.world.pass_time(timedelta(minutes=5), step=timedelta(seconds=30))
+            assert await decrypted(it, blobs) == [b"0", b"1", b"2"]
+            (order, *_) = await it.world.store.orders(only_open=False, limit=9)
+            assert order.state is OrderState.DONE
+            assert (await it.world.know(ref)).conditions == ()

@@ -61,6 +61,7 @@ class Material:
     fingerprint: str
     expiry: Expiry | Absent
     state: MaterialState = MaterialState.CURRENT
+    rotated_at: datetime | Absent = ABSENT
 
     def expiry_at(self, now: datetime) -> Expiry | Absent:
         """The expiry, or ABSENT where the material is gone at `now`: unusable at `ValidTo`, inclusive."""
@@ -201,8 +202,10 @@ class FakeKms:
                 state=each.state,
                 imported=not isinstance(each.expiry_at(now), Absent),
                 expiry=each.expiry_at(now),
+                rotated_at=each.rotated_at,
             )
             for each in found.materials
+            if each.state.permanent or each.expiry_at(now) is not ABSENT
         )
 
     async def get_parameters(
@@ -224,17 +227,25 @@ class FakeKms:
         return ImportParameters(public_key=public_key, token=json.dumps(token).encode(), valid_to=valid_to)
 
     async def import_material(
-        self, arn: KeyArn, *, token: bytes, ciphertext: bytes, expiry: Expiry, material: MaterialId | Absent
+        self,
+        arn: KeyArn,
+        *,
+        token: bytes,
+        ciphertext: bytes,
+        expiry: Expiry,
+        material: MaterialId | Absent,
+        new: bool = False,
     ) -> MaterialId | Absent:
         """See `ports.Kms`."""
-        await self._called("ImportKeyMaterial", arn, token=token, expiry=expiry, material=material)
+        await self._called("ImportKeyMaterial", arn, token=token, expiry=expiry, material=material, new=new)
         key = self._importable("ImportKeyMaterial", arn)
         self._check_expiry(expiry)
         fingerprint = self._unwrapped(key, token, ciphertext)
-        taken = self._owned(key, fingerprint, material)
+        taken = self._newcomer(key, fingerprint) if new else self._owned(key, fingerprint, material)
         renewed = replace(taken, expiry=expiry)
-        others = tuple(each for each in key.materials if each.id != taken.id)
-        self.put(arn, materials=(*others, renewed), enabled=True)
+        known = any(each.id == taken.id for each in key.materials)
+        kept = tuple(renewed if each.id == taken.id else each for each in key.materials)
+        self.put(arn, materials=kept if known else (*kept, renewed), enabled=True)
         self._raise_late("ImportKeyMaterial")
         return renewed.id if key.spec == SYMMETRIC else ABSENT
 
@@ -247,6 +258,18 @@ class FakeKms:
             arn, materials=tuple(replace(each, expiry=ABSENT) if each.id == named else each for each in key.materials)
         )
         self._raise_late("DeleteImportedKeyMaterial")
+
+    async def rotate_on_demand(self, arn: KeyArn) -> None:
+        """See `ports.Kms`. It is done at once."""
+        await self._called("RotateKeyOnDemand", arn)
+        key, now = self._keys[self._resolved(arn)], self._clock.now()
+        pending = next((each for each in key.materials if not each.state.permanent), None)
+        if key.state(now) is not KeyState.ENABLED or pending is None or pending.expiry_at(now) is ABSENT:
+            raise WrongKeyState(f"RotateKeyOnDemand: KMSInvalidStateException: nothing of {arn} waits for a rotation")
+        old = (replace(each, state=MaterialState.NON_CURRENT) for each in key.materials if each != pending)
+        current = replace(pending, state=MaterialState.CURRENT, rotated_at=now)
+        self.put(arn, materials=(*old, current))
+        self._raise_late("RotateKeyOnDemand")
 
     async def request_quotas(self) -> Mapping[str, float]:
         """See `ports.Kms`; what the test has set in `quotas`."""
@@ -321,8 +344,22 @@ class FakeKms:
             return known
         if key.materials:
             raise MaterialRefused("ImportKeyMaterial: IncorrectKeyMaterialException")
-        name = hashlib.sha256(f"{key.arn} {fingerprint}".encode()).hexdigest()
-        return Material(id=MaterialId(name), fingerprint=fingerprint, expiry=ABSENT)
+        return _material(key, fingerprint, MaterialState.CURRENT)
+
+    def _newcomer(self, key: Key, fingerprint: str) -> Material:
+        """Further material of the key; one may wait for its rotation at a time (API model, ImportKeyMaterial)."""
+        if any(each.fingerprint == fingerprint and each.state.permanent for each in key.materials):
+            raise MaterialRefused("ImportKeyMaterial: IncorrectKeyMaterialException: the key has it already")
+        fresh = _material(key, fingerprint, MaterialState.PENDING_ROTATION)
+        waits = (each for each in key.materials if not each.state.permanent and each.id != fresh.id)
+        if any(each.expiry_at(self._clock.now()) is not ABSENT for each in waits):
+            raise WrongKeyState("ImportKeyMaterial: KMSInvalidStateException: another key material is pending rotation")
+        return fresh
+
+
+def _material(key: Key, fingerprint: str, state: MaterialState) -> Material:
+    name = hashlib.sha256(f"{key.arn} {fingerprint}".encode()).hexdigest()
+    return Material(id=MaterialId(name), fingerprint=fingerprint, expiry=ABSENT, state=state)
 
 
 def _earliest(key: Key, now: datetime) -> Expiry | Absent:

@@ -156,9 +156,12 @@ def test_orders_are_closed_once(them: Any, now: Any) -> None:
     assert before_deciding(left, now) == ()
 
 
+ACTS = (OrderKind.IMPORT, OrderKind.RESUME, OrderKind.ROTATE)
+
+
 @given(snapshots, moments)
 def test_what_a_decision_does_to_orders(it: Snapshot, now: Any) -> None:
-    """Without an ended import it refuses imports, saying why, and lets suspensions take effect, once."""
+    """Without an ended import it refuses what asks for action, saying why, and lets suspensions take effect, once."""
     decision = decide(it, now)
     closed = after_deciding(it.ledger.open_orders, reason=decision.reason, message=decision.message, now=now)
 
@@ -166,10 +169,10 @@ def test_what_a_decision_does_to_orders(it: Snapshot, now: Any) -> None:
         if each.kind is OrderKind.SUSPEND:
             assert (decision.reason, each.state, each.effective_at) == (Reason.SUSPENDED, OrderState.OPEN, now)
         else:
-            assert each.kind in (OrderKind.IMPORT, OrderKind.RESUME)
+            assert each.kind in ACTS
             assert each.state is OrderState.REFUSED
             assert each.outcome
-    left = [each for each in it.ledger.open_orders if each.kind not in (OrderKind.IMPORT, OrderKind.RESUME)]
+    left = [each for each in it.ledger.open_orders if each.kind not in ACTS]
     left = [each for each in closed if each.state is OrderState.OPEN] or left
     again = after_deciding(tuple(left), reason=decision.reason, message="", now=now)
     assert not again

@@ -150,13 +150,20 @@ class ModelKms(FakeKms):
         return given
 
     async def import_material(
-        self, arn: KeyArn, *, token: bytes, ciphertext: bytes, expiry: Expiry, material: MaterialId | Absent
+        self,
+        arn: KeyArn,
+        *,
+        token: bytes,
+        ciphertext: bytes,
+        expiry: Expiry,
+        material: MaterialId | Absent,
+        new: bool = False,
     ) -> MaterialId | Absent:
         """See `ports.Kms`."""
         note = unsealed(ciphertext)
         self._book.importing(arn, token, note.fingerprint if note else "", expiry)
         how = await self._sent(IMPORT, arn)
-        asked = {"token": token, "ciphertext": ciphertext, "expiry": expiry, "material": material}
+        asked = {"token": token, "ciphertext": ciphertext, "expiry": expiry, "material": material, "new": new}
         if how == "lost_late":
             late = asyncio.get_running_loop().create_task(self._apply_late(arn, asked), name="late request")
             self._late.add(late)

@@ -1,0 +1,39 @@
+"""What a rule says."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import Final
+
+from byokd.decide.case import Case, wanted_expiry
+from byokd.facts.key import ABSENT, Absent
+from byokd.facts.ledger import Order
+from byokd.facts.snapshot import Action, ImportWanted, Reason
+
+SOON: Final = timedelta(seconds=30)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Verdict:
+    """What one rule says. `wake_at` is ABSENT where the window and the regular look are reason enough to wake."""
+
+    reason: Reason
+    message: str
+    action: Action | Absent = ABSENT
+    wake_at: datetime | Absent = ABSENT
+    blocks: bool = False
+    """Whether the key cannot be renewed while this holds: then an open import is cancelled and an order refused."""
+
+
+def wanted(the: Case, reason: Reason, message: str, *, order: Order | None = None) -> Verdict:
+    """The verdict that the material at hand is to be imported."""
+    action = ImportWanted(
+        material=the.material,
+        expiry=wanted_expiry(the, order),
+        deadline=the.deadline,
+        tier=the.tier,
+        reason=reason,
+        order_id=ABSENT if order is None else order.id,
+    )
+    return Verdict(reason=reason, message=message, action=action)

@@ -1,0 +1,175 @@
+"""A rotation on demand: the next material goes into the key, becomes the current one, and the old ones stay alive."""
+
+from __future__ import annotations
+
+import asyncio
+from dataclasses import replace
+from datetime import timedelta
+from typing import Any
+
+import pytest
+
+from byokd.errors import AccessDenied, AnswerLost, KmsInternal, KmsUnreachable, RequestRefused
+from byokd.facts.key import KeyState, MaterialState
+from byokd.facts.ledger import Order, OrderKind, OrderState
+from tests.kit.builders import ARN, DAY, desired
+from tests.kit.world import World, running
+
+ROTATION = "RotateKeyOnDemand"
+IMPORT = "ImportKeyMaterial"
+MINUTE = timedelta(minutes=1)
+CURRENT, NON_CURRENT, PENDING = (
+    MaterialState.CURRENT,
+    MaterialState.NON_CURRENT,
+    MaterialState.PENDING_ROTATION,
+)
+
+
+async def a_world(materials: int = 3) -> World:
+    """A key with so many materials in the config, of which KMS gets the first at once."""
+    world = World()
+    names = [f"{place}.key" for place in range(materials)]
+    await world.add(desired(locator=names[0], further=tuple(names[1:])))
+    for place, name in enumerate(names):
+        world.source.materials[name] = bytes([place]) * 32
+    return world
+
+
+def states(world: World) -> list[MaterialState]:
+    """Of the key's materials in KMS, oldest first."""
+    return [each.state for each in world.kms.key(ARN).materials]
+
+
+async def newest(world: World) -> Order:
+    """The order that was given last."""
+    return (await world.store.orders(only_open=False, limit=1))[0]
+
+
+async def test_the_next_material_becomes_the_current_one() -> None:
+    """One order, one rotation; the third material stays in stock, and the two in KMS are renewed for months."""
+    async with running(await a_world()) as world:
+        assert states(world) == [CURRENT]
+        await world.order(OrderKind.ROTATE)
+        await world.pass_time(2 * MINUTE, step=timedelta(seconds=30))
+        assert states(world) == [NON_CURRENT, CURRENT]
+        order = await newest(world)
+        assert (order.state, order.outcome) == (OrderState.DONE, f"rotated to {world.kms.key(ARN).materials[1].id}")
+
+        await world.pass_time(200 * DAY, step=DAY)
+        assert states(world) == [NON_CURRENT, CURRENT]
+        assert world.kms.state(ARN) is KeyState.ENABLED
+        assert "material_lapsed" not in await world.history()
+
+
+async def test_each_order_takes_one_more_out_of_stock() -> None:
+    """When none is left, the next order is refused and says what is missing."""
+    async with running(await a_world()) as world:
+        for _ in range(3):
+            await world.order(OrderKind.ROTATE)
+            await world.pass_time(2 * MINUTE, step=timedelta(seconds=30))
+        assert states(world) == [NON_CURRENT, NON_CURRENT, CURRENT]
+        assert world.kms.count(ROTATION) == 2
+        order = await newest(world)
+        assert (order.state, order.outcome) == (
+            OrderState.REFUSED,
+            "the config has no further material for it to rotate to",
+        )
+
+
+STEPS = ("GetParametersForImport", IMPORT, ROTATION)
+
+
+@pytest.mark.parametrize("step", STEPS)
+async def test_killed_at_any_step_the_next_start_finishes_the_rotation(step: str) -> None:
+    """Whether the call was made or not: the order is the intent, and what KMS shows says how far it came."""
+    world = await a_world()
+    await world.start()
+    gate = world.kms.gate(step)
+    gate.clear()
+    before = world.kms.count(step)
+    await world.order(OrderKind.ROTATE, wait=False)
+    while world.kms.count(step) == before:
+        world.clock.advance(1)
+        await asyncio.sleep(0)
+    await world.kill()
+    gate.set()
+
+    async with running(world):
+        await world.pass_time(20 * MINUTE, step=MINUTE)
+        assert states(world) == [NON_CURRENT, CURRENT]
+        assert (await newest(world)).state is OrderState.DONE
+
+
+TROUBLE: dict[str, tuple[str, Any, bool]] = {
+    "the import's answer is lost, and it was applied": (IMPORT, AnswerLost("no answer"), True),
+    "the import's answer is lost, and it was not": (IMPORT, AnswerLost("no answer"), False),
+    "the rotation's answer is lost, and it was applied": (ROTATION, AnswerLost("no answer"), True),
+    "the rotation's answer is lost, and it was not": (ROTATION, AnswerLost("no answer"), False),
+    "no way to KMS": (ROTATION, KmsUnreachable("no route"), False),
+    "KMS fails": (ROTATION, KmsInternal("KMSInternalException"), True),
+}
+
+
+@pytest.mark.parametrize("case", TROUBLE)
+async def test_trouble_delays_a_rotation_and_never_doubles_it(case: str) -> None:
+    """It ends with the second material current, and the third still in stock."""
+    step, error, applied = TROUBLE[case]
+    async with running(await a_world()) as world:
+        world.kms.fail(step, error, applied=applied)
+        await world.order(OrderKind.ROTATE)
+        await world.pass_time(20 * MINUTE, step=MINUTE)
+        assert states(world) == [NON_CURRENT, CURRENT]
+        assert (await newest(world)).state is OrderState.DONE
+
+
+@pytest.mark.parametrize(
+    "error",
+    [AccessDenied("kms:RotateKeyOnDemand is not allowed"), RequestRefused("LimitExceededException: the limit")],
+    ids=["denied", "beyond the budget of a life"],
+)
+async def test_what_kms_refuses_is_on_the_order(error: Any) -> None:
+    """A person reads there why, and nothing of it is tried on and on in silence."""
+    async with running(await a_world()) as world:
+        world.kms.fail(ROTATION, *[error] * 50)
+        await world.order(OrderKind.ROTATE)
+        await world.pass_time(20 * MINUTE, step=MINUTE)
+        assert states(world) == [CURRENT, PENDING]
+        order = await newest(world)
+        assert str(error) in order.outcome
+        assert world.kms.count(ROTATION) <= 5
+
+
+async def test_a_half_done_rotation_of_somebody_else_is_finished() -> None:
+    """Another tool imported the next material and went away: the order goes on from there."""
+    async with running(await a_world(2)) as world:
+        await world.order(OrderKind.ROTATE)
+        await world.pass_time(2 * MINUTE, step=timedelta(seconds=30))
+        first, second = world.kms.key(ARN).materials
+        world.kms.put(ARN, materials=(replace(first, state=CURRENT), replace(second, state=PENDING)))
+        await world.pass_time(DAY, step=timedelta(hours=6))
+        assert states(world) == [CURRENT, PENDING]  # nobody has asked for more
+        world.clock.advance(120)
+        await world.order(OrderKind.ROTATE)
+        await world.pass_time(2 * MINUTE, step=timedelta(seconds=30))
+        assert states(world) == [NON_CURRENT, CURRENT]
+        assert len([row for row in await world.imports() if row.reason == "rotating"]) == 1
+
+
+async def test_nothing_is_rotated_to_what_cannot_be_proved() -> None:
+    """The source lost the next material: a key rotated to it would die with its first ValidTo."""
+    async with running(await a_world(2)) as world:
+        del world.source.materials["1.key"]
+        await world.pass_time(2 * DAY, step=timedelta(hours=6))
+        await world.order(OrderKind.ROTATE)
+        await world.pass_time(DAY, step=timedelta(hours=1))
+        assert states(world) == [CURRENT]
+        assert "raised source_unreadable" in world.inbox.said
+
+
+async def test_a_held_key_is_not_rotated() -> None:
+    """A hold is obeyed; the order says so."""
+    async with running(await a_world()) as world:
+        await world.order(OrderKind.HOLD)
+        await world.order(OrderKind.ROTATE)
+        assert states(world) == [CURRENT]
+        assert (await newest(world)).state is OrderState.REFUSED
