@@ -168,7 +168,8 @@ def source_unproved(the: Case) -> Verdict | None:
 
 def _unproved(the: Case, reason: Reason, message: str, at: datetime, *, failures: int) -> Verdict:
     again = retry_at(who=the.snapshot.ref, failures=failures, now=at, deadline=the.deadline, emergency=the.emergency)
-    if again <= the.now or at > the.now:
+    ordered_since = the.import_order is not None and the.import_order.created_at >= at
+    if again <= the.now or at > the.now or ordered_since:
         return Verdict(reason=reason, message=message, action=ProofWanted(), wake_at=the.now + SOON, blocks=True)
     return Verdict(reason=reason, message=message, wake_at=again, blocks=True)
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import timedelta
 
 from byokd.decide.case import case
@@ -9,13 +10,14 @@ from byokd.decide.decide import decide
 from byokd.decide.intents import NOT_SEEN, explain
 from byokd.decide.orders import after_deciding
 from byokd.decide.transitions import of_material
-from byokd.facts.key import KeyState
-from byokd.facts.ledger import HistoryEvent, Import, ImportState, OrderKind, OrderState
-from byokd.facts.snapshot import Reason
+from byokd.facts.key import ABSENT, KeyState
+from byokd.facts.ledger import HistoryEvent, Import, ImportState, OrderKind, OrderState, Unproved
+from byokd.facts.snapshot import ProofWanted, Reason
 from tests.kit.builders import DAY, ledger, observed, order, queued, snapshot
 from tests.kit.clock import START
 
 HOUR = timedelta(hours=1)
+SECOND = timedelta(seconds=1)
 
 
 def test_an_import_that_shows_late_is_adopted() -> None:
@@ -60,3 +62,14 @@ def test_a_running_import_is_never_cancelled() -> None:
     )
 
     assert decide(disabled, START).cancel == ""
+
+
+def test_an_order_asks_a_source_again_at_once() -> None:
+    """The file was repaired and an import ordered, and byokd still sat out the wait after the last failure."""
+    failed = Unproved(since=START - HOUR, at=START, code="material_invalid", message="m", failures=8)
+    ordered = ledger(open_orders=(order(OrderKind.IMPORT, created_at=START + SECOND),))
+
+    assert decide(snapshot(proof=failed), START + 2 * SECOND).action is ABSENT
+    assert decide(snapshot(proof=failed, ledger=ordered), START + 2 * SECOND).action == ProofWanted()
+    once_more = replace(failed, at=START + 2 * SECOND)
+    assert decide(snapshot(proof=once_more, ledger=ordered), START + 3 * SECOND).action is ABSENT
