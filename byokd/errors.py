@@ -108,11 +108,11 @@ class SourceUnsafe(SourceError):
 
 
 class MaterialInvalid(SourceError):
-    """The source answered, but not with material that fits the key: wrong length or wrong encoding."""
+    """The source answered, but not with material that fits the key: wrong length, encoding, form or curve."""
 
     code = "material_invalid"
     remedy = Remedy.REFUSE
-    step = "Give the source the key's own material; a symmetric key takes exactly 32 bytes."
+    step = "Give the source the key's own material in the form that its spec takes (docs/howto/kinds-of-keys.md)."
 
 
 class MaterialChanged(SourceError):

@@ -98,11 +98,15 @@ def _source(source: Document, at: str) -> str:
     told = f"{source['name']}: {source['locator']}"
     match source["proof"]:
         case "proved":
-            return f"{told}, proved {_since(source['proved_at'], at)}, {source['length']} bytes"
+            return f"{told}, proved {_since(source['proved_at'], at)}, {_material(source)}"
         case "unproved":
             return f"{told}, {source['code']} since {source['since']}: {source['error']}"
         case _:
             return f"{told}, not asked yet"
+
+
+def _material(source: Document) -> str:
+    return f"{source['length']} bytes" if source["material"] == "bytes" else f"an {source['material']} private key"
 
 
 def _policy(policy: Document) -> str:
@@ -110,5 +114,10 @@ def _policy(policy: Document) -> str:
     life = "never ends" if valid_for == "never" else f"valid for {humane(valid_for)}"
     return (
         f"{life}, renewed {humane(policy['renew_before_s'])} before, on lapse {policy['on_lapse']}, "
-        f"on foreign delete {policy['on_foreign_delete']}, {policy['wrapping_algorithm']} {policy['wrapping_key_spec']}"
+        f"on foreign delete {policy['on_foreign_delete']}, {_wrapping(policy)}"
     )
+
+
+def _wrapping(policy: Document) -> str:
+    fixed = [each for each in (policy["wrapping_algorithm"], policy["wrapping_key_spec"]) if each != "auto"]
+    return f"wrapped as {' under '.join(fixed)}" if fixed else "wrapped as fits the key"

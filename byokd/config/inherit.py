@@ -21,7 +21,8 @@ from typing import Any
 from byokd.config.policy import BUILT_IN, NEVER_COUNTS_AS, PolicySettings
 from byokd.config.quantities import format_duration, round_seconds, write
 from byokd.decide.windows import longest_closed
-from byokd.facts.key import NEVER
+from byokd.facts.key import NEVER, WrappingAlgorithm, WrappingKeySpec
+from byokd.facts.kinds import AUTO
 from byokd.facts.policy import Policy
 
 
@@ -58,8 +59,8 @@ def whole_policy(layers: Sequence[PolicySettings]) -> tuple[Policy, tuple[Compla
         renewal_floor=value["renewal_floor"],
         on_lapse=value["on_lapse"],
         on_foreign_delete=value["on_foreign_delete"],
-        wrapping_algorithm=value["wrapping_algorithm"],
-        wrapping_key_spec=value["wrapping_key_spec"],
+        wrapping_algorithm=AUTO if (algorithm := value["wrapping_algorithm"]) == AUTO else WrappingAlgorithm(algorithm),
+        wrapping_key_spec=AUTO if (key_spec := value["wrapping_key_spec"]) == AUTO else WrappingKeySpec(key_spec),
         alert_before=tuple(sorted(set(value["alert_before"]), reverse=True)),
         look_every=value["look_every"],
         drill_every=value["drill_every"],

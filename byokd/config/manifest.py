@@ -22,7 +22,8 @@ from byokd.config.names import parse_name
 from byokd.config.problems import Place, Problems, Unfit, did_you_mean, quoted
 from byokd.config.sources import checked_locator
 from byokd.facts.estate import NewKey
-from byokd.facts.key import ABSENT, MATERIAL_BYTES, SYMMETRIC, Absent
+from byokd.facts.key import ABSENT, SYMMETRIC, Absent
+from byokd.facts.kinds import KINDS, MaterialKind
 
 if TYPE_CHECKING:
     from _csv import Reader
@@ -41,6 +42,8 @@ POLICY_BYTES: Final = 32_768
 DESCRIPTION_CHARS: Final = 8192
 _TAG_NAME: Final = re.compile(r"[\w\s.:/=+@-]{1,128}")
 _TAG_VALUE: Final = re.compile(r"[\w\s.:/=+@-]{0,256}")
+_SPECS: Final = tuple(spec for spec, kind in KINDS.items() if kind.material is MaterialKind.BYTES)
+"""What an asymmetric key is used for would have to be said as well: those are made elsewhere, and adopted."""
 _FLAGS: Final = {"": False, "false": False, "true": True}
 
 
@@ -159,8 +162,8 @@ def _alias(cell: str) -> str:
 
 
 def _spec(cell: str) -> str:
-    if cell and cell not in MATERIAL_BYTES:
-        raise Unfit(f"{quoted(cell)} is no spec that byokd renews", did_you_mean(cell, MATERIAL_BYTES))
+    if cell and cell not in _SPECS:
+        raise Unfit(f"{quoted(cell)} is no spec that byokd makes keys of", did_you_mean(cell, _SPECS))
     return cell or SYMMETRIC
 
 

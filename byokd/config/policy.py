@@ -11,17 +11,36 @@ from datetime import timedelta
 from fractions import Fraction
 from typing import Annotated, Final, Literal
 
-from pydantic import Field
+from pydantic import BeforeValidator, Field
 
+from byokd.config.problems import Unfit, quoted
 from byokd.config.quantities import Portion, Span
 from byokd.config.settings import Count, Name, Settings
 from byokd.config.windows import WindowSettings
-from byokd.facts.key import Never, WrappingAlgorithm, WrappingKeySpec
+from byokd.facts.key import Never
 from byokd.facts.ledger import MOST_PRIORITY
 from byokd.facts.policy import OnLoss
 
 NEVER_COUNTS_AS: Final = timedelta(days=90)
 """The life of which a share is taken where material never expires."""
+
+Algorithm = Literal[
+    "auto", "RSAES_OAEP_SHA_1", "RSAES_OAEP_SHA_256", "RSA_AES_KEY_WRAP_SHA_1", "RSA_AES_KEY_WRAP_SHA_256"
+]
+KeySpec = Literal["auto", "RSA_2048", "RSA_3072", "RSA_4096"]
+
+_NOT_OFFERED: Final = {
+    "RSAES_PKCS1_V1_5": "AWS has not taken it since 10 October 2023",
+    "SM2PKE": "byokd does not have the ciphers that it takes, which AWS has in China Regions only",
+    "SM2": "byokd does not have the ciphers that it takes, which AWS has in China Regions only",
+}
+
+
+def _offered(value: object) -> object:
+    """Tell what AWS's own lists have and byokd does not. Everything else is the schema's to judge."""
+    if isinstance(value, str) and (why := _NOT_OFFERED.get(value)):
+        raise Unfit(f"{quoted(value)} cannot be used: {why}", "leave it out, and byokd chooses")
+    return value
 
 
 class PolicySettings(Settings):
@@ -52,12 +71,12 @@ class PolicySettings(Settings):
     on_foreign_delete: OnLoss | None = None
     """What to do when someone else deleted the material: `heal` or `report`, as above. Default heal."""
 
-    wrapping_algorithm: WrappingAlgorithm | None = None
-    """How material is wrapped on its way to KMS: RSAES_OAEP_SHA_1, RSAES_OAEP_SHA_256, RSA_AES_KEY_WRAP_SHA_1 or
-    RSA_AES_KEY_WRAP_SHA_256. Default RSAES_OAEP_SHA_256."""
+    wrapping_algorithm: Annotated[Algorithm, BeforeValidator(_offered)] | None = None
+    """How material is wrapped on its way to KMS: RSAES_OAEP_SHA_1, RSAES_OAEP_SHA_256, RSA_AES_KEY_WRAP_SHA_1,
+    RSA_AES_KEY_WRAP_SHA_256, or `auto`, the best that AWS takes for the key's spec. Default auto."""
 
-    wrapping_key_spec: WrappingKeySpec | None = None
-    """KMS's public key to wrap under: RSA_2048, RSA_3072 or RSA_4096. Default RSA_4096."""
+    wrapping_key_spec: Annotated[KeySpec, BeforeValidator(_offered)] | None = None
+    """KMS's public key to wrap under: RSA_2048, RSA_3072, RSA_4096, or `auto`, the longest. Default auto."""
 
     alert_before: Annotated[tuple[Annotated[timedelta, Span("1s", "365d")], ...] | None, Field(max_length=20)] = None
     """Times before `ValidTo` at which people are told that a renewal is missing: up to 20 durations, each from 1s to
@@ -96,8 +115,8 @@ BUILT_IN: Final = PolicySettings(
     renewal_floor=timedelta(hours=1),
     on_lapse=OnLoss.HEAL,
     on_foreign_delete=OnLoss.HEAL,
-    wrapping_algorithm=WrappingAlgorithm.OAEP_SHA_256,
-    wrapping_key_spec=WrappingKeySpec.RSA_4096,
+    wrapping_algorithm="auto",
+    wrapping_key_spec="auto",
     alert_before=tuple(timedelta(days=days) for days in (30, 14, 7, 3, 1)),
     look_every=timedelta(hours=6),
     drill_every=timedelta(days=1),

@@ -22,7 +22,9 @@ from byokd.config.locate import Path as SettingPath
 from byokd.config.names import ParsedName, parse_name
 from byokd.config.problems import Place, Problems, Unfit, did_you_mean, quoted
 from byokd.config.schema import MAX_MATERIALS, ConfigFile, FleetSettings, PolicySettings, SourceSettings
-from byokd.facts.key import Absent
+from byokd.decide.wrapping import wrapping
+from byokd.facts.key import Absent, LaneId
+from byokd.facts.kinds import CHINA, kinds_in
 from byokd.facts.policy import DesiredKey, Lane, Policy
 
 MAX_PROBLEMS: Final = 100
@@ -117,6 +119,8 @@ class _Terms:
     policy: Policy
     lane: str | None
     source: str | None
+    wrapping_layer: int
+    """The layer that says `wrapping_algorithm`."""
     complaints: tuple[Complaint, ...]
 
 
@@ -131,6 +135,8 @@ class _Fleet:
         self._by_id = {lane.id: lane for lane in roster.lanes.values()}
         self._terms: dict[Hashable, _Terms] = {}
         self._row_terms: dict[tuple[str, ...], _Terms | _Wrong] = {}
+        self._judged: dict[LaneId, set[Policy]] = {}
+        """Policies whose wrapping was judged, by lane."""
 
     def keys(self) -> Iterator[Found]:
         """Its sound keys: those of the TOML files first, then those of the list."""
@@ -199,7 +205,7 @@ class _Fleet:
             named[setting] = name
         shared = self._roster.policies.setdefault(policy, policy)
         source = named["source"] or _only(self._roster.written("sources"))
-        return _Terms(shared, named["lane"], source, tuple(found))
+        return _Terms(shared, named["lane"], source, chosen(layers, "wrapping_algorithm")[1], tuple(found))
 
     def _complain(self, complaint: Complaint, entry: _Entry | None) -> None:
         """Note a complaint where its layer is written."""
@@ -218,6 +224,9 @@ class _Fleet:
         name = self._tried(entry, "key", parse_name, entry.key)
         lane = None if name is None else self._tried(entry, "key", self._lane, name, terms)
         source = self._tried(entry, "source", self._source, terms)
+        if lane is not None and terms.policy not in self._judged.setdefault(lane.id, set()):
+            self._judged[lane.id].add(terms.policy)
+            self._judge_wrapping(lane, terms, entry)
         locators = None if source is None else self._locators(entry, source, name)
         if terms.complaints or name is None or lane is None or terms.source is None or locators is None:
             return None
@@ -256,6 +265,15 @@ class _Fleet:
         if twice is not None:
             raise Unfit(f"names {quoted(twice)} twice", "each material of a key is another one")
         return locators
+
+    def _judge_wrapping(self, lane: Lane, terms: _Terms, entry: _Entry) -> None:
+        """Note a wrapping that AWS refuses for every kind of key where the lane is; what fits a key, its spec tells."""
+        kinds = kinds_in(CHINA if lane.region.startswith("cn-") else "").values()
+        if not any(wrapping(kind, terms.policy) for kind in kinds):
+            what = f"AWS takes {terms.policy.wrapping_algorithm} for no key in {lane.region}"
+            hint = "leave it out, and byokd chooses"
+            layer = terms.wrapping_layer
+            self._complain(Complaint(layer=layer, setting="wrapping_algorithm", what=what, hint=hint), entry)
 
     def _tried(
         self, entry: _Entry, setting: str, what: Callable[_P, _R], *args: _P.args, **kwargs: _P.kwargs

@@ -12,7 +12,7 @@ from byokd.config.problems import Unfit, quoted
 from byokd.config.quantities import Span
 from byokd.config.settings import ConfigPath, Count, Line, Settings
 
-Encoding = Literal["raw", "hex", "base64"]
+Encoding = Literal["raw", "hex", "base64", "pem"]
 PLACEHOLDER: Final = "{locator}"
 MAX_LOCATOR: Final = 1024
 
@@ -29,7 +29,7 @@ def _argv(value: tuple[str, ...]) -> tuple[str, ...]:
 
 class _SourceSettings(Settings):
     encoding: Encoding = "raw"
-    """How the material is written down: raw, hex or base64. Default raw."""
+    """How the material is written down: raw (also of a private key in DER), hex, base64 or pem. Default raw."""
 
     max_bytes: Annotated[Count, Field(ge=1, le=1_048_576)] = 65_536
     """More than this is refused as material, as it is written down: from 1 to 1048576 bytes. Default 65536."""

@@ -14,7 +14,8 @@ from byokd import localkms
 from byokd.config import schema
 from byokd.config.lanes import LOCAL
 from byokd.config.load import Config
-from byokd.facts.key import MATERIAL_BYTES, SYMMETRIC, Absent
+from byokd.facts.key import SYMMETRIC, Absent
+from byokd.facts.kinds import KINDS
 from byokd.facts.policy import Lane
 from byokd.kms.identity import Identity, Session
 from byokd.kms.provision import create_missing_keys
@@ -86,4 +87,4 @@ def _write_material(locator: str, source: schema.SourceSettings) -> None:
     except FileExistsError:
         return
     with os.fdopen(descriptor, "wb") as file:
-        file.write(os.urandom(MATERIAL_BYTES[SYMMETRIC]))
+        file.write(os.urandom(KINDS[SYMMETRIC].length))

@@ -6,8 +6,9 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Final
 
+from byokd.decide.wrapping import kind_of_key
 from byokd.facts.estate import ALIASES, FoundKey
-from byokd.facts.key import ABSENT, MATERIAL_BYTES, Absent, KeyArn, KeyState
+from byokd.facts.key import ABSENT, Absent, KeyArn, KeyState
 
 ALIAS: Final = "{alias}"
 ID: Final = "{id}"
@@ -59,7 +60,7 @@ def _unfit(key: FoundKey, material: str) -> str:
         return f"fleet {key.fleet} manages it already"
     if dying(key):
         return "it is scheduled for deletion"
-    if key.seen.spec not in MATERIAL_BYTES:
+    if kind_of_key(key.seen) is None:
         return f"byokd does not renew keys of spec {key.seen.spec}"
     if ALIAS in material and not key.aliases:
         return f"it has no alias to put in place of {ALIAS}"

@@ -134,6 +134,7 @@ def unfit(the: Case, verdict: Verdict) -> Condition | None:
     kind = {
         Reason.WRONG_ORIGIN: ConditionKind.WRONG_ORIGIN,
         Reason.UNSUPPORTED_SPEC: ConditionKind.UNSUPPORTED_SPEC,
+        Reason.WRAPPING_REFUSED: ConditionKind.WRAPPING_REFUSED,
     }.get(verdict.reason)
     return None if kind is None else _critical(kind, verdict.message)
 

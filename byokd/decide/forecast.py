@@ -36,7 +36,14 @@ IMPORT_PARAMETERS: Final = "GetParametersForImport"
 CALLS_PER_IMPORT: Final = {IMPORT_PARAMETERS: 1, "ImportKeyMaterial": 1, "DescribeKey": 2, "ListKeyRotations": 2}
 """What one import of a symmetric key asks of KMS: a look before and one after, and the import itself."""
 LEFT_ALONE: Final = frozenset(
-    {Reason.HELD, Reason.HANDS_OFF, Reason.WRONG_ORIGIN, Reason.UNSUPPORTED_SPEC, Reason.REPORT_ONLY}
+    {
+        Reason.HELD,
+        Reason.HANDS_OFF,
+        Reason.WRONG_ORIGIN,
+        Reason.UNSUPPORTED_SPEC,
+        Reason.WRAPPING_REFUSED,
+        Reason.REPORT_ONLY,
+    }
 )
 """Reasons for which byokd does not renew a key, until a person changes something; each has a condition of its own."""
 Learned = Mapping[str, LearnedPace]

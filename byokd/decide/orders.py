@@ -17,6 +17,7 @@ _IMPOSSIBLE = (
     Reason.SUSPENDED,
     Reason.WRONG_ORIGIN,
     Reason.UNSUPPORTED_SPEC,
+    Reason.WRAPPING_REFUSED,
 )
 _IMPORTS = (OrderKind.IMPORT, OrderKind.RESUME)
 _ACTS = (*_IMPORTS, OrderKind.ROTATE)

@@ -20,7 +20,9 @@ from byokd.decide.intents import settles_at
 from byokd.decide.rotation import cannot_rotate, rotates
 from byokd.decide.verdict import SOON, Verdict, wanted
 from byokd.decide.windows import opens_at
-from byokd.facts.key import ABSENT, MATERIAL_BYTES, Absent, Blind, KeyState, ObservedKey
+from byokd.decide.wrapping import kind_of_key, refusal, wrapping
+from byokd.facts.key import ABSENT, Absent, Blind, KeyState, ObservedKey
+from byokd.facts.kinds import KINDS, describe
 from byokd.facts.ledger import ImportState, Order, OrderKind, Proved, Tier, Unproved
 from byokd.facts.policy import OnLoss
 from byokd.facts.snapshot import DeletionWanted, ProofWanted, Reason
@@ -55,12 +57,20 @@ def wrong_origin(the: Case) -> Verdict | None:
 
 
 def unsupported_spec(the: Case) -> Verdict | None:
-    """byokd renews symmetric and HMAC keys; it says so about others instead of guessing."""
-    if the.seen and the.seen.spec not in MATERIAL_BYTES:
-        return Verdict(
-            reason=Reason.UNSUPPORTED_SPEC, message=f"key spec {the.seen.spec} is not renewed by byokd", blocks=True
-        )
+    """byokd renews the kinds of keys in its table; it says so about others instead of guessing."""
+    if the.seen and kind_of_key(the.seen) is None:
+        where = " in China Regions" if the.seen.spec in KINDS else ""
+        message = f"key spec {the.seen.spec} is not renewed by byokd{where}"
+        return Verdict(reason=Reason.UNSUPPORTED_SPEC, message=message, blocks=True)
     return None
+
+
+def wrapping_refused(the: Case) -> Verdict | None:
+    """What AWS would not take is not asked for: a request for a token would be spent on nothing."""
+    kind = kind_of_key(the.seen) if the.seen else None
+    if the.seen is None or kind is None or wrapping(kind, the.policy):
+        return None
+    return Verdict(reason=Reason.WRAPPING_REFUSED, message=refusal(the.seen.spec, kind, the.policy), blocks=True)
 
 
 def suspended(the: Case) -> Verdict | None:
@@ -152,10 +162,13 @@ def source_unproved(the: Case) -> Verdict | None:
     """Without the right material there is nothing to import: ask the source again, with patience."""
     proof = the.snapshot.proof
     if isinstance(proof, Proved):
-        expected = MATERIAL_BYTES[the.seen.spec] if the.seen else proof.length
-        if proof.length == expected:
+        kind = kind_of_key(the.seen) if the.seen else None
+        if the.seen is None or kind is None or kind.takes(proof.kind, proof.length):
             return None
-        text = f"the source gives {proof.length} bytes; a {the.seen.spec if the.seen else ''} key takes {expected}"
+        text = (
+            f"the source gives {describe(proof.kind, proof.length)}; "
+            f"a key of spec {the.seen.spec} takes {describe(kind.material, kind.length)}"
+        )
         return _unproved(the, Reason.MATERIAL_INVALID, text, proof.at, failures=8)
     if not isinstance(proof, Unproved):
         return Verdict(reason=Reason.SOURCE_UNPROVED, message="asks the source for proof", action=ProofWanted())
@@ -315,6 +328,7 @@ RULES: Final[tuple[Rule, ...]] = (
     wrong_origin,
     suspended,
     unsupported_spec,
+    wrapping_refused,
     not_ready,
     hands_off,
     held,

@@ -23,6 +23,7 @@ import structlog
 from byokd.decide.backoff import retry_at
 from byokd.decide.case import case
 from byokd.decide.decide import decide
+from byokd.decide.wrapping import chosen
 from byokd.engine.gather import Gatherer, answered
 from byokd.engine.pace import IMPORT_PARAMETERS, Pace
 from byokd.engine.record import conclude, has_ended, on_record, prepare, queue, settle, with_import, with_order
@@ -238,18 +239,17 @@ class Cycle:
         """GetParametersForImport, wrap, ImportKeyMaterial. The lane has admitted the first call already."""
         arn, desired = intended.arn, intended.desired
         assert not isinstance(arn, Absent)  # a key that was seen has an ARN
+        way = chosen(intended)
         for tries_left in reversed(range(TOKEN_TRIES)):
             try:
-                parameters = await self._kms.get_parameters(
-                    arn, algorithm=desired.policy.wrapping_algorithm, spec=desired.policy.wrapping_key_spec
-                )
+                parameters = await self._kms.get_parameters(arn, algorithm=way.algorithm, spec=way.key_spec)
             except KmsError as error:
                 self._pace.heard(IMPORT_PARAMETERS, error)
                 raise
             sealed = await answered(
                 desired.source,
                 self._gather.source(desired).seal(
-                    intended.locator, public_key=parameters.public_key, algorithm=desired.policy.wrapping_algorithm
+                    intended.locator, public_key=parameters.public_key, algorithm=way.algorithm
                 ),
             )
             # The source was asked twice; what it gave the second time is what KMS would get, for the life of the key.

@@ -108,7 +108,9 @@ class Gatherer:
                 f"source {snapshot.desired.source} now gives other material for {snapshot.desired.name} "
                 "than byokd imported before"
             )
-        return Proved(at=self._clock.now(), fingerprint=produced.fingerprint, length=produced.length)
+        return Proved(
+            at=self._clock.now(), fingerprint=produced.fingerprint, length=produced.length, kind=produced.kind
+        )
 
     def source(self, desired: DesiredKey) -> Source:
         """The key's source. Raises `SourceUnreadable` if a reload took it away."""

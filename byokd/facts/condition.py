@@ -38,6 +38,7 @@ class ConditionKind(StrEnum):
     DEADLINES_HIDDEN = "deadlines_hidden"
     WRONG_ORIGIN = "wrong_origin"
     UNSUPPORTED_SPEC = "unsupported_spec"
+    WRAPPING_REFUSED = "wrapping_refused"
     DISABLED = "disabled"
     PENDING_DELETION = "pending_deletion"
     UNAVAILABLE = "unavailable"

@@ -83,9 +83,6 @@ class WrappingKeySpec(StrEnum):
 
 
 SYMMETRIC: Final = "SYMMETRIC_DEFAULT"
-MATERIAL_BYTES: Final = {SYMMETRIC: 32, "HMAC_224": 28, "HMAC_256": 32, "HMAC_384": 48, "HMAC_512": 64}
-"""Exact length of raw material by key spec (developer guide, "Importing key material", requirements). Where the guide
-disagrees with itself on HMAC lengths, byokd takes the strict reading: exactly the spec's length."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

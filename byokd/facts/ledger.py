@@ -8,6 +8,7 @@ from enum import StrEnum
 from typing import Final, Literal, NewType
 
 from byokd.facts.key import ABSENT, Absent, Expiry, KeyArn, KeyRef, LaneId, MaterialId
+from byokd.facts.kinds import MaterialKind
 
 Fingerprint = NewType("Fingerprint", str)
 """Keyed HMAC-SHA-256 of the material, in hex. Recognises material without revealing anything about it."""
@@ -33,6 +34,7 @@ class Proved:
     fingerprint: Fingerprint
     length: int
     """In bytes."""
+    kind: MaterialKind = MaterialKind.BYTES
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -7,7 +7,8 @@ from datetime import datetime, timedelta
 from enum import StrEnum
 from typing import Literal
 
-from byokd.facts.key import Absent, KeyArn, KeyRef, LaneId, Never, WrappingAlgorithm, WrappingKeySpec
+from byokd.facts.key import Absent, KeyArn, KeyRef, LaneId, Never
+from byokd.facts.kinds import AlgorithmWanted, KeySpecWanted
 
 
 class OnLoss(StrEnum):
@@ -47,8 +48,8 @@ class Policy:
     """Least time between two successful imports of the same material, unless an order says so."""
     on_lapse: OnLoss
     on_foreign_delete: OnLoss
-    wrapping_algorithm: WrappingAlgorithm
-    wrapping_key_spec: WrappingKeySpec
+    wrapping_algorithm: AlgorithmWanted
+    wrapping_key_spec: KeySpecWanted
     alert_before: tuple[timedelta, ...]
     """Thresholds of time left without a renewal at which people are told, longest first."""
     look_every: timedelta

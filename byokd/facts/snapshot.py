@@ -94,6 +94,7 @@ class Reason(StrEnum):
     KEY_NOT_FOUND = "key_not_found"
     WRONG_ORIGIN = "wrong_origin"
     UNSUPPORTED_SPEC = "unsupported_spec"
+    WRAPPING_REFUSED = "wrapping_refused"
     NOT_READY = "not_ready"
     HANDS_OFF = "hands_off"
     HELD = "held"

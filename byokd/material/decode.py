@@ -1,6 +1,6 @@
-"""Material as people store it: raw bytes, hex, or base64.
+"""Material as people store it: raw bytes, hex, base64, or a private key in PEM.
 
-Hex and base64 are read strictly, so that a truncated or half-edited file is refused instead of becoming another key.
+All but raw bytes are read strictly, so that a truncated or half-edited file is refused instead of becoming another key.
 White space before and after is tolerated there, because editors and `openssl` end files with a newline; raw material is
 taken to the last byte, newline included.
 """
@@ -8,13 +8,23 @@ taken to the last byte, newline included.
 from __future__ import annotations
 
 import binascii
+import re
 from enum import StrEnum
 from typing import Final
 
 from byokd.errors import MaterialInvalid
-from byokd.material.secret import Secret, forget
+from byokd.material.secret import Secret, forget, wipe
 
 _WHITE_SPACE: Final = frozenset(b" \t\r\n")
+_PEM: Final = re.compile(rb"-----BEGIN ([A-Z0-9 ]+)-----\r?\n([A-Za-z0-9+/=\s]+)-----END \1-----")
+_OTHER_LABELS: Final = {
+    b"RSA PRIVATE KEY": "of a PKCS #1 private key",
+    b"EC PRIVATE KEY": "of a SEC 1 private key",
+    b"ENCRYPTED PRIVATE KEY": "of an encrypted private key",
+    b"OPENSSH PRIVATE KEY": "of an OpenSSH private key",
+    b"PUBLIC KEY": "of a public key",
+}
+"""What stands there by mistake, by its label."""
 
 
 class Encoding(StrEnum):
@@ -25,6 +35,8 @@ class Encoding(StrEnum):
     """Two digits a byte, either case, nothing in between."""
     BASE64 = "base64"
     """RFC 4648 section 4, padded, on one line."""
+    PEM = "pem"
+    """RFC 7468: one private key as PKCS #8, `-----BEGIN PRIVATE KEY-----`, with nothing before or after it."""
 
 
 def decode(encoded: Secret, encoding: Encoding) -> Secret:
@@ -40,6 +52,27 @@ def decode(encoded: Secret, encoding: Encoding) -> Secret:
             return Secret(bytearray(view))
         case Encoding.HEX | Encoding.BASE64:
             return _from_text(view, encoding)
+        case Encoding.PEM:
+            return _from_pem(view)
+
+
+def _from_pem(text: memoryview) -> Secret:
+    found = _PEM.fullmatch(text)
+    if found is None:
+        raise MaterialInvalid("what the source gave is not one PEM block with nothing around it")
+    label = bytes(text[slice(*found.span(1))])
+    if label != b"PRIVATE KEY":
+        what = _OTHER_LABELS.get(label, "of something else")
+        raise MaterialInvalid(
+            f"what the source gave is PEM {what}, not a PKCS #8 private key; `openssl pkcs8 -topk8 -nocrypt` writes one"
+        )
+    lines = bytearray(text[slice(*found.span(2))])
+    joined = lines.translate(None, b" \t\r\n")
+    try:
+        return _from_text(memoryview(joined), Encoding.BASE64)
+    finally:
+        wipe(lines)
+        wipe(joined)
 
 
 def _from_text(text: memoryview, encoding: Encoding) -> Secret:

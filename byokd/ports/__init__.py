@@ -28,6 +28,7 @@ from byokd.facts.key import (
     WrappingAlgorithm,
     WrappingKeySpec,
 )
+from byokd.facts.kinds import MaterialKind
 from byokd.facts.ledger import Fingerprint, HistoryEntry, Import, Order
 from byokd.facts.policy import DesiredKey, Lane, LearnedPace
 from byokd.facts.prospect import Prospect
@@ -151,6 +152,7 @@ class MaterialProof:
     fingerprint: Fingerprint
     length: int
     """In bytes."""
+    kind: MaterialKind = MaterialKind.BYTES
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

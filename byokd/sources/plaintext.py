@@ -1,6 +1,6 @@
 """The one place where plaintext material lives.
 
-    reader ─▶ buffer ─▶ decode ─▶ material ─┬─▶ fingerprint, length
+    reader ─▶ buffer ─▶ decode ─▶ material ─┬─▶ fingerprint, length, kind
               wiped               wiped     └─▶ ciphertext, if a public key is given
 
 A byte source brings a reader, and never sees what becomes of what it read. Both buffers are wiped however the block
@@ -18,6 +18,7 @@ from byokd.errors import MaterialInvalid
 from byokd.facts.key import WrappingAlgorithm
 from byokd.material.decode import Encoding, decode
 from byokd.material.fingerprint import FingerprintKey
+from byokd.material.private_key import kind_of
 from byokd.material.secret import Secret, wipe
 from byokd.material.wrap import wrap
 from byokd.ports import MaterialProof, Sealed
@@ -50,8 +51,8 @@ class Plaintext:
         Raises: MaterialInvalid, what the reader raises, and BadAnswer if `public_key` is not one of KMS's kinds.
         """
         async with self._material(reader) as material:
-            ciphertext = wrap(material, public_key=public_key, algorithm=algorithm)
-            return Sealed(ciphertext=ciphertext, proof=self._proof(material))
+            proof = self._proof(material)
+            return Sealed(ciphertext=wrap(material, public_key=public_key, algorithm=algorithm), proof=proof)
 
     @asynccontextmanager
     async def _material(self, reader: Reader) -> AsyncIterator[Secret]:
@@ -67,4 +68,6 @@ class Plaintext:
             wipe(buffer)
 
     def _proof(self, material: Secret) -> MaterialProof:
-        return MaterialProof(fingerprint=self.fingerprint_key.of(material), length=len(material))
+        return MaterialProof(
+            fingerprint=self.fingerprint_key.of(material), length=len(material), kind=kind_of(material)
+        )

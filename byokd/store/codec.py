@@ -11,7 +11,7 @@ import json
 from datetime import timedelta
 from functools import lru_cache
 from hashlib import sha256
-from typing import Any, Final, Literal
+from typing import Any, Final, Literal, TypeVar
 
 from byokd.facts.key import (
     ABSENT,
@@ -30,6 +30,7 @@ from byokd.facts.key import (
     WrappingAlgorithm,
     WrappingKeySpec,
 )
+from byokd.facts.kinds import AUTO, Auto, MaterialKind
 from byokd.facts.ledger import NOT_PROVED, Fingerprint, NotProved, Proof, Proved, Unproved
 from byokd.facts.policy import ChangeWindow, OnLoss, Policy
 from byokd.store.times import (
@@ -42,6 +43,7 @@ from byokd.store.times import (
 )
 
 Document = dict[str, Any]
+_Words = TypeVar("_Words", WrappingAlgorithm, WrappingKeySpec)
 
 POLICIES_CACHED: Final = 4096
 """Distinct policies kept decoded: a fleet of a million keys has a handful, and a key's own policy is the exception."""
@@ -170,6 +172,7 @@ def write_proof(proof: Proof) -> str:
                 "at": seconds(proof.at),
                 "fingerprint": proof.fingerprint,
                 "length": proof.length,
+                "material": proof.kind.value,
             }
         case Unproved():
             document = {
@@ -194,6 +197,7 @@ def read_proof(text: str) -> Proof:
                 at=instant(document["at"]),
                 fingerprint=Fingerprint(document["fingerprint"]),
                 length=document["length"],
+                kind=MaterialKind(document.get("material", MaterialKind.BYTES)),
             )
         case "unproved":
             return Unproved(
@@ -252,8 +256,8 @@ def read_policy(text: str) -> Policy:
         renewal_floor=timedelta(microseconds=document["renewal_floor"]),
         on_lapse=OnLoss(document["on_lapse"]),
         on_foreign_delete=OnLoss(document["on_foreign_delete"]),
-        wrapping_algorithm=WrappingAlgorithm(document["wrapping_algorithm"]),
-        wrapping_key_spec=WrappingKeySpec(document["wrapping_key_spec"]),
+        wrapping_algorithm=_or_auto(WrappingAlgorithm, document["wrapping_algorithm"]),
+        wrapping_key_spec=_or_auto(WrappingKeySpec, document["wrapping_key_spec"]),
         alert_before=tuple(timedelta(microseconds=each) for each in document["alert_before"]),
         look_every=timedelta(microseconds=document["look_every"]),
         drill_every=timedelta(microseconds=document["drill_every"]),
@@ -264,3 +268,7 @@ def read_policy(text: str) -> Policy:
         ),
         priority=document.get("priority", 0),
     )
+
+
+def _or_auto(words: type[_Words], written: str) -> _Words | Literal[Auto.AUTO]:
+    return AUTO if written == AUTO else words(written)

@@ -119,7 +119,12 @@ def _decision(line: KeyLine) -> Document:
 def _proof(proof: Proof) -> Document:
     match proof:
         case Proved():
-            return {"proof": "proved", "proved_at": stamp(proof.at), "length": proof.length}
+            return {
+                "proof": "proved",
+                "proved_at": stamp(proof.at),
+                "length": proof.length,
+                "material": proof.kind.value,
+            }
         case Unproved():
             return {
                 "proof": "unproved",

@@ -32,7 +32,6 @@ from byokd.errors import (
 )
 from byokd.facts.key import (
     ABSENT,
-    MATERIAL_BYTES,
     SYMMETRIC,
     Absent,
     Expiry,
@@ -46,6 +45,7 @@ from byokd.facts.key import (
     WrappingAlgorithm,
     WrappingKeySpec,
 )
+from byokd.facts.kinds import KINDS, Wrapping, ways
 from byokd.ports import Clock, ImportParameters
 from tests.kit.fake_source import unsealed
 
@@ -214,6 +214,8 @@ class FakeKms:
         """See `ports.Kms`."""
         await self._called("GetParametersForImport", arn, algorithm=algorithm, spec=spec)
         key = self._importable("GetParametersForImport", arn)
+        if Wrapping(algorithm=algorithm, key_spec=spec) not in ways(KINDS[key.spec]):
+            raise WrongOrigin(f"GetParametersForImport: {algorithm} under {spec} cannot wrap {key.spec}")
         self._tokens += 1
         valid_to = self._clock.now() + TOKEN_LIFE
         public_key = f"public key {self._tokens}".encode()
@@ -331,8 +333,8 @@ class FakeKms:
         note = unsealed(ciphertext)
         if note is None or (note.public_key, note.algorithm) != (terms["public_key"], terms["algorithm"]):
             raise CiphertextRefused("ImportKeyMaterial: InvalidCiphertextException")
-        if note.length != MATERIAL_BYTES.get(key.spec, note.length):
-            raise MaterialRefused("ImportKeyMaterial: IncorrectKeyMaterialException: wrong length")
+        if not KINDS[key.spec].takes(note.kind, note.length):
+            raise MaterialRefused("ImportKeyMaterial: IncorrectKeyMaterialException: not what the key spec takes")
         return note.fingerprint
 
     def _owned(self, key: Key, fingerprint: str, material: MaterialId | Absent) -> Material:

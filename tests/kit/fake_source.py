@@ -12,8 +12,10 @@ from dataclasses import dataclass
 
 from byokd.errors import MaterialInvalid, SourceError, SourceUnreadable
 from byokd.facts.key import WrappingAlgorithm
+from byokd.facts.kinds import MaterialKind
 from byokd.facts.ledger import Fingerprint
 from byokd.material.fingerprint import FingerprintKey
+from byokd.material.private_key import kind_of
 from byokd.material.secret import Secret
 from byokd.ports import MaterialProof, Sealed
 
@@ -28,6 +30,7 @@ class Note:
     algorithm: str
     fingerprint: str
     length: int
+    kind: MaterialKind
 
 
 def sealed(proof: MaterialProof, *, public_key: bytes, algorithm: WrappingAlgorithm) -> Sealed:
@@ -37,6 +40,7 @@ def sealed(proof: MaterialProof, *, public_key: bytes, algorithm: WrappingAlgori
         "algorithm": algorithm.value,
         "fingerprint": proof.fingerprint,
         "length": proof.length,
+        "kind": proof.kind.value,
     }
     return Sealed(ciphertext=json.dumps(note).encode(), proof=proof)
 
@@ -44,14 +48,18 @@ def sealed(proof: MaterialProof, *, public_key: bytes, algorithm: WrappingAlgori
 def unsealed(ciphertext: bytes) -> Note | None:
     """Read a note; None if it is not one."""
     try:
-        return Note(**json.loads(ciphertext))
-    except (ValueError, TypeError):
+        note = json.loads(ciphertext)
+        return Note(**(note | {"kind": MaterialKind(note["kind"])}))
+    except (ValueError, TypeError, KeyError):
         return None
 
 
 def proof_of(material: bytes) -> MaterialProof:
     """The proof of some material under the key of the kit."""
-    return MaterialProof(fingerprint=Fingerprint(FINGERPRINT_KEY.of(Secret(bytearray(material)))), length=len(material))
+    secret = Secret(bytearray(material))
+    return MaterialProof(
+        fingerprint=Fingerprint(FINGERPRINT_KEY.of(secret)), length=len(material), kind=kind_of(secret)
+    )
 
 
 class FakeSource:

@@ -10,7 +10,7 @@ import asyncio
 import json
 import os
 from collections import defaultdict
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
@@ -21,18 +21,19 @@ import boto3
 from botocore.config import Config
 
 from byokd import localkms
-from byokd.facts.key import KeyArn, KeyRef, WrappingKeySpec
+from byokd.facts.key import SYMMETRIC, KeyArn, KeyRef, WrappingKeySpec
 from byokd.facts.policy import DesiredKey, Lane
 from byokd.kms.adapter import open_kms
 from byokd.kms.identity import Identity, shared_session
 from byokd.localkms.wrapping import KEYS_PER_SPEC, WrappingKeys, WrappingSpec, generate
 from byokd.material.decode import Encoding
 from byokd.material.fingerprint import FingerprintKey
-from byokd.ports import Kms
+from byokd.ports import Kms, Source
 from byokd.sources.file import FileSource
 from byokd.store import open_store
 from tests.kit.builders import LANE_ID, desired, lane, policy
 from tests.kit.clock import ManualClock
+from tests.kit.materials import material, usage
 from tests.kit.world import World
 
 ACCOUNT = "111122223333"
@@ -64,6 +65,8 @@ class Site:
     directory: Path
     pool: WrappingKeys = field(repr=False)
     keys: list[KeyArn] = field(default_factory=list)
+    server: localkms.Server = field(init=False, repr=False)
+    """What the world talks to."""
 
     @asynccontextmanager
     async def serve(self, hostility: localkms.Hostility, **outlets: Any) -> AsyncIterator[localkms.Server]:
@@ -142,6 +145,8 @@ async def site(
     pool: WrappingKeys,
     *,
     keys: int = 1,
+    specs: Sequence[str] = (),
+    source: Source | None = None,
     hostility: localkms.Hostility = localkms.FRIENDLY,
     lane_changes: dict[str, Any] | None = None,
     new: bool = False,
@@ -149,6 +154,7 @@ async def site(
 ) -> AsyncIterator[Site]:
     """A world on real parts, with so many keys in the KMS, their material on disk and their names in the config.
 
+    The keys are symmetric, or one of each of the `specs`. Their source is `source`, or the files of `directory`.
     Its engine is not running yet. What it talks to is `hostility`'s, and so is who makes the keys if they are `new`.
     """
     clock, session = ManualClock(), shared_session()
@@ -160,30 +166,32 @@ async def site(
             async with open_kms(which, clock=clock, session=session, identity=identity) as kms:
                 yield kms
 
-        source = FileSource(
+        source = source or FileSource(
             "files", directory=directory, encoding=Encoding.RAW, fingerprint_key=FingerprintKey(os.urandom(32))
         )
+        wanted = list(enumerate(specs or [SYMMETRIC] * keys))
         store = await stack.enter_async_context(open_store(directory / "byokd.db"))
         world = World(store=store, clock=clock, open_kms=opened, source=source)
         it = Site(world=world, directory=directory, pool=pool)
         fleet: list[DesiredKey] = []
         if not new:
             async with it.serve(localkms.FRIENDLY) as server:
-                fleet = [await _key(it, server, number, policy_changes) for number in range(keys)]
+                fleet = [await _key(it, server, number, spec, policy_changes) for number, spec in wanted]
         server = await stack.enter_async_context(it.serve(hostility, trail=directory / "trail.jsonl"))
         if new:
-            fleet = [await _key(it, server, number, policy_changes) for number in range(keys)]
+            fleet = [await _key(it, server, number, spec, policy_changes) for number, spec in wanted]
         await store.sync_fleet(fleet, now=clock.now())
+        it.server = server
         world.lane = lane(endpoint=server.url, **(lane_changes or {}))
         yield it
 
 
-async def _key(it: Site, server: localkms.Server, number: int, changes: dict[str, Any]) -> DesiredKey:
-    answer = await it.ask(server, "create_key", Origin="EXTERNAL")
+async def _key(it: Site, server: localkms.Server, number: int, spec: str, changes: dict[str, Any]) -> DesiredKey:
+    answer = await it.ask(server, "create_key", Origin="EXTERNAL", KeySpec=spec, KeyUsage=usage(spec))
     arn = KeyArn(answer["KeyMetadata"]["Arn"])
     it.keys.append(arn)
     file = it.directory / f"{number}.key"
     file.touch(mode=0o600)
-    file.write_bytes(os.urandom(32))
+    file.write_bytes(os.urandom(32) if spec == SYMMETRIC else material(spec))
     base = desired(arn=arn, ref=KeyRef(arn), name=arn, lane=LANE_ID, locator=file.name)
     return replace(base, policy=policy(wrapping_key_spec=WrappingKeySpec.RSA_2048, **changes))

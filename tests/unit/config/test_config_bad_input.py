@@ -49,6 +49,21 @@ ONE_PROBLEM = {
         "byokd.toml:3: defaults.renew_before: renew_before (20d) must be shorter than valid_for (10d) "
         "(a share such as 1/3 always is)",
     ),
+    "a wrapping that AWS has retired": (
+        '[defaults]\nwrapping_algorithm = "RSAES_PKCS1_V1_5"\n',
+        'byokd.toml:2: defaults.wrapping_algorithm: "RSAES_PKCS1_V1_5" cannot be used: '
+        "AWS has not taken it since 10 October 2023 (leave it out, and byokd chooses)",
+    ),
+    "a wrapping of China Regions that byokd does not have": (
+        '[defaults]\nwrapping_algorithm = "SM2PKE"\n',
+        'byokd.toml:2: defaults.wrapping_algorithm: "SM2PKE" cannot be used: '
+        "byokd does not have the ciphers that it takes, which AWS has in China Regions only "
+        "(leave it out, and byokd chooses)",
+    ),
+    "a wrapping key that does not exist": (
+        '[defaults]\nwrapping_key_spec = "RSA_4069"\n',
+        'byokd.toml:2: defaults.wrapping_key_spec: "RSA_4069" is not known here (did you mean RSA_4096?)',
+    ),
     "a floor that leaves no room": (
         '[defaults]\nvalid_for = "90m"\n',
         "byokd.toml:2: defaults.valid_for: renew_before (30m), spread (3m) and renewal_floor (1h) do not fit into "
@@ -264,6 +279,18 @@ def test_a_policy_is_judged_where_the_odd_value_is_written(folder):
         '[fleets.c]\nvalid_for = "1h"\n'
     )
     assert [each.split(": ")[1] for each in told] == ["fleets.a.keys[0].valid_for", "fleets.c.valid_for"]
+
+
+def test_a_wrapping_that_a_region_does_not_have(folder):
+    """Told once for each lane, where it is written: China Regions have no RSA_AES_KEY_WRAP."""
+    china = '[lanes.cn]\naccount = "111122223333"\nregion = "cn-north-1"\n'
+    arn = "arn:aws-cn:kms:cn-north-1:111122223333:key/1234abcd-12ab-34cd-56ef-1234567890a"
+    fleet = '[fleets.a]\nwrapping_algorithm = "RSA_AES_KEY_WRAP_SHA_256"\n'
+    assert folder.told(china + SOURCE + fleet + "".join(key(f"{arn}{digit}") for digit in "abc")) == [
+        "byokd.toml:8: fleets.a.wrapping_algorithm: AWS takes RSA_AES_KEY_WRAP_SHA_256 for no key in cn-north-1 "
+        "(leave it out, and byokd chooses)"
+    ]
+    assert folder.load(PARTS + fleet + key(ARN)).keys()
 
 
 def test_secrets_are_not_repeated(folder):

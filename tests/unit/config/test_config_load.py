@@ -11,6 +11,7 @@ from byokd.config.diff import needs_restart
 from byokd.config.schema import CommandSource, LogChannel
 from byokd.facts.condition import Severity
 from byokd.facts.key import ABSENT, NEVER, WrappingAlgorithm, WrappingKeySpec
+from byokd.facts.kinds import AUTO
 from byokd.facts.policy import OnLoss, Policy, Quota
 
 from .conftest import LANE, PARTS, SOURCE
@@ -39,13 +40,25 @@ def test_the_built_in_policy(folder):
         renewal_floor=timedelta(hours=1),
         on_lapse=OnLoss.HEAL,
         on_foreign_delete=OnLoss.HEAL,
-        wrapping_algorithm=WrappingAlgorithm.OAEP_SHA_256,
-        wrapping_key_spec=WrappingKeySpec.RSA_4096,
+        wrapping_algorithm=AUTO,
+        wrapping_key_spec=AUTO,
         alert_before=tuple(timedelta(days=days) for days in (30, 14, 7, 3, 1)),
         look_every=timedelta(hours=6),
         drill_every=timedelta(days=1),
         settle_for=timedelta(minutes=2),
     )
+
+
+def test_every_wrapping_can_be_asked_for(folder):
+    """What the policy fixes is kept, and the other half stays for byokd to choose."""
+    for algorithm in WrappingAlgorithm:
+        (key,) = folder.load(
+            f'{PARTS}[fleets.a]\nwrapping_algorithm = "{algorithm}"\nkeys = [{{ key = "{ARN}" }}]\n'
+        ).keys()
+        assert (key.policy.wrapping_algorithm, key.policy.wrapping_key_spec) == (algorithm, AUTO)
+    for spec in WrappingKeySpec:
+        (key,) = folder.load(f'{PARTS}[fleets.a]\nwrapping_key_spec = "{spec}"\nkeys = [{{ key = "{ARN}" }}]\n').keys()
+        assert (key.policy.wrapping_algorithm, key.policy.wrapping_key_spec) == (AUTO, spec)
 
 
 def test_the_built_in_quotas(folder):

@@ -69,7 +69,7 @@ def test_thousands_of_rows_with_a_few_wrong_ones(manifest: Manifest):
     assert [told.partition(" (")[0] for told in manifest.told] == [
         '12: alias: "k10" is not a key\'s name',
         '2002: alias: "alias/k7" stands in line 9 already',
-        '5001: spec: "AES" is no spec that byokd renews',
+        '5001: spec: "AES" is no spec that byokd makes keys of',
     ]
 
 

@@ -238,10 +238,10 @@ CASES = (
         conditions=(Kind.WRONG_ORIGIN,),
     ),
     Case(
-        "an asymmetric key is refused",
+        "a key of a spec that takes no imported material is refused",
         START,
         Reason.UNSUPPORTED_SPEC,
-        change={"view": observed(spec="RSA_2048")},
+        change={"view": observed(spec="ML_DSA_65")},
         conditions=(Kind.UNSUPPORTED_SPEC,),
     ),
     Case(

@@ -62,3 +62,43 @@ def test_refused(encoding: Encoding, written: bytes) -> None:
     told = "".join(traceback.format_exception(refused.value))
     assert not written.strip() or written.decode(errors="replace").strip() not in told
     assert refused.value.__suppress_context__ or refused.value.__context__ is None
+
+
+PEM = b"-----BEGIN PRIVATE KEY-----\n8PHy8/T19vf4+fr7/P3+/wAB\nAgMEBQYHCAkKCwwNDg8=\n-----END PRIVATE KEY-----\n"
+
+
+@pytest.mark.parametrize(
+    "written",
+    [
+        pytest.param(PEM, id="as openssl writes it"),
+        pytest.param(b"\n " + PEM.replace(b"\n", b"\r\n"), id="with the line ends of Windows, and space before"),
+        pytest.param(PEM.replace(b"wAB\n", b"wAB"), id="on one line"),
+    ],
+)
+def test_pem(written: bytes) -> None:
+    """PEM comes to the DER inside."""
+    with decode(Secret(bytearray(written)), Encoding.PEM) as material:
+        assert material.view == KEY
+
+
+@pytest.mark.parametrize(
+    ("written", "told"),
+    [
+        pytest.param(PEM.replace(b"PRIVATE", b"EC PRIVATE"), "PEM of a SEC 1 private key, not a PKCS #8", id="SEC 1"),
+        pytest.param(PEM.replace(b"PRIVATE", b"RSA PRIVATE"), "PEM of a PKCS #1 private key", id="PKCS #1"),
+        pytest.param(PEM.replace(b"PRIVATE", b"ENCRYPTED PRIVATE"), "of an encrypted private key", id="encrypted"),
+        pytest.param(PEM.replace(b"PRIVATE KEY", b"CERTIFICATE"), "PEM of something else", id="a certificate"),
+        pytest.param(PEM + PEM, "not one PEM block", id="two keys"),
+        pytest.param(b"Bag Attributes\n" + PEM, "not one PEM block", id="words around it"),
+        pytest.param(PEM[:-20], "not one PEM block", id="cut short"),
+        pytest.param(PEM.replace(b"8=\n", b"8\n"), "not base64", id="a digit lost"),
+        pytest.param(KEY, "not one PEM block", id="raw bytes"),
+        pytest.param(b"\n", "no material at all", id="nothing"),
+    ],
+)
+def test_what_is_no_pem_of_a_private_key(written: bytes, told: str) -> None:
+    """The form that stands there by mistake is named, and none of the content."""
+    with pytest.raises(MaterialInvalid) as raised:
+        decode(Secret(bytearray(written)), Encoding.PEM)
+    assert told in str(raised.value)
+    assert "8PHy8" not in "".join(traceback.format_exception(raised.value))

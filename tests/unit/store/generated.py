@@ -11,6 +11,7 @@ from hypothesis.strategies import SearchStrategy
 
 from byokd.facts import condition, key, ledger, policy
 from byokd.facts.key import ABSENT, NEVER, NEVER_LOOKED
+from byokd.facts.kinds import AUTO, MaterialKind
 from byokd.facts.ledger import NOT_PROVED
 from byokd.facts.snapshot import Snapshot
 
@@ -66,7 +67,7 @@ views = st.one_of(st.just(NEVER_LOOKED), observed, blind)
 
 proofs = st.one_of(
     st.just(NOT_PROVED),
-    st.builds(ledger.Proved, at=instants, fingerprint=names, length=counts),
+    st.builds(ledger.Proved, at=instants, fingerprint=names, length=counts, kind=st.sampled_from(MaterialKind)),
     st.builds(ledger.Unproved, since=instants, at=instants, code=texts, message=texts, failures=counts),
 )
 
@@ -79,8 +80,8 @@ policies = st.builds(
     renewal_floor=spans,
     on_lapse=st.sampled_from(policy.OnLoss),
     on_foreign_delete=st.sampled_from(policy.OnLoss),
-    wrapping_algorithm=st.sampled_from(key.WrappingAlgorithm),
-    wrapping_key_spec=st.sampled_from(key.WrappingKeySpec),
+    wrapping_algorithm=st.sampled_from([*key.WrappingAlgorithm, AUTO]),
+    wrapping_key_spec=st.sampled_from([*key.WrappingKeySpec, AUTO]),
     alert_before=st.lists(spans, max_size=3).map(tuple),
     look_every=spans,
     drill_every=spans,

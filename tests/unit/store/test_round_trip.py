@@ -13,7 +13,8 @@ from hypothesis import given, settings
 
 from byokd.facts.change import Change
 from byokd.facts.key import ABSENT, NEVER, Absent
-from byokd.facts.ledger import HistoryEntry, HistoryEvent, Tier
+from byokd.facts.kinds import MaterialKind
+from byokd.facts.ledger import Fingerprint, HistoryEntry, HistoryEvent, Proved, Tier
 from byokd.facts.snapshot import Snapshot
 from byokd.store import open_store
 from byokd.store.codec import read_policy, read_proof, read_view, write_policy, write_proof, write_view
@@ -32,6 +33,12 @@ def test_views_round_trip(view: Any) -> None:
 def test_proofs_round_trip(proof: Any) -> None:
     """Not proved, proved and unproved."""
     assert read_proof(write_proof(proof)) == proof
+
+
+def test_a_proof_from_before_private_keys_is_one_of_bytes() -> None:
+    """Proofs on record did not say what kind of material they were of: only bytes were taken then."""
+    text = '{"kind":"proved","at":1772366400,"fingerprint":"cd","length":32}'
+    assert read_proof(text) == Proved(at=START, fingerprint=Fingerprint("cd"), length=32, kind=MaterialKind.BYTES)
 
 
 @given(generated.policies)
