@@ -34,12 +34,14 @@ def lines(key: Document, at: str) -> Iterator[Line]:
         yield each["severity"], text(f"{each['kind']}, since {_since(each['since'], at)}: {each['detail']}", style)
     for each in key["orders"]:
         yield "order", text(_order(each))
-    for name in ("open_import", "refused_import"):
-        if key[name] is not None:
-            yield name.replace("_", " "), text(_import(key[name], at))
+    for each in (key, *key["further"]):
+        for name in ("open_import", "refused_import"):
+            if each[name] is not None:
+                yield name.replace("_", " "), text(_import(each[name], at))
     yield from _view(key["view"], at)
     yield from _ours(key, at)
-    yield "source", text(_source(key["source"], at))
+    for each in (key, *key["further"]):
+        yield "source", text(_source(each["source"], at))
     yield "policy", text(_policy(key["policy"]))
 
 
@@ -72,10 +74,12 @@ def _view(view: Document, at: str) -> Iterator[Line]:
 
 def _ours(key: Document, at: str) -> Iterator[Line]:
     renewals = f", {key['decision']['renewals']} in all" if key["decision"] else ""
-    done = "never" if key["last_success_at"] is None else _since(key["last_success_at"], at)
+    latest = max(filter(None, (each["last_success_at"] for each in (key, *key["further"]))), default=None)
+    done = "never" if latest is None else _since(latest, at)
     yield "last import", text(done + renewals)
-    if key["lost_at"] is not None:
-        yield "lost", text(f"material seen gone {_since(key['lost_at'], at)}", "bold red")
+    for each in (key, *key["further"]):
+        if each["lost_at"] is not None:
+            yield "lost", text(f"material seen gone {_since(each['lost_at'], at)}", "bold red")
 
 
 def _since(stamp: str, at: str) -> str:

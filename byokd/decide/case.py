@@ -144,7 +144,7 @@ class Case:
     def unmanaged(self) -> tuple[ObservedMaterial, ...]:
         """Materials that the key needs and that byokd has no source for."""
         materials = self.seen.materials if self.seen else ()
-        known = {managed_material(self.snapshot.turned_to(place)) for place in self.snapshot.places}
+        known = names(self.snapshot)
         return tuple(each for each in materials if each.state.permanent and each.material_id not in known)
 
     @property
@@ -170,26 +170,32 @@ def case(snapshot: Snapshot, now: datetime) -> Case:
 
 
 def managed_material(snapshot: Snapshot) -> MaterialId | Absent:
-    """What KMS calls the material at hand.
+    """What KMS calls the material at hand; see `names`."""
+    if snapshot.others:
+        return names(snapshot)[snapshot.place]
+    view, known = last_seen(snapshot.view), snapshot.ledger.material
+    if not isinstance(known, Absent):
+        return known
+    return view.current_material if isinstance(view, ObservedKey) else ABSENT
+
+
+def names(snapshot: Snapshot) -> tuple[MaterialId | Absent, ...]:
+    """What KMS calls each material, in order.
 
     A config with one material means the one that byokd imported, else the key's current one. Of several, those that
     byokd imported have the names that KMS gave them, and the others those that are left, oldest first on both sides.
     Who gets none is in stock; material that waited for its rotation and ended is forgotten by KMS, and is so again.
     """
-    view, known = last_seen(snapshot.view), snapshot.ledger.material
     if not snapshot.others:
-        if not isinstance(known, Absent):
-            return known
-        return view.current_material if isinstance(view, ObservedKey) else ABSENT
+        return (managed_material(snapshot),)
+    view = last_seen(snapshot.view)
+    known = [each.material for each in snapshot.others]
+    known.insert(snapshot.place, snapshot.ledger.material)
     if not isinstance(view, ObservedKey) or not view.materials_known:
-        return known
+        return tuple(known)
     listed = [each.material_id for each in view.materials]
-    if known in listed:
-        return known
-    taken = [track.material for track in snapshot.tracks]
-    left = [each for each in listed if each not in taken]
-    before = sum(1 for each in taken[: snapshot.place] if each not in listed)
-    return left[before] if before < len(left) else ABSENT
+    left = iter([each for each in listed if each not in known])
+    return tuple(name if name in listed else next(left, ABSENT) for name in known)
 
 
 def imported_since(snapshot: Snapshot, at: datetime) -> bool:

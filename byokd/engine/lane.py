@@ -236,7 +236,9 @@ class LaneWorker:
                     if not booked and not (booked := self._pace.book_now(self._ahead[0].tier)):
                         break
                     row = self._ahead.popleft()
-                    if self._turns.free(row.ref):  # else its turn came another way since the row was read
+                    # Else its turn came another way since the row was read, or another material of the key goes first:
+                    # its row is read again when that turn is over.
+                    if self._turns.free(row.ref) and row.ref not in refs:
                         refs.append(row.ref)
                         booked = False
                 await self._begin(cycle.perform, group, refs, loop="imports")

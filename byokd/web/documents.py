@@ -87,26 +87,37 @@ def key_line(line: KeyLine) -> Document:
 
 
 def key_sheet(snapshot: Snapshot, line: KeyLine | Absent) -> Document:
-    """All about one key. `line` is what the last decision left on record; ABSENT before the first one."""
-    ledger = snapshot.ledger
+    """All about one key. `line` is what the last decision left on record; ABSENT before the first one.
+
+    What it says of the key's first material, `further` says of each that follows.
+    """
     return {
         "ref": snapshot.ref,
         "name": snapshot.desired.name,
         "fleet": snapshot.desired.fleet,
         "lane": snapshot.desired.lane,
         "arn": _text(snapshot.arn),
-        "source": {"name": snapshot.desired.source, "locator": snapshot.desired.locator, **_proof(snapshot.proof)},
         "decision": None if isinstance(line, Absent) else _decision(line),
         "view": _view(snapshot.view),
+        **_of_material(snapshot),
+        "further": [_of_material(snapshot.turned_to(place)) for place in snapshot.places[1:]],
+        "orders": [order(each) for each in snapshot.ledger.open_orders],
+        "conditions": [condition(each) for each in snapshot.conditions],
+        "policy": _policy(snapshot.desired.policy),
+    }
+
+
+def _of_material(snapshot: Snapshot) -> Document:
+    """What is known of the material at hand."""
+    ledger = snapshot.ledger
+    return {
+        "source": {"name": snapshot.desired.source, "locator": snapshot.locator, **_proof(snapshot.proof)},
         "material": _text(ledger.material),
         "last_expiry": _time(ledger.last_expiry),
         "last_success_at": _time(ledger.last_success_at),
         "lost_at": _time(ledger.lost_at),
         "open_import": None if isinstance(ledger.open_import, Absent) else import_row(ledger.open_import),
         "refused_import": None if isinstance(ledger.refused_import, Absent) else import_row(ledger.refused_import),
-        "orders": [order(each) for each in ledger.open_orders],
-        "conditions": [condition(each) for each in snapshot.conditions],
-        "policy": _policy(snapshot.desired.policy),
     }
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import hashlib
 from dataclasses import replace
 from datetime import timedelta
 from typing import Any
@@ -10,9 +11,11 @@ from typing import Any
 import pytest
 
 from byokd.errors import AccessDenied, AnswerLost, KmsInternal, KmsUnreachable, RequestRefused
-from byokd.facts.key import KeyState, MaterialState
+from byokd.facts.key import KeyState, MaterialId, MaterialState
 from byokd.facts.ledger import Order, OrderKind, OrderState
 from tests.kit.builders import ARN, DAY, desired
+from tests.kit.fake_kms import Material
+from tests.kit.fake_source import proof_of
 from tests.kit.world import World, running
 
 ROTATION = "RotateKeyOnDemand"
@@ -164,6 +167,31 @@ async def test_nothing_is_rotated_to_what_cannot_be_proved() -> None:
         await world.pass_time(DAY, step=timedelta(hours=1))
         assert states(world) == [CURRENT]
         assert "raised source_unreadable" in world.inbox.said
+
+
+def rotated(world: World, materials: int) -> None:
+    """A key that was rotated so often that all of its materials are in KMS, with ninety days of life."""
+    held = []
+    for place in range(materials):
+        proof = proof_of(bytes([place]) * 32)
+        state = CURRENT if place == materials - 1 else NON_CURRENT
+        name = MaterialId(hashlib.sha256(f"{ARN} {proof.fingerprint}".encode()).hexdigest())
+        held.append(Material(id=name, fingerprint=proof.fingerprint, expiry=world.clock.now() + 90 * DAY, state=state))
+    world.kms.put(ARN, materials=tuple(held))
+
+
+@pytest.mark.parametrize("materials", [2, 26])
+async def test_a_look_costs_the_same_however_many_materials_there_are(materials: int) -> None:
+    """One reading serves them all; and a renewal of each is one import."""
+    world = await a_world(materials)
+    rotated(world, materials)
+    async with running(world):
+        world.kms.calls.clear()
+        await world.pass_time(DAY, step=timedelta(hours=6))
+        assert (world.kms.count("DescribeKey"), world.kms.count("ListKeyRotations")) == (4, 4)
+        await world.pass_time(70 * DAY, step=timedelta(hours=1))
+        assert world.kms.count(IMPORT) == materials
+        assert "material_lapsed" not in await world.history()
 
 
 async def test_a_held_key_is_not_rotated() -> None:

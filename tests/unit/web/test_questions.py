@@ -76,6 +76,19 @@ async def test_a_key_by_any_name(api: Api, name: str):
     assert "fingerprint" not in str(key)
 
 
+async def test_a_key_with_several_materials(api: Api):
+    """What is told of the first material is told of each that follows."""
+    (ledger,) = await api.store.snapshots([LEDGER])
+    rotated = replace(ledger.desired, further=("ledger-2.key",))
+    await api.store.sync_fleet([rotated], now=api.clock.now())
+    _, document = await api.get("/v1/keys/alias%2Fledger")
+    key = document["key"]
+    (second,) = key["further"]
+    assert (key["source"]["locator"], key["source"]["proof"]) == (rotated.locator, "proved")
+    assert (second["source"]["locator"], second["source"]["proof"]) == ("ledger-2.key", "not_proved")
+    assert set(second) <= set(key)
+
+
 async def test_unknown_key(api: Api):
     """A name that means no key is 404, with what to do."""
     status, document = await api.get("/v1/keys/alias%2Fnone")
