@@ -171,9 +171,11 @@ def case(snapshot: Snapshot, now: datetime) -> Case:
 
 def managed_material(snapshot: Snapshot) -> MaterialId | Absent:
     """What KMS calls the material at hand; see `names`."""
-    if snapshot.others:
-        return names(snapshot)[snapshot.place]
     view, known = last_seen(snapshot.view), snapshot.ledger.material
+    if snapshot.others:
+        listed = view.materials if isinstance(view, ObservedKey) else ()
+        # Asked for often, and nearly always this is the answer.
+        return known if any(each.material_id == known for each in listed) else names(snapshot)[snapshot.place]
     if not isinstance(known, Absent):
         return known
     return view.current_material if isinstance(view, ObservedKey) else ABSENT

@@ -13,7 +13,7 @@ Before the intent nothing was asked of KMS. After it, whatever happened is found
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from datetime import datetime, timedelta
 from typing import Final
@@ -22,7 +22,7 @@ import structlog
 
 from byokd.decide.backoff import retry_at
 from byokd.decide.case import case
-from byokd.decide.decide import decide
+from byokd.decide.decide import decide, proofs_wanted
 from byokd.decide.wrapping import chosen
 from byokd.engine.gather import Gatherer, answered
 from byokd.engine.pace import IMPORT_PARAMETERS, Pace
@@ -113,15 +113,13 @@ class Cycle:
             if booked:
                 self._pace.give_back()
             return await self._rotate(before, after, orders, decision.action)
-        for _ in after.places:
-            after = after.turned_to(decision.place)
-            if isinstance(decision.action, ProofWanted):
-                after, now, decision = await self._proved(after)
+        if isinstance(decision.action, ProofWanted):
+            after, now, decision = await self._proved(after, proofs_wanted(after, now))
         after = after.turned_to(decision.place)
         if isinstance(decision.action, ImportWanted):
             booked = booked or self._straight_on(decision.tier)
             if booked and not (isinstance(after.proof, Proved) and self._recent(after.proof.at)):
-                after, now, decision = await self._proved(after)
+                after, now, decision = await self._proved(after, (decision.place,))
             if booked and isinstance(decision.action, ImportWanted):
                 after = after.turned_to(decision.place)
                 return await self._carry_out(await self._intend(before, after, orders, decision, now))
@@ -187,8 +185,10 @@ class Cycle:
             return await self._conclude(before, after, (*orders, *closed), now)
         return await self._conclude(before, after, (*orders, asked, *closed), now)
 
-    async def _proved(self, snapshot: Snapshot) -> tuple[Snapshot, datetime, Decision]:
-        after = await self._gather.prove(snapshot)
+    async def _proved(self, after: Snapshot, places: Sequence[int]) -> tuple[Snapshot, datetime, Decision]:
+        """The materials at these places proved, and what follows."""
+        for place in places:
+            after = await self._gather.prove(after.turned_to(place))
         now = self._clock.now()
         return after, now, decide(after, now)
 

@@ -189,7 +189,7 @@ async def test_a_look_costs_the_same_however_many_materials_there_are(materials:
         world.kms.calls.clear()
         await world.pass_time(DAY, step=timedelta(hours=6))
         assert (world.kms.count("DescribeKey"), world.kms.count("ListKeyRotations")) == (4, 4)
-        await world.pass_time(70 * DAY, step=timedelta(hours=1))
+        await world.pass_time(70 * DAY, step=DAY)
         assert world.kms.count(IMPORT) == materials
         assert "material_lapsed" not in await world.history()
 
