@@ -113,8 +113,11 @@ class Case:
 
     @property
     def is_next(self) -> bool:
-        """Whether the material at hand is the one in stock that a rotation would bring in."""
-        if self.loss is not Loss.STOCK or self.pending is not None:
+        """Whether the material at hand is the one in stock that a rotation would bring in.
+
+        None is where the key's materials cannot be listed: what seems to be in stock may be in the key.
+        """
+        if self.loss is not Loss.STOCK or self.pending or self.seen is None or not self.seen.materials_known:
             return False
         return not any(in_stock(self.snapshot.turned_to(place)) for place in range(self.snapshot.place))
 

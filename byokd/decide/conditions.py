@@ -213,10 +213,12 @@ def hidden(the: Case, verdict: Verdict) -> Condition | None:
     view = the.snapshot.view
     if not isinstance(view, ObservedKey) or view.materials_known or view.spec != SYMMETRIC:
         return None
+    several = bool(the.snapshot.others)
+    untold = ", and its materials cannot be told apart" if several else ""
     return Condition(
         kind=ConditionKind.DEADLINES_HIDDEN,
-        severity=Severity.INFO,
-        detail="kms:ListKeyRotations is not allowed: only the key's earliest deadline can be seen",
+        severity=Severity.WARNING if several else Severity.INFO,
+        detail=f"kms:ListKeyRotations is not allowed: only the key's earliest deadline can be seen{untold}",
     )
 
 

@@ -11,7 +11,7 @@ from byokd.decide.several import merged
 from byokd.decide.verdict import Verdict
 from byokd.facts.key import Absent
 from byokd.facts.ledger import ImportState, Proved
-from byokd.facts.snapshot import Decision, ImportWanted, ProofWanted, Snapshot
+from byokd.facts.snapshot import Decision, ImportWanted, Snapshot
 
 
 def decide(snapshot: Snapshot, now: datetime) -> Decision:
@@ -19,16 +19,7 @@ def decide(snapshot: Snapshot, now: datetime) -> Decision:
 
     Of a key with several materials each is decided on by itself, as if it were the only one.
     """
-    return merged(_of_each(snapshot, now), now)
-
-
-def proofs_wanted(snapshot: Snapshot, now: datetime) -> tuple[int, ...]:
-    """The places of the materials that the source is to prove before anything else can be said of them."""
-    return tuple(each.place for each in _of_each(snapshot, now) if isinstance(each.action, ProofWanted))
-
-
-def _of_each(snapshot: Snapshot, now: datetime) -> tuple[Decision, ...]:
-    return tuple(decided(case(snapshot.turned_to(place), now)) for place in snapshot.places)
+    return merged(tuple(decided(case(snapshot.turned_to(place), now)) for place in snapshot.places), now)
 
 
 def decided(the: Case) -> Decision:

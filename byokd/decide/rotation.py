@@ -41,8 +41,8 @@ def rotates(the: Case) -> Verdict | None:
 
 
 def cannot_rotate(the: Case) -> Verdict | None:
-    """A rotation was ordered, and there is nothing to rotate to."""
-    if the.rotation is None or the.seen is None or the.pending or the.material != the.seen.current_material:
+    """A rotation was ordered, and there is nothing to rotate to. Said once, of the key's first material."""
+    if the.rotation is None or the.seen is None or the.pending or the.snapshot.place:
         return None
     if the.seen.spec != SYMMETRIC:
         return Verdict(reason=Reason.CANNOT_ROTATE, message=f"keys of the spec {the.seen.spec} are not rotated")

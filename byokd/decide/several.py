@@ -24,11 +24,14 @@ def merged(decisions: Sequence[Decision], now: datetime) -> Decision:
         return decisions[0]
     first = min(decisions, key=_pressing)
     wake_at = min(each.wake_at for each in decisions)
-    if any(isinstance(each.action, ProofWanted) for each in decisions):
+    action = first.action
+    if unproved := tuple(each.place for each in decisions if isinstance(each.action, ProofWanted)):
+        action = ProofWanted(places=unproved) if isinstance(action, ProofWanted) else action
         wake_at = min(wake_at, now + timedelta(seconds=1))  # a turn that acts on one has not asked for the others
     return replace(
         first,
         message=_about(first, len(decisions), first.message),
+        action=action,
         conditions=_all_true(decisions),
         tier=max((each.tier for each in decisions), key=_TIERS.index),
         wake_at=wake_at,

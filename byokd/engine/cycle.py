@@ -22,7 +22,7 @@ import structlog
 
 from byokd.decide.backoff import retry_at
 from byokd.decide.case import case
-from byokd.decide.decide import decide, proofs_wanted
+from byokd.decide.decide import decide
 from byokd.decide.wrapping import chosen
 from byokd.engine.gather import Gatherer, answered
 from byokd.engine.pace import IMPORT_PARAMETERS, Pace
@@ -114,7 +114,7 @@ class Cycle:
                 self._pace.give_back()
             return await self._rotate(before, after, orders, decision.action)
         if isinstance(decision.action, ProofWanted):
-            after, now, decision = await self._proved(after, proofs_wanted(after, now))
+            after, now, decision = await self._proved(after, decision.action.places)
         after = after.turned_to(decision.place)
         if isinstance(decision.action, ImportWanted):
             booked = booked or self._straight_on(decision.tier)
@@ -181,9 +181,8 @@ class Cycle:
         seen = await self._gather.look(with_order(after, asked))
         now = self._clock.now()
         after, closed = prepare(settle(seen, now), now)
-        if asked.state is OrderState.OPEN and asked.id in {each.id for each in closed}:
-            return await self._conclude(before, after, (*orders, *closed), now)
-        return await self._conclude(before, after, (*orders, asked, *closed), now)
+        changed = {each.id: each for each in (*orders, asked, *closed)}  # it may be carried out already
+        return await self._conclude(before, after, tuple(changed.values()), now)
 
     async def _proved(self, after: Snapshot, places: Sequence[int]) -> tuple[Snapshot, datetime, Decision]:
         """The materials at these places proved, and what follows."""

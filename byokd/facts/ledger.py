@@ -205,10 +205,9 @@ class Order:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Track:
-    """byokd's memory of one material of a key: what its source proved, what KMS calls it, what became of it."""
+class Remembered:
+    """byokd's memory of one material of a key: what KMS calls it, what became of it, and what is asked for it."""
 
-    proof: Proof = NOT_PROVED
     fingerprint: Fingerprint | Absent = ABSENT
     """Of the material at its first import by byokd. Never changes."""
     material: MaterialId | Absent = ABSENT
@@ -224,21 +223,18 @@ class Track:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Ledger:
-    """byokd's own memory of one key, and of that material of it which is at hand (see `Snapshot.place`).
+class Track(Remembered):
+    """A material that is not at hand (see `Snapshot`), with what its source proved."""
 
-    The fields that `Track` has too are that material's.
-    """
+    proof: Proof = NOT_PROVED
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Ledger(Remembered):
+    """byokd's own memory of one key, and of that material of it which is at hand."""
 
     pinned_arn: KeyArn | Absent = ABSENT
     """The ARN that the key's alias meant when it was first resolved; for other keys, the ARN."""
-    fingerprint: Fingerprint | Absent = ABSENT
-    material: MaterialId | Absent = ABSENT
-    last_expiry: Expiry | Absent = ABSENT
-    last_success_at: datetime | Absent = ABSENT
-    lost_at: datetime | Absent = ABSENT
-    open_import: Import | Absent = ABSENT
-    refused_import: Import | Absent = ABSENT
     open_orders: tuple[Order, ...] = ()
     """Of the whole key, oldest first."""
 

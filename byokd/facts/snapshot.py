@@ -8,10 +8,10 @@ from enum import StrEnum
 
 from byokd.facts.condition import Condition, OpenCondition
 from byokd.facts.key import Absent, Expiry, KeyArn, KeyRef, MaterialId, View
-from byokd.facts.ledger import Import, Ledger, Proof, Tier, Track
+from byokd.facts.ledger import Import, Ledger, Proof, Remembered, Tier, Track
 from byokd.facts.policy import DesiredKey
 
-_OF_A_MATERIAL = tuple(each.name for each in fields(Track) if each.name != "proof")
+_OF_A_MATERIAL = tuple(each.name for each in fields(Remembered))
 """What the ledger says of the material at hand."""
 
 
@@ -136,6 +136,9 @@ class ImportWanted:
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ProofWanted:
     """Ask the source to prove that it can produce the material, without a call to KMS."""
+
+    places: tuple[int, ...] = (0,)
+    """Which of the key's materials are to be proved."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from datetime import timedelta
 from typing import Any
 
 from byokd.decide.case import case, managed_material
-from byokd.decide.decide import decide
+from byokd.decide.decide import decide, decided
+from byokd.decide.rotation import ASK_AGAIN
 from byokd.facts.condition import ConditionKind, Severity
 from byokd.facts.key import ABSENT, KeyState, MaterialId, MaterialState, ObservedKey, ObservedMaterial
 from byokd.facts.ledger import NOT_PROVED, Fingerprint, OrderKind, Proved, Tier, Track, Unproved
-from byokd.facts.snapshot import ImportWanted, ProofWanted, Reason, Snapshot
+from byokd.facts.snapshot import ImportWanted, ProofWanted, Reason, RotationWanted, Snapshot
 from tests.kit.builders import DAY, desired, ledger, observed, order, snapshot, virgin
 from tests.kit.clock import START
 
@@ -102,7 +104,9 @@ def test_stock_waits_and_is_drilled() -> None:
     drilled = decide(key(OLD, NOW, tracks=(kept(FIRST), kept(SECOND), STOCK)), START)
     assert (drilled.action, drilled.conditions) == (ABSENT, ())
     asked = decide(key(OLD, NOW, tracks=(kept(FIRST), kept(SECOND), replace(STOCK, proof=NOT_PROVED))), START)
-    assert (asked.place, asked.action) == (2, ProofWanted())
+    assert (asked.place, asked.action) == (2, ProofWanted(places=(2,)))
+    both = (kept(FIRST, proof=NOT_PROVED), kept(SECOND), replace(STOCK, proof=NOT_PROVED))
+    assert decide(key(OLD, NOW, tracks=both), START).action == ProofWanted(places=(0, 2))
 
 
 def test_a_virgin_key_gets_its_first_material_only() -> None:
@@ -153,3 +157,49 @@ def test_an_order_is_for_every_material() -> None:
     assert (decision.place, decision.reason) == (1, Reason.ORDERED)
     both = key(OLD, NOW, tracks=(kept(FIRST, last_success_at=START), kept(SECOND, last_success_at=START)))
     assert decide(both, START).action is ABSENT
+
+
+PENDING = shown(THIRD, MaterialState.PENDING_ROTATION)
+ROTATE = order(OrderKind.ROTATE)
+THREE = (kept(FIRST), kept(SECOND), kept(THIRD))
+
+
+def test_what_waits_for_its_rotation_is_rotated_to() -> None:
+    """An order, and the next material in KMS: all that is left is to ask."""
+    decision = decide(key(OLD, NOW, PENDING, tracks=THREE, orders=(ROTATE,)), START)
+    assert (decision.place, decision.action) == (2, RotationWanted(order_id=ROTATE.id))
+
+
+def test_kms_is_asked_again_only_after_a_while() -> None:
+    """It takes its time, and does not say when it began."""
+    asked = replace(ROTATE, effective_at=START)
+    it = key(OLD, NOW, PENDING, tracks=THREE, orders=(asked,))
+    assert decide(it, START + ASK_AGAIN - timedelta(seconds=1)).action is ABSENT
+    assert decide(it, START + ASK_AGAIN).action == RotationWanted(order_id=ROTATE.id)
+
+
+def test_a_primary_waits_for_its_replicas() -> None:
+    """KMS rotates only when every replica has the material too."""
+    waits = replace(PENDING, state=MaterialState.PENDING_MULTI_REGION)
+    it = key(OLD, NOW, waits, tracks=THREE, orders=(ROTATE,))
+    assert decide(it, START).action is ABSENT
+    assert decided(case(it.turned_to(2), START)).message == "waits until the key's replicas have the material too"
+
+
+def test_a_lapsed_material_goes_before_a_rotation() -> None:
+    """KMS would refuse to rotate a key that is PendingImport."""
+    lapsed = (kept(FIRST, last_expiry=START - DAY), kept(SECOND), kept(THIRD))
+    gone = shown(FIRST, MaterialState.NON_CURRENT, gone=True)
+    it = key(gone, NOW, PENDING, tracks=lapsed, orders=(ROTATE,), state=KeyState.PENDING_IMPORT)
+    decision = decide(it, START)
+    assert isinstance(decision.action, ImportWanted)
+    assert (decision.place, decision.reason) == (0, Reason.LAPSED)
+
+
+def test_materials_that_cannot_be_listed_are_not_rotated() -> None:
+    """What seems to be in stock may be in the key: nothing new is imported, the order is refused, and people hear."""
+    it = key(tracks=(kept(FIRST), STOCK), orders=(ROTATE,), materials_known=False)
+    each = [decided(case(it.turned_to(place), START)) for place in it.places]
+    assert [said.reason for said in each] == [Reason.CANNOT_ROTATE, Reason.IN_STOCK]
+    (told,) = (said for said in decide(it, START).conditions if said.kind is ConditionKind.DEADLINES_HIDDEN)
+    assert told.severity is Severity.WARNING
