@@ -13,17 +13,17 @@ import time
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import replace
-from datetime import timedelta
 from pathlib import Path
 
 from bench.figure import Figure
 from bench.imports import identity_of
 from bench.lanes import counted, quota_kms
+from bench.setup import setup_of
 from byokd.clock import SortableIds, SystemClock
 from byokd.engine.calls import Calls
 from byokd.engine.creation import Creation
 from byokd.engine.discovery import Discovery
-from byokd.engine.engine import Engine, Setup
+from byokd.engine.engine import Engine
 from byokd.engine.pace import Pace
 from byokd.facts.estate import Managed, NewKey, Wanted
 from byokd.facts.key import KeyArn, KeyRef, WrappingKeySpec
@@ -158,17 +158,8 @@ async def _first_imports(site: Lane, directory: Path, arns: list[KeyArn]) -> flo
     async with open_store(directory / "byokd.db") as store:
         await store.sync_fleet(keys, now=clock.now())
         engine = Engine(store=store, clock=clock, new_id=SortableIds(), open_kms=opened, node="bench")
-        setup = Setup(
-            lanes=(site,),
-            sources={"files": source},
-            channels={},
-            audiences=(),
-            safety_wake=timedelta(minutes=1),
-            skew_threshold=timedelta(minutes=1),
-            history_for=timedelta(days=1),
-        )
         begin = time.monotonic()
-        await engine.apply(setup)
+        await engine.apply(setup_of(site, source))
         while (await store.counts()).by_state.get("Enabled", 0) < len(arns):
             await asyncio.sleep(0.05)
         seconds = time.monotonic() - begin

@@ -26,9 +26,10 @@ from typing import Any
 from aiobotocore.config import AioConfig
 
 from bench.figure import Figure
+from bench.setup import setup_of
 from byokd import logs
 from byokd.clock import SortableIds, SystemClock
-from byokd.engine.engine import Engine, Setup
+from byokd.engine.engine import Engine
 from byokd.facts.key import KeyArn, KeyRef
 from byokd.facts.policy import Lane, Quota
 from byokd.kms.adapter import open_kms
@@ -185,17 +186,8 @@ async def _engine(site: Lane, arns: list[KeyArn], directory: Path) -> tuple[floa
 
         await store.sync_fleet(keys, now=clock.now())
         engine = Engine(store=store, clock=clock, new_id=SortableIds(), open_kms=opened, node="bench")
-        setup = Setup(
-            lanes=(site,),
-            sources={"files": source},
-            channels={},
-            audiences=(),
-            safety_wake=timedelta(minutes=1),
-            skew_threshold=timedelta(minutes=1),
-            history_for=timedelta(days=1),
-        )
         commits, begin = store.commits, time.process_time()
-        await engine.apply(setup)
+        await engine.apply(setup_of(site, source))
         await asyncio.sleep(0.5)
         while not engine.idle:
             await asyncio.sleep(0.01)

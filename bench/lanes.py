@@ -29,8 +29,9 @@ from botocore.exceptions import BotoCoreError, ClientError
 
 from bench.figure import Figure
 from bench.imports import client_of, identity_of
+from bench.setup import setup_of
 from byokd.clock import SortableIds, SystemClock
-from byokd.engine.engine import Engine, Setup
+from byokd.engine.engine import Engine
 from byokd.facts.change import KeyFilter
 from byokd.facts.key import KeyArn, KeyRef, WrappingKeySpec
 from byokd.facts.policy import DesiredKey, Lane, Quota
@@ -207,17 +208,7 @@ async def _by_byokd(task: _Task) -> None:
     async with open_store(task.directory / "byokd.db") as store:
         await store.sync_fleet(task.keys, now=clock.now())
         engine = Engine(store=store, clock=clock, new_id=SortableIds(), open_kms=opened, node="bench")
-        await engine.apply(
-            Setup(
-                lanes=(site,),
-                sources={"files": source},
-                channels={},
-                audiences=(),
-                safety_wake=timedelta(minutes=1),
-                skew_threshold=timedelta(minutes=1),
-                history_for=timedelta(days=1),
-            )
-        )
+        await engine.apply(setup_of(site, source))
         while await _next_end(store) < clock.now() + AFRESH / 2:
             await asyncio.sleep(0.05)
         await engine.stop()

@@ -19,8 +19,30 @@ DryRun = Annotated[bool, typer.Option("--dry-run", help="Say what would be order
 def register(app: typer.Typer) -> None:
     """Add the commands."""
     app.command("import")(import_)
-    for command in (hold, release, suspend, resume, rotate, orders, cancel):
-        app.command()(command)
+    app.command()(hold)
+    _plain(app, "release", "End a hold.")
+    app.command()(suspend)
+    _plain(app, "resume", "Bring the material of suspended keys back.")
+    _plain(app, "rotate", "Import the next material of keys, and make it the current one. The old ones are kept alive.")
+    app.command()(orders)
+    app.command()(cancel)
+
+
+def _plain(app: typer.Typer, kind: str, told: str) -> None:
+    """Add the command for an order that says no more than which keys are meant, and why."""
+
+    @app.command(kind, help=told)
+    def command(
+        context: typer.Context,
+        key: OneKey = "",
+        fleet: Fleet = "",
+        lane: Lane = "",
+        why: Why = "",
+        dry_run: DryRun = False,
+        json: Json = False,
+    ) -> None:
+        body = {"kind": kind, "key": key, "fleet": fleet, "lane": lane, "why": why}
+        _Asked(context, body, json, dry_run).give()
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,20 +116,6 @@ def hold(
     _Asked(context, body, json, dry_run).give()
 
 
-def release(
-    context: typer.Context,
-    key: OneKey = "",
-    fleet: Fleet = "",
-    lane: Lane = "",
-    why: Why = "",
-    dry_run: DryRun = False,
-    json: Json = False,
-) -> None:
-    """End a hold."""
-    body = {"kind": "release", "key": key, "fleet": fleet, "lane": lane, "why": why}
-    _Asked(context, body, json, dry_run).give()
-
-
 def suspend(
     context: typer.Context,
     key: OneKey = "",
@@ -132,34 +140,6 @@ def suspend(
             typer.echo("Not the same: nothing was ordered.", err=True)
             raise typer.Exit(1)
     asked.give()
-
-
-def resume(
-    context: typer.Context,
-    key: OneKey = "",
-    fleet: Fleet = "",
-    lane: Lane = "",
-    why: Why = "",
-    dry_run: DryRun = False,
-    json: Json = False,
-) -> None:
-    """Bring the material of suspended keys back."""
-    body = {"kind": "resume", "key": key, "fleet": fleet, "lane": lane, "why": why}
-    _Asked(context, body, json, dry_run).give()
-
-
-def rotate(
-    context: typer.Context,
-    key: OneKey = "",
-    fleet: Fleet = "",
-    lane: Lane = "",
-    why: Why = "",
-    dry_run: DryRun = False,
-    json: Json = False,
-) -> None:
-    """Import the next material of keys, and make it the current one. The old ones are kept alive."""
-    body = {"kind": "rotate", "key": key, "fleet": fleet, "lane": lane, "why": why}
-    _Asked(context, body, json, dry_run).give()
 
 
 def orders(
