@@ -37,6 +37,7 @@ def serve(
     account: Annotated[str, typer.Option(help="Account of access key ids that are not 12 digits.")] = "000000000000",
     credentials: Annotated[str, typer.Option(metavar="FILE", help="Access keys; without them any is good.")] = "",
     verify: Annotated[bool, typer.Option("--verify/--no-verify", help="Whether signatures are verified.")] = True,
+    skew: Annotated[float, typer.Option(help="How far a signature's date may be off, seconds, up to a day.")] = 300.0,
     rate: Annotated[float, typer.Option(help="Seconds of its clock in a real second.")] = 1.0,
     friendly: Annotated[bool, typer.Option("--friendly", help="Turn all hostility off, and all waiting.")] = False,
     seed: Annotated[int, typer.Option(help="Where the draws of hostility start.")] = 0,
@@ -68,7 +69,9 @@ def serve(
             state=None if state == IN_MEMORY else Path(state),
             account=account,
             signatures=Signatures(
-                verify=verify, credentials=read_credentials(Path(credentials)) if credentials else {}
+                verify=verify,
+                credentials=read_credentials(Path(credentials)) if credentials else {},
+                skew_s=skew,
             ),
             clock=WallClock(rate),
             pace=AT_ONCE if friendly else Pace(),

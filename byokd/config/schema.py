@@ -67,6 +67,11 @@ def _listen(value: str) -> str:
     return value
 
 
+def _host_and_port(address: str) -> tuple[str, int]:
+    host, _, port = address.rpartition(":")
+    return host.strip("[]"), int(port)
+
+
 def _log_channel() -> dict[str, ChannelSettings]:
     return {"log": LogChannel(type="log")}
 
@@ -143,6 +148,10 @@ class LocalKmsSettings(Settings):
     listen: Annotated[str, AfterValidator(_listen)] = "127.0.0.1:0"
     """Loopback address and port to serve on; port 0 takes a free one. Default 127.0.0.1:0."""
 
+    admin: Annotated[str, AfterValidator(_listen)] | None = None
+    """Loopback address and port of its admin endpoint, which steps its time, takes snapshots and loses material; port 0
+    takes a free one. Default: none."""
+
     state: ConfigPath | None = None
     """File that keeps its keys. Default: none, and they are gone when the daemon stops."""
 
@@ -165,14 +174,14 @@ class LocalKmsSettings(Settings):
     Default false."""
 
     @property
-    def host(self) -> str:
-        """The host of `listen`."""
-        return self.listen.rpartition(":")[0].strip("[]")
+    def address(self) -> tuple[str, int]:
+        """The host and port of `listen`."""
+        return _host_and_port(self.listen)
 
     @property
-    def port(self) -> int:
-        """The port of `listen`."""
-        return int(self.listen.rpartition(":")[2])
+    def admin_address(self) -> tuple[str, int] | None:
+        """The host and port of `admin`."""
+        return None if self.admin is None else _host_and_port(self.admin)
 
 
 class ConfigFile(Settings):

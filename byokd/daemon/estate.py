@@ -73,7 +73,7 @@ def reachable(config: Config, lane: Lane) -> tuple[Lane, Identity | None]:
     if lane.endpoint != LOCAL:
         return lane, None
     settings = config.local_kms
-    if settings is None or not settings.port:
+    if settings is None or not settings.address[1]:
         raise OperatorError(
             f"lane {lane.name} is the KMS inside the daemon, which takes a free port: give local_kms.listen one"
         )

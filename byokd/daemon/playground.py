@@ -31,16 +31,18 @@ async def open_local_kms(config: Config, stack: AsyncExitStack) -> str:
         return ""
     if settings.state is not None:
         settings.state.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+    host, port = settings.address
     options = localkms.Options(
-        host=settings.host,
-        port=settings.port,
+        host=host,
+        port=port,
+        admin=settings.admin_address,
         state=settings.state,
         clock=localkms.WallClock(settings.rate),
         hostility=localkms.FRIENDLY if settings.friendly else localkms.Hostility(seed=settings.seed),
         pace=localkms.AT_ONCE if settings.friendly else localkms.Pace(),
     )
     server = await stack.enter_async_context(localkms.serve(options))
-    log.info("local_kms_serves", url=server.url)
+    log.info("local_kms_serves", url=server.url, **({"admin": server.admin_url} if server.admin_url else {}))
     return server.url
 
 

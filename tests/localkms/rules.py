@@ -4,8 +4,9 @@ A test that holds a rule is marked with `rule`, and its docstring is the rule. I
 marked by itself (`pytest.param(case, ..., marks=rule(...))`): the docstring of the case is its rule then, and the code
 and message that it expects complete the sentence. A module's `pytestmark` speaks for all of its tests.
 
-`make docs` gathers the marks of tests/localkms/test_*.py and writes them into the reference page between two markers;
-tests/localkms/test_rules.py fails when the page no longer says what the marks say.
+`make docs` gathers the marks of tests/localkms/test_*.py and writes them into the reference page between two markers,
+and the names of the operations on offer into their row; tests/localkms/test_rules.py fails when the page says
+otherwise.
 """
 
 from __future__ import annotations
@@ -21,10 +22,13 @@ from typing import Any, Final
 
 import pytest
 
+from byokd.localkms.operations import OPERATIONS
+
 ROOT: Final = Path(__file__).parents[2]
 PAGE: Final = ROOT / "docs" / "reference" / "local-kms.md"
 BEGIN: Final = "<!-- The rules, written by `make docs`. Do not edit: change the tests that hold them. -->"
 END: Final = "<!-- End of the rules. -->"
+OPERATIONS_ROW: Final = "| operations | "
 
 RECORDED: Final = "recorded"
 """The source of an answer that the real service was recorded to give; docs/kms.md lists them all."""
@@ -85,7 +89,10 @@ def held() -> list[Held]:
 
 
 def page(text: str, rules: Iterable[Held]) -> str:
-    """The page with its list of rules replaced by these."""
+    """The page with its list of rules replaced by these, and its row of operations by those on offer."""
+    row = f"{OPERATIONS_ROW}{', '.join(sorted(OPERATIONS))} |"
+    text, rows = re.subn(f"^{re.escape(OPERATIONS_ROW)}.*$", row, text, flags=re.MULTILINE)
+    assert rows == 1, f"{PAGE} lacks its row of operations"
     before, _, rest = text.partition(BEGIN)
     _, _, after = rest.partition(END)
     assert rest, f"{PAGE} lacks its markers"

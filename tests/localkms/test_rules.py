@@ -20,7 +20,7 @@ def rules() -> list[Held]:
 
 
 def test_the_page_lists_the_rules_as_the_tests_hold_them(rules: list[Held]) -> None:
-    """The reference page names each rule with its test, as they are now."""
+    """The reference page names each operation, and each rule with its test, as they are now."""
     text = PAGE.read_text(encoding="utf-8")
     assert page(text, rules) == text, f"{PAGE.name} is stale: run `make docs` and commit what it writes"
 

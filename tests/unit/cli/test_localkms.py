@@ -99,6 +99,7 @@ async def test_bad_address(listen: str):
 BAD: dict[str, tuple[tuple[str, str], str]] = {
     "an admin endpoint for everybody": (("--admin", "0.0.0.0:0"), "not a loopback address"),
     "a clock that stands still": (("--rate", "0"), "must be above 0"),
+    "a signature from last week": (("--skew", "604800"), "skew_s must be 1 to 86400"),
     "an account of another length": (("--account", "1"), "must be 12 digits"),
     "no such hostility": (("--hostile", "rain=1"), "write NAME=VALUE, with one of seed, "),
     "a hostility without a value": (("--hostile", "lag_s"), "write NAME=VALUE"),

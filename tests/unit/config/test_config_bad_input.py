@@ -34,7 +34,7 @@ ONE_PROBLEM = {
     "a setting that is nothing like any other": (
         "[local_kms]\nfrobnicate = 1\n",
         "byokd.toml:2: local_kms.frobnicate: unknown setting "
-        "(known here: create_missing_keys, create_missing_material, friendly, listen, rate, seed, state)",
+        "(known here: admin, create_missing_keys, create_missing_material, friendly, listen, rate, seed, state)",
     ),
     "a duration without unit": (
         '[daemon]\nsafety_wake = "90"\n',

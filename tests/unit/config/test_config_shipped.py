@@ -116,7 +116,7 @@ def test_the_dev_config_runs_twelve_short_lived_keys():
     assert config.local_kms is not None
     assert config.local_kms.create_missing_keys
     assert config.local_kms.create_missing_material
-    assert (config.local_kms.host, config.local_kms.port) == ("127.0.0.1", 0)
+    assert config.local_kms.address == ("127.0.0.1", 0)
     lives = [key.policy.valid_for for key in keys if isinstance(key.policy.valid_for, timedelta)]
     assert (min(lives), max(lives), len(lives)) == (timedelta(minutes=1), timedelta(minutes=3), 12)
 
