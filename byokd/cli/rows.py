@@ -79,7 +79,7 @@ def _key(line: Document, at: str, bar_width: int) -> list[Text]:
     return [
         text(line["name"]),
         text(line["fleet"]),
-        text(line["state"]),
+        text(line["state"] + (f", {line['multi_region']}" if line["multi_region"] else "")),
         left,
         text(line["tier"], style),
         text(line["import_state"], IMPORT_STYLES.get(line["import_state"], "")),

@@ -39,6 +39,7 @@ def lines(key: Document, at: str) -> Iterator[Line]:
             if each[name] is not None:
                 yield name.replace("_", " "), text(_import(each[name], at))
     yield from _view(key["view"], at)
+    yield from _family(key["multi_region"])
     yield from _ours(key, at)
     for each in (key, *key["further"]):
         yield "source", text(_source(each["source"], at))
@@ -70,6 +71,17 @@ def _view(view: Document, at: str) -> Iterator[Line]:
     for each in seen["materials"]:
         imported = f"until {each['expires_at']}" if each["imported"] else "not imported"
         yield "material", text(f"{each['id']}  {each['state']}, {imported}")
+
+
+def _family(family: Document | None) -> Iterator[Line]:
+    if family is None:
+        return
+    relatives = family["relatives"]
+    yield "multi-Region", text(f"{family['role']}, with {len(relatives)} other{'s' if len(relatives) != 1 else ''}")
+    for each in relatives:
+        role = "primary" if each["arn"] == family["primary"] else "replica"
+        told = "in no fleet" if each["key"] is None else f"{each['state']}, {each['message']}"
+        yield role, text(f"{each['region']}: {told}", "yellow" if each["key"] is None else "")
 
 
 def _ours(key: Document, at: str) -> Iterator[Line]:

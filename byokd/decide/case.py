@@ -14,6 +14,7 @@ from byokd.facts.key import (
     SYMMETRIC,
     Absent,
     Expiry,
+    Family,
     KeyState,
     MaterialId,
     ObservedKey,
@@ -99,6 +100,16 @@ class Case:
     def enabled(self) -> bool:
         """Whether the key was seen Enabled."""
         return self.seen is not None and self.seen.state is KeyState.ENABLED
+
+    @property
+    def family(self) -> Family | None:
+        """The multi-Region key that it was seen to belong to."""
+        return None if self.seen is None or isinstance(self.seen.family, Absent) else self.seen.family
+
+    @property
+    def replica(self) -> bool:
+        """Whether it was seen to be the replica of another key."""
+        return self.seen is not None and self.seen.role == "replica"
 
     @property
     def rotation(self) -> Order | None:
@@ -252,8 +263,9 @@ def _loss(
         return Loss.NONE
     if expiry is not ABSENT:
         return Loss.DELETED
-    # Gone before byokd ever saw it: KMS keeps the id of material that was there once, so an id means it ended.
-    return Loss.VIRGIN if seen.current_material is ABSENT else Loss.LAPSED
+    # Gone before byokd ever saw it: KMS keeps the id of material that was there once, so an id means it ended. Not so
+    # in a replica, which is born with the ids of its primary's materials and without the bytes.
+    return Loss.VIRGIN if seen.current_material is ABSENT or seen.role == "replica" else Loss.LAPSED
 
 
 def wanted_expiry(the: Case, order: Order | None = None) -> Expiry:

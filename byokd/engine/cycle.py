@@ -29,7 +29,7 @@ from byokd.engine.pace import IMPORT_PARAMETERS, Pace
 from byokd.engine.record import conclude, has_ended, on_record, prepare, queue, settle, with_import, with_order
 from byokd.errors import ByokdError, KmsError, MaterialChanged, Remedy, Throttled
 from byokd.facts.change import Change
-from byokd.facts.key import ABSENT, NEVER_LOOKED, Absent, ObservedKey
+from byokd.facts.key import ABSENT, NEVER_LOOKED, SYMMETRIC, Absent, ObservedKey, last_seen
 from byokd.facts.ledger import HistoryEvent, Import, ImportState, Order, OrderState, Proved, Tier
 from byokd.facts.snapshot import Decision, DeletionWanted, ImportWanted, ProofWanted, RotationWanted, Snapshot
 from byokd.ports import Clock, Kms, NewId, Store
@@ -238,7 +238,9 @@ class Cycle:
         """GetParametersForImport, wrap, ImportKeyMaterial. The lane has admitted the first call already."""
         arn, desired = intended.arn, intended.desired
         assert not isinstance(arn, Absent)  # a key that was seen has an ARN
-        way = chosen(intended)
+        way, seen = chosen(intended), last_seen(intended.view)
+        assert isinstance(seen, ObservedKey)  # what is imported into was seen
+        replica = seen.role == "replica"
         for tries_left in reversed(range(TOKEN_TRIES)):
             try:
                 parameters = await self._kms.get_parameters(arn, algorithm=way.algorithm, spec=way.key_spec)
@@ -265,7 +267,8 @@ class Cycle:
                     ciphertext=sealed.ciphertext,
                     expiry=row.expiry,
                     material=row.material,
-                    new=row.material is ABSENT and intended.place > 0,
+                    new=row.material is ABSENT and intended.place > 0 and not replica,
+                    existing=replica and seen.spec == SYMMETRIC,
                 )
             except KmsError as error:
                 self._pace.heard("ImportKeyMaterial", error)

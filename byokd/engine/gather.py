@@ -82,6 +82,8 @@ class Gatherer:
                 text = f"{snapshot.desired.name} is the same key as {rival}, which the config names too"
                 return replace(snapshot, view=self._blind(snapshot, "duplicate_key", text))
             ledger = replace(ledger, pinned_arn=seen.arn)
+            # Only now is it known whose relative it is.
+            snapshot = replace(snapshot, relatives=await self._store.relatives(seen.arn, snapshot.ref))
         if seen.state is KeyState.PENDING_IMPORT and _was_disabled(last_seen(snapshot.view)):
             seen = replace(seen, was_disabled=True)
         return replace(snapshot, view=seen, ledger=ledger)

@@ -69,6 +69,8 @@ class KeyLine:
     """Of the open import, if there is one."""
     renewals: int
     """Imports done, adopted ones included."""
+    role: str = ""
+    """`primary` or `replica` for a multi-Region key that was seen."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -31,6 +31,8 @@ class ConditionKind(StrEnum):
     MATERIAL_INVALID = "material_invalid"
     MATERIAL_CHANGED = "material_changed"
     MATERIAL_UNMANAGED = "material_unmanaged"
+    RELATIVES_UNMANAGED = "relatives_unmanaged"
+    REPLICA_WITHOUT_PRIMARY = "replica_without_primary"
     EXPIRY_DRIFT = "expiry_drift"
     COULD_NOT_LOOK = "could_not_look"
     KEY_NOT_FOUND = "key_not_found"

@@ -99,6 +99,29 @@ class ObservedMaterial:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Family:
+    """KeyMetadata.MultiRegionConfiguration: the keys of one multi-Region key, one in each of its Regions.
+
+    They share key id, spec and materials; each has its own imports, expiries, state and aliases (developer guide,
+    "Multi-Region keys").
+    """
+
+    primary: KeyArn
+    replicas: tuple[KeyArn, ...] = ()
+    """In alphabetical order."""
+
+    @property
+    def members(self) -> tuple[KeyArn, ...]:
+        """The primary first."""
+        return (self.primary, *self.replicas)
+
+
+def region_of(arn: KeyArn) -> str:
+    """The Region that an ARN names."""
+    return arn.split(":")[3]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class ObservedKey:
     """What KMS said about a key at `at`.
 
@@ -121,6 +144,15 @@ class ObservedKey:
     """Whether a key that is PendingImport was Disabled when its material was last seen: an import would enable it."""
     alias_target: KeyArn | Absent = ABSENT
     """For a key named by alias: where the alias points now, which may be another key than the one pinned."""
+    family: Family | Absent = ABSENT
+    """ABSENT for a single-Region key."""
+
+    @property
+    def role(self) -> str:
+        """`primary` or `replica` for a multi-Region key, empty for any other."""
+        if isinstance(self.family, Absent):
+            return ""
+        return "primary" if self.arn == self.family.primary else "replica"
 
     def expiry_of(self, material: MaterialId | Absent) -> Expiry | Absent:
         """The expiry of one material; the whole key's where that material is not listed or not known."""

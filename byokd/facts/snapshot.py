@@ -10,6 +10,7 @@ from byokd.facts.condition import Condition, OpenCondition
 from byokd.facts.key import Absent, Expiry, KeyArn, KeyRef, MaterialId, View
 from byokd.facts.ledger import Import, Ledger, Proof, Remembered, Tier, Track
 from byokd.facts.policy import DesiredKey
+from byokd.facts.relative import Relative
 
 _OF_A_MATERIAL = tuple(each.name for each in fields(Remembered))
 """What the ledger says of the material at hand."""
@@ -38,6 +39,8 @@ class Snapshot:
     """Which of `desired.locators` is the material at hand."""
     others: tuple[Track, ...] = ()
     """The other materials, in their order."""
+    relatives: tuple[Relative, ...] = ()
+    """The other keys of the config that belong to the same multi-Region key. Written by their own turns only."""
 
     @property
     def places(self) -> range:

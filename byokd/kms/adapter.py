@@ -20,6 +20,7 @@ from byokd.facts.key import (
     NEVER,
     Absent,
     Expiry,
+    Family,
     KeyArn,
     KeyState,
     MaterialId,
@@ -88,6 +89,7 @@ class AwsKms:
             materials_known=False,
             deletion_at=read.time("DeletionDate") if read.has("DeletionDate") else ABSENT,
             alias_target=arn if _is_alias(key) else ABSENT,
+            family=read.family(),
         )
 
     async def list_materials(self, arn: KeyArn) -> tuple[ObservedMaterial, ...]:
@@ -127,6 +129,7 @@ class AwsKms:
         expiry: Expiry,
         material: MaterialId | Absent,
         new: bool = False,
+        existing: bool = False,
     ) -> MaterialId | Absent:
         """See `ports.Kms`.
 
@@ -142,6 +145,8 @@ class AwsKms:
             request |= {"ImportType": "NEW_KEY_MATERIAL"}
         elif not isinstance(material, Absent):
             request |= {"ImportType": "EXISTING_KEY_MATERIAL", "KeyMaterialId": material}
+        elif existing:
+            request |= {"ImportType": "EXISTING_KEY_MATERIAL"}
         answer = await self._client.call("ImportKeyMaterial", request, changes=True)
         if answer.get("KeyId") != arn:
             # KMS answers the ARN, whatever was sent: this 200 is somebody else's, and says nothing about the key.
@@ -203,6 +208,15 @@ class _Answer:
                 return ABSENT
             case _:
                 return self.time("ValidTo")
+
+    def family(self) -> Family | Absent:
+        """Of `MultiRegionConfiguration`, which only multi-Region keys have."""
+        if not self.has("MultiRegionConfiguration"):
+            return ABSENT
+        told = _Answer(self._operation, self._members["MultiRegionConfiguration"])
+        primary = _Answer(self._operation, told._members.get("PrimaryKey"))
+        replicas = (KeyArn(each.text("Arn")) for each in told.entries("ReplicaKeys"))
+        return Family(primary=KeyArn(primary.text("Arn")), replicas=tuple(sorted(replicas)))
 
     def _member(self, name: str, kind: type[T]) -> T:
         value = self._members.get(name)

@@ -32,6 +32,7 @@ from byokd.facts.kinds import MaterialKind
 from byokd.facts.ledger import Fingerprint, HistoryEntry, Import, Order
 from byokd.facts.policy import DesiredKey, Lane, LearnedPace
 from byokd.facts.prospect import Prospect
+from byokd.facts.relative import Relative
 from byokd.facts.snapshot import Snapshot
 
 NewId = Callable[[], str]
@@ -105,10 +106,12 @@ class Kms(Protocol):
         expiry: Expiry,
         material: MaterialId | Absent,
         new: bool = False,
+        existing: bool = False,
     ) -> MaterialId | Absent:
         """ImportKeyMaterial. `material`, where known, makes KMS check that it is that one (EXISTING_KEY_MATERIAL).
 
-        `new` material becomes one more of the key, and waits for a rotation (NEW_KEY_MATERIAL).
+        `new` material becomes one more of the key, and waits for a rotation (NEW_KEY_MATERIAL). A symmetric replica
+        takes only what its primary has, which is `existing` also where the replica never had it.
 
         Returns the KeyMaterialId that KMS computed, ABSENT where the key has none (HMAC, asymmetric).
         """
@@ -237,11 +240,18 @@ class Store(Protocol):
         ...
 
     async def snapshots(self, refs: Sequence[KeyRef]) -> tuple[Snapshot, ...]:
-        """What is known of these keys, in no particular order; keys no longer in the config are left out."""
+        """What is known of these keys, in no particular order; keys no longer in the config are left out.
+
+        Relatives are as `relatives` gives them for the ARN that is on record.
+        """
         ...
 
     async def others_known_as(self, arn: KeyArn, ref: KeyRef) -> tuple[str, ...]:
         """The names of other keys in the config that are known to be the key of this ARN."""
+        ...
+
+    async def relatives(self, arn: KeyArn, ref: KeyRef) -> tuple[Relative, ...]:
+        """The other keys of the config that belong to the multi-Region key of this ARN, by ref."""
         ...
 
     async def save(self, change: Change) -> None:

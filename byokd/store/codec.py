@@ -19,6 +19,7 @@ from byokd.facts.key import (
     NEVER_LOOKED,
     Absent,
     Blind,
+    Family,
     KeyArn,
     KeyState,
     MaterialId,
@@ -101,7 +102,8 @@ def read_view(text: str) -> View:
 
 
 def _observed_document(key: ObservedKey) -> Document:
-    return {
+    family = {} if isinstance(key.family, Absent) else {"family": key.family.members}
+    return family | {
         "kind": "observed",
         "at": seconds(key.at),
         "arn": key.arn,
@@ -152,7 +154,16 @@ def _observed(document: Document) -> ObservedKey:
         deletion_at=instant_or_absent(document["deletion_at"]),
         was_disabled=document.get("was_disabled", False),
         alias_target=ABSENT if alias is None else KeyArn(alias),
+        family=_family(document.get("family", ())),
     )
+
+
+def _family(members: list[str]) -> Family | Absent:
+    """The primary comes first."""
+    if not members:
+        return ABSENT
+    primary, *replicas = (KeyArn(each) for each in members)
+    return Family(primary=primary, replicas=tuple(replicas))
 
 
 def _or_null(text: str | Absent) -> str | None:

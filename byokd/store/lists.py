@@ -12,7 +12,8 @@ from byokd.facts.condition import OpenCondition, Severity
 from byokd.facts.key import ABSENT, Absent, KeyArn, KeyRef, LaneId
 from byokd.facts.ledger import HistoryEntry, Import, Order, Tier
 from byokd.facts.prospect import Prospect
-from byokd.store.codec import read_policy
+from byokd.facts.relative import MULTI_REGION
+from byokd.store.codec import read_policy, read_view
 from byokd.store.tables import conditions as told
 from byokd.store.tables import imports as queue
 from byokd.store.tables import orders as ordered
@@ -23,7 +24,7 @@ from byokd.store.tables.keys import MANAGED, keys, policies
 from byokd.store.tables.orders import orders, read_order
 from byokd.store.times import expiry_or_absent, instant, instant_or_absent
 from byokd.store.tracks import open_import_of
-from byokd.store.views import meanings, read_cursor
+from byokd.store.views import meanings, read_cursor, shown_role
 
 FOUND_AT_MOST: Final = 10
 """Of keys that a person may mean: more would not be a choice."""
@@ -126,6 +127,8 @@ def _line(row: Row[Any], worst: int | None, open_import: Import | Absent) -> Key
         due_at=instant(row.due_at),
         import_state=ABSENT if isinstance(open_import, Absent) else open_import.state,
         renewals=row.renewals,
+        # A view is a document, and only a multi-Region key's is worth reading for a list.
+        role=shown_role(read_view(row.seen)) if (row.key_id or "").startswith(MULTI_REGION) else "",
     )
 
 

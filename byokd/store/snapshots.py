@@ -1,9 +1,10 @@
-"""Snapshots for many keys in four queries, whoever asked for which of them."""
+"""Snapshots for many keys in four queries, and one more for the relatives of multi-Region keys."""
 
 from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import replace
 from itertools import islice
 from typing import Any, Final, TypeVar
 
@@ -13,6 +14,7 @@ from byokd.facts.condition import OpenCondition
 from byokd.facts.key import KeyRef
 from byokd.facts.ledger import Import, ImportState, Order
 from byokd.facts.snapshot import Snapshot
+from byokd.store.relatives import others, read_families
 from byokd.store.tables import conditions as told
 from byokd.store.tables import imports as queue
 from byokd.store.tables import orders as ordered
@@ -85,13 +87,15 @@ def _read_chunk(connection: Connection, refs: dict[str, Any]) -> Iterator[tuple[
     for row in connection.execute(CONDITIONS, refs).all():
         conditions_of[row.subject].append(read_condition(row))
     # All rows at once: fetching them one by one gives the interpreter lock away for each.
-    for row in connection.execute(KEYS, refs).all():
-        yield (
-            KeyRef(row.ref),
-            read_snapshot(
-                row,
-                imports=rows_of[row.ref],
-                open_orders=tuple(orders_of[row.ref]),
-                conditions=tuple(conditions_of[row.ref]),
-            ),
+    rows = connection.execute(KEYS, refs).all()
+    families = read_families(connection, (row.arn for row in rows))
+    for row in rows:
+        ref = KeyRef(row.ref)
+        snapshot = read_snapshot(
+            row,
+            imports=rows_of[ref],
+            open_orders=tuple(orders_of[ref]),
+            conditions=tuple(conditions_of[ref]),
         )
+        relatives = others(families, row.arn, ref)
+        yield ref, replace(snapshot, relatives=relatives) if relatives else snapshot

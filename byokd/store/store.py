@@ -15,12 +15,14 @@ from byokd.facts.key import Absent, KeyArn, KeyRef, LaneId
 from byokd.facts.ledger import HistoryEntry, Import, Order
 from byokd.facts.policy import DesiredKey, LearnedPace
 from byokd.facts.prospect import Prospect
+from byokd.facts.relative import Relative
 from byokd.facts.snapshot import Snapshot
 from byokd.store import agenda, changes, lanes, lists, ordering
 from byokd.store.batches import Batches
 from byokd.store.fleet import sync_fleet
 from byokd.store.pruning import prune
 from byokd.store.reader import Reader
+from byokd.store.relatives import others, read_families
 from byokd.store.snapshots import REFS_PER_QUERY, read_snapshots
 from byokd.store.writer import Writer
 
@@ -100,6 +102,10 @@ class SqlStore:
     async def others_known_as(self, arn: KeyArn, ref: KeyRef) -> tuple[str, ...]:
         """See `ports.Store`."""
         return await self._reader.read(lambda connection: agenda.others_known_as(connection, arn, ref))
+
+    async def relatives(self, arn: KeyArn, ref: KeyRef) -> tuple[Relative, ...]:
+        """See `ports.Store`."""
+        return await self._reader.read(lambda connection: others(read_families(connection, [arn]), arn, ref))
 
     async def save(self, change: Change) -> None:
         """See `ports.Store`."""

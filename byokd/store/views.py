@@ -29,6 +29,12 @@ def shown_state(view: View) -> str:
             return "NeverLooked"
 
 
+def shown_role(view: View) -> str:
+    """`primary` or `replica` for a multi-Region key, as last seen; else empty."""
+    seen = last_seen(view)
+    return "" if isinstance(seen, NeverLooked) else seen.role
+
+
 def shown_expiry(snapshot: Snapshot) -> Expiry | Absent:
     """The expiry of the managed material; the last one seen where the material is gone or was never looked at.
 

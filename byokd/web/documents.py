@@ -14,7 +14,21 @@ from typing import Any, Literal, assert_never
 from byokd.errors import ByokdError
 from byokd.facts.change import FleetCounts, KeyLine
 from byokd.facts.condition import OpenCondition, Severity
-from byokd.facts.key import NEVER, NEVER_LOOKED, Absent, Blind, Expiry, KeyRef, Never, ObservedKey, View, last_seen
+from byokd.facts.key import (
+    NEVER,
+    NEVER_LOOKED,
+    Absent,
+    Blind,
+    Expiry,
+    KeyArn,
+    KeyRef,
+    Never,
+    NeverLooked,
+    ObservedKey,
+    View,
+    last_seen,
+    region_of,
+)
 from byokd.facts.ledger import NOT_PROVED, HistoryEntry, Import, ImportState, Order, Proof, Proved, Tier, Unproved
 from byokd.facts.policy import Policy
 from byokd.facts.snapshot import Snapshot
@@ -83,6 +97,7 @@ def key_line(line: KeyLine) -> Document:
         "due_at": stamp(line.due_at),
         "import_state": None if isinstance(line.import_state, Absent) else line.import_state.value,
         "renewals": line.renewals,
+        "multi_region": line.role or None,
     }
 
 
@@ -100,11 +115,41 @@ def key_sheet(snapshot: Snapshot, line: KeyLine | Absent) -> Document:
         "decision": None if isinstance(line, Absent) else _decision(line),
         "view": _view(snapshot.view),
         **_of_material(snapshot),
+        "multi_region": _family(snapshot),
         "further": [_of_material(snapshot.turned_to(place)) for place in snapshot.places[1:]],
         "orders": [order(each) for each in snapshot.ledger.open_orders],
         "conditions": [condition(each) for each in snapshot.conditions],
         "policy": _policy(snapshot.desired.policy),
     }
+
+
+def _family(snapshot: Snapshot) -> Document | None:
+    """The multi-Region key that it belongs to, as KMS lists it; `key` names what the config has of it."""
+    seen = last_seen(snapshot.view)
+    if isinstance(seen, NeverLooked) or isinstance(seen.family, Absent):
+        return None
+    known: dict[KeyArn, Document] = {
+        each.arn: {"key": each.name, "lane": each.lane, "state": _state(each.view), "message": each.message}
+        for each in snapshot.relatives
+    }
+    nothing = {"key": None, "lane": None, "state": None, "message": None}
+    return {
+        "role": seen.role,
+        "primary": seen.family.primary,
+        "relatives": [
+            {"arn": arn, "region": region_of(arn), **known.get(arn, nothing)}
+            for arn in seen.family.members
+            if arn != seen.arn
+        ],
+    }
+
+
+def _state(view: View) -> str:
+    """As in the list of keys."""
+    seen = last_seen(view)
+    if isinstance(view, Blind):
+        return "Blind"
+    return "NeverLooked" if isinstance(seen, NeverLooked) else seen.state.value
 
 
 def _of_material(snapshot: Snapshot) -> Document:

@@ -237,6 +237,7 @@ class FakeKms:
         expiry: Expiry,
         material: MaterialId | Absent,
         new: bool = False,
+        existing: bool = False,
     ) -> MaterialId | Absent:
         """See `ports.Kms`."""
         await self._called("ImportKeyMaterial", arn, token=token, expiry=expiry, material=material, new=new)

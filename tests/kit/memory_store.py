@@ -29,6 +29,7 @@ from byokd.facts.ledger import (
 )
 from byokd.facts.policy import DesiredKey, LearnedPace
 from byokd.facts.prospect import Prospect
+from byokd.facts.relative import Relative
 from byokd.facts.snapshot import Snapshot
 from byokd.store.times import expiry_seconds
 from byokd.store.tracks import open_import_of, rearranged, with_rows
@@ -40,12 +41,14 @@ from byokd.store.views import (
     meanings,
     read_cursor,
     shown_expiry,
+    shown_role,
     shown_state,
 )
 from tests.kit.memory_orders import MemoryOrders
 from tests.kit.memory_outbox import MemoryOutbox
 from tests.kit.memory_prospects import prospect
 from tests.kit.memory_pruning import prune_rows
+from tests.kit.memory_relatives import relatives
 
 WAITING = (ImportState.QUEUED, ImportState.FAILED)
 
@@ -200,13 +203,20 @@ class MemoryStore(MemoryOrders, MemoryOutbox):
         return min(later, default=ABSENT)
 
     async def snapshots(self, refs: Sequence[KeyRef]) -> tuple[Snapshot, ...]:
-        return tuple(
-            self._snapshot(ref, key) for ref in refs if (key := self._keys.get(ref)) is not None and key.managed
-        )
+        found = [self._snapshot(ref, key) for ref in refs if (key := self._keys.get(ref)) is not None and key.managed]
+        return tuple([await self._with_relatives(each) for each in found])
+
+    async def _with_relatives(self, snapshot: Snapshot) -> Snapshot:
+        arn = snapshot.arn
+        return replace(snapshot, relatives=() if isinstance(arn, Absent) else await self.relatives(arn, snapshot.ref))
 
     async def others_known_as(self, arn: KeyArn, ref: KeyRef) -> tuple[str, ...]:
         others = (key.known for other, key in self._keys.items() if key.managed and other != ref)
         return tuple(known.desired.name for known in others if known.arn == arn)
+
+    async def relatives(self, arn: KeyArn, ref: KeyRef) -> tuple[Relative, ...]:
+        managed = [key for key in self._keys.values() if key.managed and key.known.ref != ref]
+        return relatives([(key.known, key.message, tuple(key.orders.values())) for key in managed], arn)
 
     async def save(self, change: Change) -> None:
         snapshot = change.snapshot
@@ -376,6 +386,7 @@ class MemoryStore(MemoryOrders, MemoryOutbox):
             due_at=key.due_at,
             import_state=ABSENT if isinstance(opened, Absent) else opened.state,
             renewals=key.renewals,
+            role=shown_role(key.known.view),
         )
 
 

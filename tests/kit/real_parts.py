@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import asyncio
 import os
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from contextlib import AsyncExitStack, asynccontextmanager
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -17,7 +17,7 @@ from cryptography.hazmat.primitives.asymmetric import padding, rsa
 from cryptography.hazmat.primitives.serialization import load_der_public_key
 
 from byokd import localkms
-from byokd.facts.key import KeyArn, KeyRef, WrappingKeySpec
+from byokd.facts.key import KeyArn, KeyRef, LaneId, WrappingKeySpec
 from byokd.facts.policy import DesiredKey, Lane
 from byokd.kms.adapter import open_kms
 from byokd.kms.identity import Identity, shared_session
@@ -31,6 +31,8 @@ from tests.kit.clock import ManualClock
 from tests.kit.site import KmsClock
 from tests.kit.world import World
 
+HOME = "eu-central-1"
+
 
 @dataclass
 class Site:
@@ -41,13 +43,28 @@ class Site:
     directory: Path
     url: str
     keys: list[DesiredKey]
+    """In the config. With replicas, the one key's primary first, then a replica for each Region."""
+    clients: dict[str, Any] = field(default_factory=dict)
+    """By Region, where there are others."""
+
+
+Wrapper = Callable[[Lane, Kms], Kms]
+"""What stands between a lane and its KMS in a test."""
 
 
 @asynccontextmanager
-async def site(tmp_path: Path, keys: int = 1, materials: int = 1, **changes: Any) -> AsyncIterator[Site]:
+async def site(
+    tmp_path: Path,
+    keys: int = 1,
+    materials: int = 1,
+    replicas: tuple[str, ...] = (),
+    wrapped: Wrapper = lambda _, kms: kms,
+    **changes: Any,
+) -> AsyncIterator[Site]:
     """A world on real parts, with so many keys in the KMS, their material on disk and their names in the config.
 
-    Each key has so many materials in the config; `changes` are its policy's.
+    Each key has so many materials in the config; `changes` are its policy's. With `replicas`, Regions with a lane each,
+    there is one key, a primary with its first material, and has its replicas, which have none.
     """
     clock, session = ManualClock(), shared_session()
     async with AsyncExitStack() as stack:
@@ -61,7 +78,7 @@ async def site(tmp_path: Path, keys: int = 1, materials: int = 1, **changes: Any
         async def opened(which: Lane) -> AsyncIterator[Kms]:
             identity = Identity(access_key_id="111122223333", secret_access_key="none")
             async with open_kms(which, clock=clock, session=session, identity=identity) as kms:
-                yield kms
+                yield wrapped(which, kms)
 
         source = FileSource(
             "files",
@@ -69,23 +86,62 @@ async def site(tmp_path: Path, keys: int = 1, materials: int = 1, **changes: Any
             encoding=Encoding.RAW,
             fingerprint_key=FingerprintKey(os.urandom(32)),
         )
-        world = World(store=store, lane=lane(endpoint=server.url), clock=clock, open_kms=opened, source=source)
-        client = boto3.client(
-            "kms",
-            endpoint_url=server.url,
-            region_name="eu-central-1",
-            aws_access_key_id="111122223333",
-            aws_secret_access_key="none",
-            config=Config(retries={"total_max_attempts": 1}),
+        away = tuple(
+            lane(endpoint=server.url, id=lane_in(region), name=region, region=region, max_in_flight=16)
+            for region in replicas
         )
-        fleet = [await _furnish(client, tmp_path, number, materials, changes) for number in range(keys)]
-        await world.store.sync_fleet(fleet, now=clock.now())
-        yield Site(world=world, client=client, directory=tmp_path, url=server.url, keys=fleet)
-        client.close()
+        world = World(
+            store=store,
+            lane=lane(endpoint=server.url),
+            clock=clock,
+            open_kms=opened,
+            source=source,
+            other_lanes=away,
+        )
+        clients = {region: _client(server.url, region) for region in (HOME, *replicas)}
+        it = Site(world=world, client=clients[HOME], directory=tmp_path, url=server.url, keys=[], clients=clients)
+        family = {"MultiRegion": True} if replicas else {}
+        it.keys = [await _furnish(it.client, tmp_path, number, materials, changes, family) for number in range(keys)]
+        if replicas:
+            it.keys += await _replicate(it, replicas)
+        await world.store.sync_fleet(it.keys, now=clock.now())
+        yield it
+        for each in clients.values():
+            each.close()
 
 
-async def _furnish(client: Any, directory: Path, number: int, materials: int, changes: dict[str, Any]) -> DesiredKey:
-    answer = await asyncio.to_thread(client.create_key, Origin="EXTERNAL")
+def lane_in(region: str) -> LaneId:
+    """The account's lane in a Region."""
+    return LaneId(f"111122223333/{region}")
+
+
+def _client(url: str, region: str) -> Any:
+    return boto3.client(
+        "kms",
+        endpoint_url=url,
+        region_name=region,
+        aws_access_key_id="111122223333",
+        aws_secret_access_key="none",
+        config=Config(retries={"total_max_attempts": 1}),
+    )
+
+
+async def _replicate(it: Site, regions: tuple[str, ...]) -> list[DesiredKey]:
+    """Give the first key its material, by hand, and a replica in each Region; returns what a config says of them."""
+    primary = it.keys[0]
+    await import_by_hand(it, primary, 0)
+    made = []
+    for region in regions:
+        answer = await ask(it, "replicate_key", KeyId=primary.ref, ReplicaRegion=region)
+        arn = KeyArn(answer["ReplicaKeyMetadata"]["Arn"])
+        made.append(replace(primary, ref=KeyRef(arn), arn=arn, name=arn, lane=lane_in(region)))
+    return made
+
+
+async def _furnish(
+    client: Any, directory: Path, number: int, materials: int, changes: dict[str, Any], members: dict[str, Any]
+) -> DesiredKey:
+    answer = await asyncio.to_thread(client.create_key, Origin="EXTERNAL", **members)
     arn = KeyArn(answer["KeyMetadata"]["Arn"])
     names = [f"{number}.key"] + [f"{number}-{generation}.key" for generation in range(2, materials + 1)]
     for name in names:
@@ -96,14 +152,15 @@ async def _furnish(client: Any, directory: Path, number: int, materials: int, ch
     return replace(base, policy=policy(wrapping_key_spec=WrappingKeySpec.RSA_2048, **changes))
 
 
-async def ask(it: Site, operation: str, **members: Any) -> Any:
-    return await asyncio.to_thread(getattr(it.client, operation), **members)
+async def ask(it: Site, operation: str, *, region: str = HOME, **members: Any) -> Any:
+    return await asyncio.to_thread(getattr(it.clients[region], operation), **members)
 
 
 async def import_by_hand(it: Site, key: DesiredKey, place: int, **members: Any) -> str:
     """Import a material of a key as people do, with boto3; returns the id that KMS gave it."""
     wanted = {"WrappingAlgorithm": "RSAES_OAEP_SHA_256", "WrappingKeySpec": "RSA_2048"}
-    given = await ask(it, "get_parameters_for_import", KeyId=key.ref, **wanted)
+    region = key.lane.partition("/")[2]
+    given = await ask(it, "get_parameters_for_import", region=region, KeyId=key.ref, **wanted)
     public_key = load_der_public_key(given["PublicKey"])
     assert isinstance(public_key, rsa.RSAPublicKey)
     oaep = padding.OAEP(mgf=padding.MGF1(hashes.SHA256()), algorithm=hashes.SHA256(), label=None)
@@ -111,6 +168,7 @@ async def import_by_hand(it: Site, key: DesiredKey, place: int, **members: Any) 
     answer = await ask(
         it,
         "import_key_material",
+        region=region,
         KeyId=key.ref,
         ImportToken=given["ImportToken"],
         EncryptedKeyMaterial=wrapped,

@@ -55,8 +55,10 @@ class World:
         clock: ManualClock | None = None,
         open_kms: OpenKms | None = None,
         source: Source | None = None,
+        other_lanes: tuple[Lane, ...] = (),
     ) -> None:
         """Fakes, except for the real parts that are given."""
+        self.other_lanes = other_lanes
         self.clock = clock or ManualClock()
         self.kms = FakeKms(self.clock)
         self.source = FakeSource()
@@ -95,7 +97,7 @@ class World:
     def setup(self, **changes: Any) -> Setup:
         """What a config would come to."""
         values: dict[str, Any] = {
-            "lanes": (self.lane,),
+            "lanes": (self.lane, *self.other_lanes),
             "sources": {"files": self._source},
             "channels": {"inbox": self.inbox},
             "audiences": (Audience(channel="inbox", min_severity=Severity.WARNING, remind_every=timedelta(days=1)),),

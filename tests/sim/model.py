@@ -158,6 +158,7 @@ class ModelKms(FakeKms):
         expiry: Expiry,
         material: MaterialId | Absent,
         new: bool = False,
+        existing: bool = False,
     ) -> MaterialId | Absent:
         """See `ports.Kms`."""
         note = unsealed(ciphertext)

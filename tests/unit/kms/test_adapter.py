@@ -17,6 +17,7 @@ from byokd.facts.key import (
     ABSENT,
     NEVER,
     Absent,
+    Expiry,
     KeyArn,
     KeyState,
     MaterialId,
@@ -71,9 +72,13 @@ async def scripted(*script: Behaviour, **lane: Any) -> AsyncIterator[tuple[Kms, 
         yield kms, served
 
 
-async def import_into(kms: Kms, *, expiry=VALID_TO, material: MaterialId | Absent = ABSENT) -> MaterialId | Absent:
+async def import_into(
+    kms: Kms, *, expiry: Expiry = VALID_TO, material: MaterialId | Absent = ABSENT, **how: bool
+) -> MaterialId | Absent:
     """An import."""
-    return await kms.import_material(ARN, token=b"token", ciphertext=b"ciphertext", expiry=expiry, material=material)
+    return await kms.import_material(
+        ARN, token=b"token", ciphertext=b"ciphertext", expiry=expiry, material=material, **how
+    )
 
 
 # -- what is sent -----------------------------------------------------------------------------------------------------
@@ -120,6 +125,16 @@ async def test_parameters_are_asked_for() -> None:
                 "KeyMaterialId": NAMED,
             },
             id="material named",
+        ),
+        pytest.param(
+            {"expiry": NEVER, "existing": True},
+            {"ExpirationModel": "KEY_MATERIAL_DOES_NOT_EXPIRE", "ImportType": "EXISTING_KEY_MATERIAL"},
+            id="into a replica",
+        ),
+        pytest.param(
+            {"expiry": NEVER, "new": True},
+            {"ExpirationModel": "KEY_MATERIAL_DOES_NOT_EXPIRE", "ImportType": "NEW_KEY_MATERIAL"},
+            id="new",
         ),
     ],
 )

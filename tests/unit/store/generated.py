@@ -37,6 +37,10 @@ materials = st.builds(
     expiry=maybe(expiries),
 )
 
+families = st.builds(
+    key.Family, primary=texts, replicas=st.lists(texts, max_size=3).map(lambda arns: tuple(sorted(arns)))
+)
+
 observed = st.builds(
     key.ObservedKey,
     at=instants,
@@ -51,6 +55,7 @@ observed = st.builds(
     deletion_at=maybe(instants),
     was_disabled=st.booleans(),
     alias_target=maybe(texts),
+    family=maybe(families),
 )
 
 blind = st.builds(

@@ -12,7 +12,7 @@ import pytest
 from sqlalchemy import Connection, Executable, event
 
 from byokd.facts.change import KeyFilter
-from byokd.store import SqlStore, agenda, lists, pruning, snapshots, writes
+from byokd.store import SqlStore, agenda, lists, pruning, relatives, snapshots, writes
 from tests.kit.builders import LANE_ID
 from tests.kit.clock import START
 from tests.kit.store_fleet import a_key
@@ -96,6 +96,13 @@ async def test_the_keys_of_a_lane_are_walked_in_the_order_of_an_index(store: Sql
 async def test_a_name_is_looked_up(store: SqlStore, statement: Executable) -> None:
     """Each meaning of a name has its index."""
     lines = await plan(store, statement, {"names": ["x", "alias/x"]})
+    assert not [line for line in lines if line.startswith("SCAN")]
+
+
+async def test_relatives_are_looked_up_by_the_id_that_they_share(store: SqlStore) -> None:
+    """A few keys out of the whole fleet."""
+    lines = await plan(store, relatives.RELATIVES, {"key_ids": ["mrk-1", "mrk-2"]})
+    assert any("(key_id=?" in line for line in lines)
     assert not [line for line in lines if line.startswith("SCAN")]
 
 
