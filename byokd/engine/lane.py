@@ -192,8 +192,8 @@ class LaneWorker:
 
     async def _look_at_due(self, cycle: Cycle, group: asyncio.TaskGroup) -> datetime | Absent:
         """Begin looking at what is due, as far as there is room; returns when more is due, ABSENT for want of room."""
-        room = self._turns.room_for_looks
-        if room and self._turns.worthwhile:
+        room = self._room_for_looks
+        if self._turns.pays(room):
             now = self._clock.now()
             self._turns.forgive(now)
             due = await self._store.due(self.lane.id, now=now, limit=room + self._turns.taken)
@@ -203,6 +203,10 @@ class LaneWorker:
                 return await self._store.next_due_at(self.lane.id, after=now)
         self._crowded_out[self._looks] = None
         return ABSENT
+
+    @property
+    def _room_for_looks(self) -> int:
+        return self._turns.room_for_looks(beside_imports=not self._queue_empty)
 
     def _straight_on(self, tier: Tier) -> bool:
         """Whether an import that a look has just found due may begin at once; if so, it is booked.
@@ -222,7 +226,7 @@ class LaneWorker:
                 if not self._ahead:
                     await self._rest("imports", self._imports, again)
                     continue
-                if not self._turns.worthwhile:
+                if not self._turns.room_for_imports:
                     self._crowded_out[self._imports] = None
                     await self._rest("imports", self._imports, ABSENT)
                     continue
@@ -232,7 +236,7 @@ class LaneWorker:
                         await self._pause("imports", wait)
                         continue  # somebody with an earlier deadline may have come meanwhile
                 refs: list[KeyRef] = []
-                while self._ahead and len(refs) < self._turns.room:
+                while self._ahead and len(refs) < self._turns.room_for_imports:
                     if not booked and not (booked := self._pace.book_now(self._ahead[0].tier)):
                         break
                     row = self._ahead.popleft()
@@ -270,7 +274,7 @@ class LaneWorker:
             return
         self._progress.moved(f"{self.lane.name}/{loop}")
         for ref in refs:
-            self._turns.begin(ref)
+            self._turns.begin(ref, look=loop == "looks")
         left = set(refs)
         try:
             for snapshot in await self._store.snapshots(refs):
@@ -301,10 +305,21 @@ class LaneWorker:
         finally:
             self._turns.end(ref)
             self._progress.end()
-            if self._turns.worthwhile:
-                for event in self._crowded_out:
-                    event.set()
-                self._crowded_out.clear()
+            self._let_in()
+
+    def _let_in(self) -> None:
+        """Wake the loops that wait for room.
+
+        Imports take any that there is: they come one by one, at the lane's pace, and a token that finds none waiting is
+        lost. Looks come in numbers, and wait until it pays.
+        """
+        pays = {
+            self._looks: self._turns.pays(self._room_for_looks),
+            self._imports: self._turns.room_for_imports > 0,
+        }
+        for event in [each for each in self._crowded_out if pays[each]]:
+            del self._crowded_out[event]
+            event.set()
 
     def _learn(self, decision: Decision) -> None:
         """Wake the loops for what a turn brought; a loop that sleeps past it would be late."""

@@ -2,6 +2,9 @@
 
 A key has at most one turn at a time. A wake that comes during a turn is not lost: the turn read its key before, and
 what it writes would put off what woke the key, so the key is woken again when the turn ends.
+
+Turns that began with a look and turns of the queue share the room, and neither kind may take all of it: looks that hang
+leave room for imports, and a long queue leaves room for looks.
 """
 
 from __future__ import annotations
@@ -16,41 +19,43 @@ class Turns:
 
     def __init__(self, most: int) -> None:
         self._most = most
-        self._busy: set[KeyRef] = set()
+        self._kept = max(most // 8, most >= 4)
+        """The room that either kind leaves to the other; none where there is hardly any."""
+        self._looks: set[KeyRef] = set()
+        self._imports: set[KeyRef] = set()
         self._woken: set[KeyRef] = set()
         self._left_alone: dict[KeyRef, datetime] = {}
 
-    @property
-    def room(self) -> int:
-        """Turns that may begin."""
-        return max(0, self._most - len(self._busy))
+    def room_for_looks(self, *, beside_imports: bool) -> int:
+        """Turns that may begin with a look; half of all at most while imports wait, each token of which counts."""
+        return self._room(self._looks, self._most // 2 if self._kept and beside_imports else self._kept)
 
     @property
-    def room_for_looks(self) -> int:
-        """Turns that may begin with a look: an eighth of all is left to the imports that wait in the queue."""
-        return max(0, self.room - self._most // 8)
+    def room_for_imports(self) -> int:
+        """Turns of the queue that may begin."""
+        return self._room(self._imports, self._kept)
 
-    @property
-    def worthwhile(self) -> bool:
-        """Whether there is so much room that it pays to read from the store: many keys cost no more than one."""
-        return not self._busy or self.room >= self._most // 8 + max(1, self._most // 8)
+    def pays(self, room: int) -> bool:
+        """Whether it pays to read what is due for so many looks: many keys cost no more than one."""
+        return room > 0 and (room >= self._most // 8 or not self._looks)
 
     @property
     def taken(self) -> int:
         """Keys that the store may name and that must not have a turn now."""
-        return len(self._busy) + len(self._left_alone)
+        return len(self._looks) + len(self._imports) + len(self._left_alone)
 
     def free(self, ref: KeyRef) -> bool:
         """Whether the key may have a turn."""
-        return ref not in self._busy and ref not in self._left_alone
+        return not (ref in self._looks or ref in self._imports or ref in self._left_alone)
 
-    def begin(self, ref: KeyRef) -> None:
-        """A key's turn begins."""
-        self._busy.add(ref)
+    def begin(self, ref: KeyRef, *, look: bool) -> None:
+        """A key's turn begins, with a look or as its import's time has come."""
+        (self._looks if look else self._imports).add(ref)
 
     def end(self, ref: KeyRef) -> None:
         """A key's turn has ended, or will not begin."""
-        self._busy.discard(ref)
+        self._looks.discard(ref)
+        self._imports.discard(ref)
         self._woken.discard(ref)
 
     def woken(self, ref: KeyRef) -> bool:
@@ -59,12 +64,13 @@ class Turns:
 
     def clear(self) -> None:
         """No key is worked on any more."""
-        self._busy.clear()
+        self._looks.clear()
+        self._imports.clear()
         self._woken.clear()
 
     def wake_all(self) -> None:
         """Something changed while turns were in flight."""
-        self._woken |= self._busy
+        self._woken |= self._looks | self._imports
 
     def leave_alone(self, ref: KeyRef, until: datetime) -> None:
         """Give the key no turn before `until`."""
@@ -77,3 +83,7 @@ class Turns:
     def first_forgiven_at(self) -> datetime | None:
         """When the first key that is left alone may have a turn again; None if there is none."""
         return min(self._left_alone.values(), default=None)
+
+    def _room(self, kind: set[KeyRef], kept: int) -> int:
+        free = self._most - len(self._looks) - len(self._imports)
+        return max(0, min(free, self._most - kept - len(kind)))

@@ -47,6 +47,25 @@ async def test_a_source_that_hangs_delays_no_other_key() -> None:
     await world.stop()
 
 
+async def test_imports_keep_their_pace_beside_looks_that_take_all_the_room_they_may() -> None:
+    """Imports waited for as much room as pays for looks: beside 14 looks that hung, in a lane of 16, none began."""
+    quotas = {operation: Quota(per_second=1000.0, burst=1000.0) for operation in OPERATIONS}
+    quotas["GetParametersForImport"] = Quota(per_second=0.25, burst=1)
+    world = World(lane=lane(quotas=quotas, reserve=0.0, max_in_flight=16))
+    arns = await _fleet(world, 18)
+    gate = asyncio.Event()
+    world.source.gates |= {f"{number}.key": gate for number in range(4, 18)}
+    await world.start(rest=False)
+    for _ in range(16):
+        await _run_on()
+        world.clock.advance(1)
+    await _run_on()
+    assert [world.kms.state(arn) for arn in arns[:4]] == [KeyState.ENABLED] * 4
+    gate.set()
+    await world.settle()
+    await world.stop()
+
+
 async def test_a_renewal_is_on_time_while_another_key_hangs() -> None:
     """The key in work was overdue by its own due time, and the lane slept past that of its neighbour."""
     world = World()
