@@ -119,8 +119,25 @@ class Case:
     @property
     def pending(self) -> ObservedMaterial | None:
         """The material that waits for its rotation in KMS, of which there is one at most."""
-        materials = self.seen.materials if self.seen else ()
-        return next((each for each in materials if not each.state.permanent), None)
+        return waiting(self.seen)
+
+    @property
+    def awaited(self) -> ObservedMaterial | None:
+        """The material that the primary of this replica was ordered to be rotated to, until the replica has it too."""
+        family = self.family
+        if family is None or not self.replica:
+            return None
+        primary = next((each for each in self.snapshot.relatives if each.arn == family.primary), None)
+        seen = last_seen(primary.view) if primary is not None and primary.rotates else None
+        pending = waiting(seen) if isinstance(seen, ObservedKey) else None
+        mine = self.seen.materials if self.seen else ()
+        has_it = pending and any(each.material_id == pending.material_id and each.imported for each in mine)
+        return None if has_it else pending
+
+    @property
+    def next_wanted(self) -> bool:
+        """Whether the next material is to come out of stock: a rotation of this key is ordered, or of its primary."""
+        return self.awaited is not None if self.replica else self.rotation is not None
 
     @property
     def is_next(self) -> bool:
@@ -165,6 +182,12 @@ class Case:
     def sent(self) -> bool:
         """Whether an import of any material of the key was sent and its outcome not seen."""
         return any(row.state is ImportState.RUNNING for row in self.snapshot.open_imports)
+
+
+def waiting(seen: ObservedKey | None) -> ObservedMaterial | None:
+    """The material that a reading shows to wait for its rotation."""
+    materials = seen.materials if seen else ()
+    return next((each for each in materials if not each.state.permanent), None)
 
 
 def case(snapshot: Snapshot, now: datetime) -> Case:

@@ -10,7 +10,7 @@ from datetime import timedelta
 from typing import Final
 
 from byokd.decide.case import Case, Loss
-from byokd.decide.related import relatives_unmanaged, replica_without_primary
+from byokd.decide.related import relatives_unmanaged, replica_without_primary, rotation_unfinished
 from byokd.decide.verdict import Verdict
 from byokd.facts.condition import Condition, ConditionKind, Severity
 from byokd.facts.key import NEVER, SYMMETRIC, Absent, Blind, KeyState, ObservedKey
@@ -248,6 +248,7 @@ CHECKS: Final[tuple[Check, ...]] = (
     unmanaged,
     relatives_unmanaged,
     replica_without_primary,
+    rotation_unfinished,
     drift,
     hidden,
     alias_moved,

@@ -95,6 +95,9 @@ def after_deciding(orders: tuple[Order, ...], *, reason: Reason, message: str, n
         changed = [replace(order, effective_at=now, outcome="") for order in effective]
     else:
         changed = []
+    if reason is Reason.WAITS_FOR_REPLICAS:
+        waiting = (order for order in orders if order.kind is OrderKind.ROTATE and order.outcome != message)
+        changed += [replace(order, outcome=message) for order in waiting]
     refused = {Reason.CANNOT_ROTATE: (OrderKind.ROTATE,)}.get(reason, _ACTS if reason in _IMPOSSIBLE else ())
     changed += [_closed(order, OrderState.REFUSED, now, message) for order in orders if order.kind in refused]
     return tuple(changed)

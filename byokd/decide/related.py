@@ -5,10 +5,10 @@ A relative is known from two sides: KMS lists the ARNs of the whole family, and 
 
 from __future__ import annotations
 
-from byokd.decide.case import Case
+from byokd.decide.case import Case, in_stock
 from byokd.decide.verdict import Verdict
 from byokd.facts.condition import Condition, ConditionKind, Severity
-from byokd.facts.key import Blind, KeyArn, region_of
+from byokd.facts.key import Blind, KeyArn, ObservedMaterial, region_of
 
 
 def relatives_unmanaged(the: Case, verdict: Verdict) -> Condition | None:
@@ -47,6 +47,28 @@ def replica_without_primary(the: Case, verdict: Verdict) -> Condition | None:
             kind=ConditionKind.REPLICA_WITHOUT_PRIMARY, severity=Severity.CRITICAL, detail=detail, stage="gone"
         )
     return None
+
+
+def rotation_unfinished(the: Case, verdict: Verdict) -> Condition | None:
+    """A rotation that was begun and does not go on by itself: nobody ordered it here, or a material is missing.
+
+    What waits for a rotation harms nothing; the key lives on under its current material.
+    """
+    if the.awaited is not None:
+        if any(in_stock(the.snapshot.turned_to(place)) for place in the.snapshot.places):
+            return None
+        detail = f"its primary is to be rotated to material {_short(the.awaited)}, and the config has none in stock"
+        return Condition(kind=ConditionKind.ROTATION_UNFINISHED, severity=Severity.WARNING, detail=detail)
+    if the.pending is None or the.replica or the.rotation is not None:
+        return None
+    detail = (
+        f"material {_short(the.pending)} waits for a rotation that nobody has ordered here: order it, or delete that"
+    )
+    return Condition(kind=ConditionKind.ROTATION_UNFINISHED, severity=Severity.INFO, detail=detail)
+
+
+def _short(material: ObservedMaterial) -> str:
+    return f"{material.material_id[:12]}…"
 
 
 def _managed(the: Case) -> set[KeyArn]:

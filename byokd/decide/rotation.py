@@ -1,17 +1,31 @@
-"""The rules of rotation: next material out of stock, KMS asked to make it current, or a reason why not."""
+"""The rules of rotation: next material out of stock, KMS asked to make it current, or a reason why not.
+
+Of a multi-Region key the order is the primary's. Its replicas take the material as soon as it waits in the primary,
+each in its own turn; the primary goes on when KMS says that all of them have it (docs/decisions, related keys).
+"""
 
 from __future__ import annotations
 
 from datetime import datetime, timedelta
 from typing import Final
 
-from byokd.decide.case import Case, in_stock
-from byokd.decide.verdict import SOON, Verdict
-from byokd.facts.key import SYMMETRIC, MaterialState
+from byokd.decide.case import Case, in_stock, names
+from byokd.decide.verdict import SOON, Verdict, wanted
+from byokd.facts.key import SYMMETRIC, Blind, MaterialState, region_of
+from byokd.facts.ledger import Order
+from byokd.facts.relative import Relative
 from byokd.facts.snapshot import Reason, RotationWanted
 
 ASK_AGAIN: Final = timedelta(minutes=5)
 """After which KMS is asked again to rotate, if it has not done so."""
+
+
+def next_material(the: Case) -> Verdict:
+    """Material in stock is imported, for the rotation of this key or of its primary."""
+    if the.replica:
+        return wanted(the, Reason.ROTATING, "is the next material: its primary is to be rotated to it")
+    by = "" if the.rotation is None else the.rotation.by
+    return wanted(the, Reason.ROTATING, f"is the next material: rotation ordered by {by}", order=the.rotation)
 
 
 def rotates(the: Case) -> Verdict | None:
@@ -21,11 +35,12 @@ def rotates(the: Case) -> Verdict | None:
     is still at it.
     """
     order, pending = the.rotation, the.pending
-    if order is None or pending is None or pending.material_id != the.material or the.seen is None:
+    if order is None or pending is None or pending.material_id != the.material or the.seen is None or the.replica:
         return None
     if pending.state is MaterialState.PENDING_MULTI_REGION:
-        message = "waits until the key's replicas have the material too"
-    elif not the.enabled:
+        message = f"waits until its replicas have the material too: {_hindrances(the)}"
+        return Verdict(reason=Reason.WAITS_FOR_REPLICAS, message=message, wake_at=the.now + SOON)
+    if not the.enabled:
         message = f"waits to be rotated to; the key is {the.seen.state.value}"
     elif isinstance(order.effective_at, datetime) and the.now < order.effective_at + ASK_AGAIN:
         message = f"KMS was asked at {order.effective_at:%H:%M:%S} to rotate to this material"
@@ -36,19 +51,65 @@ def rotates(the: Case) -> Verdict | None:
             action=RotationWanted(order_id=order.id),
             wake_at=the.now + timedelta(seconds=1),
         )
-    hindered = f"; {order.outcome}" if order.outcome else ""
-    return Verdict(reason=Reason.ROTATING, message=message + hindered, wake_at=the.now + SOON)
+    return Verdict(reason=Reason.ROTATING, message=message + _hindered(order), wake_at=the.now + SOON)
+
+
+def _hindered(order: Order) -> str:
+    """What KMS said when it was asked; before that, the outcome tells of replicas that were waited for."""
+    return f"; {order.outcome}" if order.outcome and isinstance(order.effective_at, datetime) else ""
 
 
 def cannot_rotate(the: Case) -> Verdict | None:
     """A rotation was ordered, and there is nothing to rotate to. Said once, of the key's first material."""
-    if the.rotation is None or the.seen is None or the.pending or the.snapshot.place:
+    if the.rotation is None or the.seen is None or the.snapshot.place:
         return None
+    message = _obstacle(the)
+    return None if message is None else Verdict(reason=Reason.CANNOT_ROTATE, message=message)
+
+
+def _obstacle(the: Case) -> str | None:
+    assert the.seen is not None, "asked of a key that was seen"
     if the.seen.spec != SYMMETRIC:
-        return Verdict(reason=Reason.CANNOT_ROTATE, message=f"keys of the spec {the.seen.spec} are not rotated")
+        return f"keys of the spec {the.seen.spec} are not rotated"
+    if the.family is not None and the.replica:
+        return f"is a replica, and is rotated with its primary: order it for {the.family.primary}"
+    if the.pending:
+        if the.pending.material_id in names(the.snapshot):
+            return None
+        return f"material {the.pending.material_id[:12]}… waits for its rotation, and the config has no source for it"
     if not the.seen.materials_known:
-        message = "kms:ListKeyRotations is not allowed: its materials cannot be told apart"
-        return Verdict(reason=Reason.CANNOT_ROTATE, message=message)
+        return "kms:ListKeyRotations is not allowed: its materials cannot be told apart"
     if any(in_stock(the.snapshot.turned_to(place)) for place in the.snapshot.places):
         return None
-    return Verdict(reason=Reason.CANNOT_ROTATE, message="the config has no further material for it to rotate to")
+    return "the config has no further material for it to rotate to"
+
+
+def behind(the: Case) -> tuple[Relative, ...]:
+    """The replicas that a primary waits for, as far as the config has them: they do not show its new material."""
+    pending = the.pending
+    if (
+        pending is None
+        or the.rotation is None
+        or the.replica
+        or pending.state is not MaterialState.PENDING_MULTI_REGION
+    ):
+        return ()
+    return tuple(each for each in the.snapshot.relatives if not each.holds(pending.material_id))
+
+
+def _hindrances(the: Case) -> str:
+    """For each replica without the new material, why it is so."""
+    replicas = the.family.replicas if the.family else ()  # an old reading does not tell them
+    known = {each.arn: each for each in the.snapshot.relatives}
+    late = {each.arn for each in behind(the)}
+    found = [
+        _hindrance(known[arn]) if arn in known else f"{region_of(arn)} (in no fleet)"
+        for arn in replicas
+        if arn in late or arn not in known
+    ]
+    return "; ".join(found) or "KMS does not show yet that they have"
+
+
+def _hindrance(relative: Relative) -> str:
+    why = relative.view.message if isinstance(relative.view, Blind) else relative.message
+    return f"{relative.region} ({why})"

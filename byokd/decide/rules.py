@@ -17,7 +17,7 @@ from byokd.decide.backoff import LONGEST as LONGEST_WAIT
 from byokd.decide.backoff import retry_at
 from byokd.decide.case import Case, Loss
 from byokd.decide.intents import settles_at
-from byokd.decide.rotation import cannot_rotate, rotates
+from byokd.decide.rotation import cannot_rotate, next_material, rotates
 from byokd.decide.verdict import SOON, Verdict, wanted
 from byokd.decide.windows import opens_at
 from byokd.decide.wrapping import kind_of_key, refusal, wrapping
@@ -189,7 +189,7 @@ def _unproved(the: Case, reason: Reason, message: str, at: datetime, *, failures
 
 def in_stock(the: Case) -> Verdict | None:
     """Material that the key was not given yet waits for a rotation, and is drilled like any other."""
-    if the.loss is not Loss.STOCK or (the.rotation and the.is_next and the.enabled):
+    if the.loss is not Loss.STOCK or (the.next_wanted and the.is_next and the.enabled):
         return None
     return drill(the) or Verdict(reason=Reason.IN_STOCK, message="is in stock, and waits for a rotation")
 
@@ -273,8 +273,7 @@ def lost(the: Case) -> Verdict | None:
         case Loss.NONE:
             return None
         case Loss.STOCK:
-            by = "" if the.rotation is None else the.rotation.by
-            return wanted(the, Reason.ROTATING, f"is the next material: rotation ordered by {by}", order=the.rotation)
+            return next_material(the)
         case Loss.VIRGIN:
             return wanted(the, Reason.FIRST_IMPORT, "has no material yet")
         case Loss.LAPSED:

@@ -9,7 +9,7 @@ from typing import Final
 
 from byokd.facts.condition import Condition, ConditionKind
 from byokd.facts.ledger import Tier
-from byokd.facts.snapshot import Decision, DeletionWanted, ImportWanted, ProofWanted, RotationWanted
+from byokd.facts.snapshot import Decision, DeletionWanted, ImportWanted, ProofWanted, Reason, RotationWanted
 
 _TIERS: Final = tuple(Tier)
 _LATEST: Final = datetime.max.replace(tzinfo=UTC)
@@ -49,7 +49,9 @@ def _pressing(decision: Decision) -> tuple[int, datetime, int, int]:
         case ProofWanted():
             return 3, _LATEST, -_TIERS.index(decision.tier), decision.place
         case _:
-            return 4, _LATEST, -_TIERS.index(decision.tier), decision.place
+            # What waits for something is worth telling before what is at peace.
+            at_peace = decision.reason not in (Reason.ROTATING, Reason.WAITS_FOR_REPLICAS)
+            return 4 + at_peace, _LATEST, -_TIERS.index(decision.tier), decision.place
 
 
 def _all_true(decisions: Sequence[Decision]) -> tuple[Condition, ...]:

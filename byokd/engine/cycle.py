@@ -13,7 +13,7 @@ Before the intent nothing was asked of KMS. After it, whatever happened is found
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import replace
 from datetime import datetime, timedelta
 from typing import Final
@@ -23,13 +23,14 @@ import structlog
 from byokd.decide.backoff import retry_at
 from byokd.decide.case import case
 from byokd.decide.decide import decide
+from byokd.decide.rotation import behind
 from byokd.decide.wrapping import chosen
 from byokd.engine.gather import Gatherer, answered
 from byokd.engine.pace import IMPORT_PARAMETERS, Pace
 from byokd.engine.record import conclude, has_ended, on_record, prepare, queue, settle, with_import, with_order
 from byokd.errors import ByokdError, KmsError, MaterialChanged, Remedy, Throttled
 from byokd.facts.change import Change
-from byokd.facts.key import ABSENT, NEVER_LOOKED, SYMMETRIC, Absent, ObservedKey, last_seen
+from byokd.facts.key import ABSENT, NEVER_LOOKED, SYMMETRIC, Absent, LaneId, ObservedKey, last_seen
 from byokd.facts.ledger import HistoryEvent, Import, ImportState, Order, OrderState, Proved, Tier
 from byokd.facts.snapshot import Decision, DeletionWanted, ImportWanted, ProofWanted, RotationWanted, Snapshot
 from byokd.ports import Clock, Kms, NewId, Store
@@ -64,10 +65,12 @@ class Cycle:
         epoch: int,
         told: Callable[[], None],
         straight_on: Callable[[Tier], bool],
+        woke: Callable[[Iterable[LaneId]], None],
     ) -> None:
         """`told` is called when a condition was raised, changed or resolved.
 
-        `straight_on` books an import that was not queued yet, if the lane lets it begin at once.
+        `straight_on` books an import that was not queued yet, if the lane lets it begin at once. `woke` is told the
+        lanes of keys that were made due.
         """
         self._kms = kms
         self._pace = pace
@@ -78,6 +81,7 @@ class Cycle:
         self._epoch = epoch
         self._told = told
         self._straight_on = straight_on
+        self._woke = woke
 
     async def look(self, before: Snapshot) -> Decision:
         """Look at a key, decide, and record what came of it; go on with an import that may begin at once."""
@@ -333,4 +337,16 @@ class Cycle:
                 continue  # asked here, it costs a tenth of what the logger's chain asks for it
             level = log.debug if quiet else log.info
             level(entry.event.value, key=after.desired.name, detail=entry.detail, cause=entry.cause)
+        if change.snapshot.relatives:
+            await self._wake_behind(change.snapshot, now)
         return change, decision
+
+    async def _wake_behind(self, primary: Snapshot, now: datetime) -> None:
+        """Make the replicas due that a rotation of their primary waits for.
+
+        Not those that cannot be looked at, which have a time for that. A wake that is lost comes with the next turn.
+        """
+        late = [each for each in behind(case(primary, now)) if isinstance(each.view, ObservedKey)]
+        if late:
+            await self._store.wake([each.ref for each in late], at=now)
+            self._woke({each.lane for each in late})

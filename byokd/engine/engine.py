@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import timedelta
 from typing import Final
@@ -174,6 +174,7 @@ class Engine:
             progress=self.progress,
             settings=settings,
             told=self._told,
+            woke=self._wake_lanes,
         )
         self._lanes[lane.id] = _Running(worker=worker, task=asyncio.create_task(worker.run(), name=f"lane {lane.name}"))
 
@@ -206,6 +207,11 @@ class Engine:
     def _pace_of(self, lane_id: LaneId) -> Pace | None:
         running = self._lanes.get(lane_id)
         return None if running is None else running.worker.pace
+
+    def _wake_lanes(self, lanes: Iterable[LaneId]) -> None:
+        for lane_id in lanes:
+            if (running := self._lanes.get(lane_id)) is not None:
+                running.worker.wake()
 
     def _told(self) -> None:
         if self._notifier is not None:

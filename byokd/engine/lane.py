@@ -15,7 +15,7 @@ from __future__ import annotations
 
 import asyncio
 from collections import deque
-from collections.abc import Callable, Coroutine, Mapping
+from collections.abc import Callable, Coroutine, Iterable, Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Final
@@ -30,7 +30,7 @@ from byokd.engine.time import EngineClock
 from byokd.engine.turns import Turns
 from byokd.engine.upkeep import Upkeep
 from byokd.errors import ByokdError, LeaseLost
-from byokd.facts.key import ABSENT, Absent, KeyRef
+from byokd.facts.key import ABSENT, Absent, KeyRef, LaneId
 from byokd.facts.ledger import Import, Tier
 from byokd.facts.policy import Lane
 from byokd.facts.snapshot import Decision, ImportWanted, Reason, Snapshot
@@ -75,7 +75,9 @@ class LaneWorker:
         progress: Progress,
         settings: LaneSettings,
         told: Callable[[], None],
+        woke: Callable[[Iterable[LaneId]], None] = lambda _: None,
     ) -> None:
+        """`told` and `woke` as for `Cycle`."""
         self.lane = lane
         self._open_kms = open_kms
         self._store = store
@@ -85,6 +87,7 @@ class LaneWorker:
         self._progress = progress
         self._settings = settings
         self._told = told
+        self._woke = woke
         self._pace = Pace(lane, clock)
         self._upkeep = Upkeep(
             lane, store=store, pace=self._pace, clock=clock, new_id=new_id, threshold=settings.skew_threshold, told=told
@@ -154,6 +157,7 @@ class LaneWorker:
             epoch=epoch,
             told=self._told,
             straight_on=self._straight_on,
+            woke=self._woke,
         )
         try:
             async with asyncio.TaskGroup() as group:

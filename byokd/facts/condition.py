@@ -33,6 +33,7 @@ class ConditionKind(StrEnum):
     MATERIAL_UNMANAGED = "material_unmanaged"
     RELATIVES_UNMANAGED = "relatives_unmanaged"
     REPLICA_WITHOUT_PRIMARY = "replica_without_primary"
+    ROTATION_UNFINISHED = "rotation_unfinished"
     EXPIRY_DRIFT = "expiry_drift"
     COULD_NOT_LOOK = "could_not_look"
     KEY_NOT_FOUND = "key_not_found"

@@ -117,6 +117,7 @@ class Reason(StrEnum):
     DELETED = "deleted"
     ORDERED = "ordered"
     ROTATING = "rotating"
+    WAITS_FOR_REPLICAS = "waits_for_replicas"
     CANNOT_ROTATE = "cannot_rotate"
     WAITS_FOR_WINDOW = "waits_for_window"
     RENEWAL_DUE = "renewal_due"

@@ -130,9 +130,11 @@ class World:
             await self.engine.stop()
             self.engine = None
 
-    async def kill(self) -> None:
-        """Stop as kill -9 does: nothing more is written, nothing finished."""
+    async def kill(self, *, servers: bool = True) -> None:
+        """Stop as kill -9 does: nothing more is written, nothing finished. Without `servers`, a local KMS lives on."""
         tasks = [task for task in asyncio.all_tasks() if task is not asyncio.current_task()]
+        if not servers:
+            tasks = [task for task in tasks if task.get_name().startswith(("lane ", "notify"))]
         for task in tasks:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)

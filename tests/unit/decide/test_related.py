@@ -2,17 +2,34 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 import pytest
 
+from byokd.decide.case import case
 from byokd.decide.decide import decide
+from byokd.decide.orders import after_deciding
+from byokd.decide.rotation import behind
 from byokd.facts.condition import ConditionKind, Severity
-from byokd.facts.key import ABSENT, NEVER_LOOKED, Blind, Family, KeyArn, KeyRef, LaneId, View
-from byokd.facts.ledger import Ledger
+from byokd.facts.key import (
+    ABSENT,
+    NEVER_LOOKED,
+    Blind,
+    Family,
+    KeyArn,
+    KeyRef,
+    LaneId,
+    MaterialId,
+    MaterialState,
+    ObservedKey,
+    ObservedMaterial,
+    View,
+)
+from byokd.facts.ledger import Ledger, OrderKind, Track
 from byokd.facts.relative import Relative
-from byokd.facts.snapshot import ImportWanted, Reason, Snapshot
-from tests.kit.builders import desired, observed, snapshot
+from byokd.facts.snapshot import ImportWanted, Reason, RotationWanted, Snapshot
+from tests.kit.builders import MATERIAL, desired, observed, order, snapshot
 from tests.kit.clock import START
 
 HOME, AWAY, THIRD = (
@@ -90,3 +107,90 @@ def test_a_new_replica_waits_for_its_first_import_and_has_not_lapsed() -> None:
     assert decision.reason is Reason.FIRST_IMPORT
     assert isinstance(decision.action, ImportWanted)
     assert decision.conditions == ()
+
+
+# -- rotation ---------------------------------------------------------------------------------------------------------
+
+NEXT = MaterialId("ee" * 32)
+ROTATE = order(OrderKind.ROTATE)
+
+
+def holding(arn: KeyArn, state: MaterialState | None) -> ObservedKey:
+    """A reading of one key, with the next material in this state or without it."""
+    seen = observed(arn=arn, family=FAMILY)
+    if state is None:
+        return seen
+    return replace(
+        seen,
+        materials=(*seen.materials, ObservedMaterial(material_id=NEXT, state=state, imported=True, expiry=seen.expiry)),
+    )
+
+
+def with_stock(arn: KeyArn, state: MaterialState | None, *relatives: Relative, **ledger: Any) -> Snapshot:
+    """One key whose config has a second material, proved."""
+    base = a_key(arn, *relatives, view=holding(arn, state))
+    stock = Track(proof=base.proof)
+    return replace(
+        base,
+        desired=replace(base.desired, further=("next.key",)),
+        ledger=replace(base.ledger, material=MATERIAL, **ledger),
+        others=(stock,),
+    )
+
+
+AWAITED, PENDING = MaterialState.PENDING_MULTI_REGION, MaterialState.PENDING_ROTATION
+
+
+def primary(state: MaterialState | None = AWAITED, *, rotates: bool = True) -> Relative:
+    """The primary as its replicas know it."""
+    return relative(HOME, view=holding(HOME, state), rotates=rotates)
+
+
+def test_a_replica_imports_what_waits_in_its_primary() -> None:
+    """Once the rotation is ordered there, and the material shows; without an order of its own."""
+    decision = decide(with_stock(AWAY, None, primary()), START)
+    assert (decision.reason, decision.place) == (Reason.ROTATING, 1)
+    assert isinstance(decision.action, ImportWanted)
+    assert decision.action.order_id is ABSENT
+
+
+@pytest.mark.parametrize(
+    "given",
+    [
+        with_stock(AWAY, None, primary(rotates=False)),
+        with_stock(AWAY, None, primary(None)),
+        with_stock(AWAY, None),
+        with_stock(AWAY, PENDING, primary()),
+        with_stock(AWAY, None, relative(HOME, view=NEVER_LOOKED, rotates=True)),
+    ],
+    ids=["nobody ordered it", "nothing waits", "a primary in no fleet", "it has it", "a primary never looked at"],
+)
+def test_else_a_replica_imports_nothing(given: Snapshot) -> None:
+    """New material comes by the primary alone."""
+    assert not isinstance(decide(given, START).action, ImportWanted)
+
+
+def test_a_primary_waits_and_says_for_whom() -> None:
+    """Replicas that have the material are done; of the others each says what hinders it."""
+    third = relative(THIRD, view=blind("kms_unreachable"))
+    given = with_stock(HOME, AWAITED, relative(AWAY, view=holding(AWAY, PENDING)), third, open_orders=(ROTATE,))
+    decision = decide(given, START)
+    assert decision.reason is Reason.WAITS_FOR_REPLICAS
+    assert decision.message.endswith("waits until its replicas have the material too: us-west-2 (not to be seen)")
+    assert behind(case(given, START)) == (third,)
+    (waiting,) = after_deciding((ROTATE,), reason=decision.reason, message=decision.message, now=START)
+    assert (waiting.state, waiting.outcome) == (ROTATE.state, decision.message)
+
+
+def test_a_primary_goes_by_what_kms_says_of_its_material() -> None:
+    """Also where the record has not seen it in every replica."""
+    decision = decide(with_stock(HOME, PENDING, open_orders=(ROTATE,)), START)
+    assert isinstance(decision.action, RotationWanted)
+
+
+def test_material_that_nobody_has_in_the_config_refuses_the_order() -> None:
+    """Somebody else's material waits: there is no source that could keep it alive."""
+    given = a_key(HOME, relative(AWAY), relative(THIRD), view=holding(HOME, AWAITED))
+    decision = decide(replace(given, ledger=replace(given.ledger, open_orders=(ROTATE,))), START)
+    assert decision.reason is Reason.CANNOT_ROTATE
+    assert decision.message.endswith("the config has no source for it")
