@@ -32,20 +32,26 @@ class Invocation:
 
         return load(self.config_path)
 
+    def settings(self) -> Config:
+        """Read the configuration but for its keys: a million of them take a minute. Raises `ConfigError`."""
+        from byokd.config.load import read
+
+        return read(self.config_path)
+
     def database(self) -> Path:
         """Where the daemon keeps its store. Raises `ConfigError`."""
-        return self.config().daemon.state_dir / "byokd.db"
+        return self.settings().daemon.state_dir / "byokd.db"
 
     def reach(self) -> Reach:
         """The way to answers."""
         from byokd.cli.reach import Reach, Record
 
-        socket = self.socket or self.config().daemon.socket
+        socket = self.socket or self.settings().daemon.socket
         return Reach(
             socket,
             Record(self.database),
             warn=lambda text: typer.echo(f"byokd: {text}", err=True),
-            lanes=lambda: tuple(self.config().lanes.values()),
+            lanes=lambda: tuple(self.settings().lanes.values()),
         )
 
 

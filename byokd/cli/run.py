@@ -45,4 +45,4 @@ def run(
 
 def _wants_view(invocation: Invocation) -> bool:
     """A person tries byokd out. In production, a terminal gets log lines like everything else."""
-    return sys.stdout.isatty() and invocation.config().local_kms is not None
+    return sys.stdout.isatty() and invocation.settings().local_kms is not None

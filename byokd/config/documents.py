@@ -15,6 +15,8 @@ import stat
 import tomllib
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from hashlib import blake2b, file_digest
+from io import BufferedReader
 from pathlib import Path
 from typing import Any, Final
 
@@ -26,6 +28,7 @@ MAX_BYTES: Final = 16 * 1024 * 1024
 """Of one TOML file; a fleet of this size belongs into a key list."""
 MAX_FILES: Final = 1000
 """In `conf.d`."""
+DIGEST_BYTES: Final = 32
 
 _TOML_LINE: Final = re.compile(r" \(at (?:line (?P<line>\d+), column \d+|end of document)\)$")
 
@@ -40,15 +43,36 @@ class Document:
     places: dict[SettingPath, Place] = field(default_factory=dict)
     drafts: Mapping[Path, str] = field(default_factory=dict)
     """Files that are not there yet, by absolute path, and what would stand in them."""
+    digests: dict[Path, bytes] = field(default_factory=dict)
+    """Of each file that was read: a hash of what it held then."""
 
     def text(self, file: Path, place: Place, where: str, problems: Problems, *, max_bytes: int) -> str | None:
         """A file's text, or its draft's; None with the problem noted at `place`."""
         if (draft := self.drafts.get(file)) is None:
-            return read_text(file, place, where, problems, max_bytes=max_bytes)
-        if len(draft.encode()) > max_bytes:
-            problems.add(place, where, f"{file} would be larger than {max_bytes} bytes", "write a key list in CSV")
+            content = read_content(file, place, where, problems, max_bytes=max_bytes)
+        else:
+            content = draft.encode()
+            if len(content) > max_bytes:
+                problems.add(place, where, f"{file} would be larger than {max_bytes} bytes", "write a key list in CSV")
+                return None
+        if content is None:
             return None
-        return draft
+        self.digests[file] = blake2b(content, digest_size=DIGEST_BYTES).digest()
+        return _decoded(content, file, where, problems)
+
+    def digest(self, file: Path) -> bytes:
+        """A hash of what a file holds: of what was read of it, else of what it holds now; empty where it has nothing.
+
+        Costs no memory, however large the file.
+        """
+        if (known := self.digests.get(file)) is not None:
+            return known
+        try:
+            with _opened(file) as stream:
+                regular = stat.S_ISREG(os.fstat(stream.fileno()).st_mode)
+                return file_digest(stream, lambda: blake2b(digest_size=DIGEST_BYTES)).digest() if regular else b""
+        except OSError:
+            return b""
 
     def place(self, path: SettingPath) -> Place:
         """Where a setting stands; for one that is not written, the table that it would stand in."""
@@ -85,11 +109,15 @@ def dotted(path: SettingPath) -> str:
 
 def read_text(file: Path, place: Place, where: str, problems: Problems, *, max_bytes: int) -> str | None:
     """A whole file in UTF-8, or None with the problem noted at `place`."""
+    content = read_content(file, place, where, problems, max_bytes=max_bytes)
+    return None if content is None else _decoded(content, file, where, problems)
+
+
+def read_content(file: Path, place: Place, where: str, problems: Problems, *, max_bytes: int) -> bytes | None:
+    """A whole file, or None with the problem noted at `place`."""
     try:
-        # Not to block on a FIFO: what is not a file is told, not waited for.
-        descriptor = os.open(file, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
-        with open(descriptor, "rb") as stream:  # noqa: PTH123 - a descriptor has no Path
-            if not stat.S_ISREG(os.fstat(descriptor).st_mode):
+        with _opened(file) as stream:
+            if not stat.S_ISREG(os.fstat(stream.fileno()).st_mode):
                 problems.add(place, where, f"{file} is not a file", "name a file")
                 return None
             content = stream.read(max_bytes + 1)
@@ -99,6 +127,16 @@ def read_text(file: Path, place: Place, where: str, problems: Problems, *, max_b
     if len(content) > max_bytes:
         problems.add(place, where, f"{file} is larger than {max_bytes} bytes", "split it")
         return None
+    return content
+
+
+def _opened(file: Path) -> BufferedReader:
+    # Not to block on a FIFO: what is not a file is told, not waited for.
+    descriptor = os.open(file, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
+    return open(descriptor, "rb")  # noqa: PTH123 - a descriptor has no Path
+
+
+def _decoded(content: bytes, file: Path, where: str, problems: Problems) -> str | None:
     try:
         return content.decode("utf-8-sig")
     except UnicodeDecodeError as error:

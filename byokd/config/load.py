@@ -1,24 +1,30 @@
-"""`load`: from a path to a checked `Config`, or to every problem at once."""
+"""`load`: from a path to a checked `Config`, or to every problem at once.
+
+`read` leaves the keys for later, for whoever does not need them, or knows by the digest that they are what they were.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass
+import os
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, replace
+from hashlib import blake2b
 from pathlib import Path
 from typing import Any
 
+from byokd import __version__
 from byokd.config.check import OUTLINE, check
-from byokd.config.documents import Document, dotted, read_documents
+from byokd.config.documents import DIGEST_BYTES, Document, dotted, read_documents
 from byokd.config.lanes import LOCAL
-from byokd.config.problems import Place, Problem, Problems
+from byokd.config.problems import Problem, Problems
 from byokd.config.roster import Roster
 from byokd.config.schema import ChannelSettings, ConfigFile, DaemonSettings, LocalKmsSettings, SourceSettings
 from byokd.errors import ConfigError
 from byokd.facts.estate import Managed
-from byokd.facts.key import Absent, KeyRef, LaneId
+from byokd.facts.key import Absent, LaneId
 from byokd.facts.policy import DesiredKey, Lane
 
-__all__ = ["Config", "Problem", "json_schema", "load"]
+__all__ = ["Config", "Problem", "json_schema", "load", "read"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -32,17 +38,53 @@ class Config:
     channels: Mapping[str, ChannelSettings]
     local_kms: LocalKmsSettings | None
     files: tuple[Path, ...]
-    """Every file that was read, the main one first."""
-    roster: Iterable[DesiredKey] = ()
-    """The keys; may be walked more than once."""
+    """Every file that belongs to it, the main one first."""
+    roster: Roster | None
+    """The keys; may be walked more than once. None where the config was laid aside."""
 
     def keys(self) -> Iterator[DesiredKey]:
-        """Every key, made as it is asked for: fleets may have 100,000. Each `ref` comes once."""
-        return iter(self.roster)
+        """Every key, made as it is asked for: fleets may have 1,000,000. Each `ref` comes once."""
+        roster = self._roster()
+        assert roster.judged, "the keys of this config were not judged: see `read`"
+        return iter(roster)
+
+    def whole(self) -> Config:
+        """The same with its keys read and judged.
+
+        Raises:
+            ConfigError: the keys have problems; all of them are in it.
+        """
+        if self._roster().judged:
+            return self
+        problems = Problems()
+        roster = self._roster().unread()
+        roster.judge(problems)
+        if problems:
+            raise ConfigError(problems.by_place())
+        return replace(self, roster=roster)
+
+    def digest(self) -> str:
+        """A name for what the files hold, for this version of byokd to know again: equal ones mean the same keys.
+
+        Of files that were not read it is what they hold now.
+        """
+        document = self._roster().document
+        whole = blake2b(__version__.encode(), digest_size=DIGEST_BYTES)
+        for file in self.files:
+            whole.update(os.fsencode(file) + b"\0" + document.digest(file))
+        return whole.hexdigest()
+
+    def laid_aside(self) -> Config:
+        """The settings alone, for whoever keeps them for years: keys and key lists may be many megabytes."""
+        return replace(self, roster=None)
+
+    def _roster(self) -> Roster:
+        assert self.roster is not None, "this config was laid aside without its keys"
+        return self.roster
 
     def managed(self, lane: LaneId) -> Managed:
         """The keys of one lane that are named here, each with its fleet."""
-        keys = [key for key in self.roster if key.lane == lane]
+        keys = [key for key in self.keys() if key.lane == lane]
         return Managed(
             by_arn={key.arn: key.fleet for key in keys if not isinstance(key.arn, Absent)},
             by_alias={key.name: key.fleet for key in keys if isinstance(key.arn, Absent)},
@@ -57,26 +99,38 @@ def load(path: Path, *, drafts: Mapping[Path, str] | None = None) -> Config:
     Raises:
         ConfigError: the configuration has problems; all of them are in it, sorted by file and line.
     """
+    return _read(path, drafts or {}, whole=True)
+
+
+def read(path: Path) -> Config:
+    """Read and check the config at `path` but for its keys, which `Config.whole` does: a million of them take a minute.
+
+    Raises:
+        ConfigError: the settings have problems. All problems are in it, those of keys too.
+    """
+    return _read(path, {}, whole=False)
+
+
+def _read(path: Path, drafts: Mapping[Path, str], *, whole: bool) -> Config:
     problems = Problems()
-    document = read_documents(path, problems, drafts or {})
+    document = read_documents(path, problems, drafts)
     if problems:
         # What is wrong in half a configuration says little: half of it would be about what is in the other half.
         raise ConfigError(problems.by_place())
     file, entries = check(document, problems)
     lanes = _lanes(document, file, problems)
     roster = Roster(document=document, file=file, entries=entries, lanes=lanes)
-    roster.read_lists(problems)
-    _tell_duplicates(roster, problems)
+    if whole or problems:
+        roster.judge(problems)
     if problems:
         raise ConfigError(problems.by_place())
-    lists = tuple(listed.file for listed in roster.lists.values())
     return Config(
         daemon=file.daemon,
         lanes=lanes,
         sources=file.sources,
         channels=file.channels,
         local_kms=file.local_kms,
-        files=(*document.files, *lists),
+        files=(*document.files, *roster.list_files),
         roster=roster,
     )
 
@@ -117,12 +171,3 @@ def _lanes(document: Document, file: ConfigFile, problems: Problems) -> dict[str
                 name, "role_arn", f"is a role of another account than {settings.account}", "a lane works in one account"
             )
     return lanes
-
-
-def _tell_duplicates(roster: Roster, problems: Problems) -> None:
-    """Walk the roster, noting its problems and each key that is named twice."""
-    first: dict[KeyRef, tuple[Place, str]] = {}
-    for place, where, key in roster.walk(problems):
-        there, name = first.setdefault(key.ref, (place, where))
-        if there != place or name != where:
-            problems.add(place, where, f"{key.name} is the same key as in {there}", "keep one of the two")

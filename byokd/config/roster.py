@@ -5,13 +5,16 @@
                       key list ────┘
 
 A roster holds the settings and the text of key lists, not the keys: it makes them anew each time it is walked, so that
-a fleet of 100,000 costs its text and no more. Loading walks it once with the problems open; after that there are none.
+a fleet of 1,000,000 costs its text and no more. Judging walks it once with the problems open; then there are none.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Hashable, Iterator, Mapping
+from array import array
+from collections import Counter
+from collections.abc import Callable, Hashable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
+from pathlib import Path
 from typing import Final, NamedTuple, ParamSpec, TypeVar
 
 from byokd.config.check import KeyEntries, sound_policy
@@ -23,7 +26,7 @@ from byokd.config.names import ParsedName, parse_name
 from byokd.config.problems import Place, Problems, Unfit, did_you_mean, quoted
 from byokd.config.schema import MAX_MATERIALS, ConfigFile, FleetSettings, PolicySettings, SourceSettings
 from byokd.decide.wrapping import wrapping
-from byokd.facts.key import Absent, LaneId
+from byokd.facts.key import Absent, KeyRef, LaneId
 from byokd.facts.kinds import CHINA, kinds_in
 from byokd.facts.policy import DesiredKey, Lane, Policy
 
@@ -60,11 +63,47 @@ class Roster:
     """By fleet."""
     policies: dict[Policy, Policy] = field(default_factory=dict)
     """Equal policies are one object: few differ, however many keys there are."""
+    judged: bool = False
+    """Whether the lists were read and every key was judged."""
 
     def __iter__(self) -> Iterator[DesiredKey]:
         return (found.key for found in self.walk(Problems()))
 
-    def read_lists(self, problems: Problems) -> None:
+    @property
+    def list_files(self) -> tuple[Path, ...]:
+        """The key lists that the fleets name."""
+        return tuple(fleet.keys_csv for fleet in self.file.fleets.values() if fleet.keys_csv is not None)
+
+    def unread(self) -> Roster:
+        """The same before any list was read."""
+        return Roster(document=self.document, file=self.file, entries=self.entries, lanes=self.lanes)
+
+    def judge(self, problems: Problems) -> None:
+        """Read the lists and judge every key, noting what is wrong, keys that are named twice too."""
+        self._read_lists(problems)
+        if suspects := _repeated(hash(found.key.ref) for found in self.walk(problems)):
+            self._tell_duplicates(suspects, problems)
+        self.judged = True
+
+    def _tell_duplicates(self, suspects: set[int], problems: Problems) -> None:
+        """Note each key that is named twice; `suspects` has the hashes of all such refs, and may have others."""
+        first: dict[KeyRef, Found] = {}
+        told = 0
+        for found in self.walk(Problems()):
+            if hash(found.key.ref) not in suspects:
+                continue
+            there = first.setdefault(found.key.ref, found)
+            if (there.place, there.where) == (found.place, found.where):
+                continue
+            if told == MAX_PROBLEMS:
+                hint = "correct those above first"
+                problems.add(found.place, found.where, "more keys are named twice", hint)
+                return
+            told += 1
+            what = f"{found.key.name} is the same key as in {there.place}"
+            problems.add(found.place, found.where, what, "keep one of the two")
+
+    def _read_lists(self, problems: Problems) -> None:
         """Read the key lists that the fleets name."""
         for name, fleet in self.file.fleets.items():
             if fleet.keys_csv is None:
@@ -319,6 +358,21 @@ class _Fleet:
         if name.lane not in self._by_id and len(written) == len(lanes):
             raise Unfit(f"is in {name.lane}, and no lane is", "add a lane with this account and region")
         return self._by_id.get(name.lane)
+
+
+def _repeated(hashes: Iterable[int]) -> set[int]:
+    """Those that come more than once.
+
+    Eight bytes for each: a set of a million names would take some hundred megabytes, of which Python gives few back.
+    """
+    buckets = [array("q") for _ in range(256)]
+    for each in hashes:
+        buckets[each & 255].append(each)
+    found: set[int] = set()
+    for bucket in buckets:
+        if len(set(bucket)) < len(bucket):
+            found.update(each for each, times in Counter(bucket).items() if times > 1)
+    return found
 
 
 def _only(names: list[str]) -> str | None:

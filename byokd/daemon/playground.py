@@ -63,6 +63,7 @@ async def furnish(config: Config, url: str, *, clock: Clock, session: Session) -
     settings = config.local_kms
     if settings is None:
         return
+    config = config.whole()
     for lane in resolved(config.lanes, url):
         identity = identity_of(lane, url)
         if identity is None:

@@ -20,12 +20,13 @@ import structlog
 from byokd import __version__, logs
 from byokd.clock import SortableIds, SystemClock
 from byokd.config.diff import needs_restart
-from byokd.config.load import Config, load
+from byokd.config.load import Config, read
+from byokd.config.schema import DaemonSettings
 from byokd.daemon.build import build, fingerprint_key
 from byokd.daemon.playground import furnish, identity_of, open_local_kms, resolved
 from byokd.daemon.systemd import ServiceManager
 from byokd.engine.engine import Engine
-from byokd.errors import ByokdError, ConfigError
+from byokd.errors import ByokdError, ConfigError, StoreError
 from byokd.facts.condition import Condition, ConditionKind, Severity
 from byokd.facts.policy import Lane
 from byokd.kms.adapter import open_kms
@@ -33,7 +34,7 @@ from byokd.kms.estate import open_estate
 from byokd.kms.identity import shared_session
 from byokd.ports import Clock, Kms, Store
 from byokd.ports.estate import Estate
-from byokd.store import open_store
+from byokd.store import open_reader, open_store
 from byokd.store.views import cursor
 from byokd.web.app import build_app
 from byokd.web.socket import serving
@@ -53,14 +54,14 @@ async def run(config_path: Path, beside: Beside | None = None) -> int:
 
     Raises: ConfigError, StoreError, SourceError, OperatorError when it cannot start; nothing was changed then.
     """
-    config = load(config_path)
-    forbid_core_dumps()
-    # The terminal view has the screen to itself; what it shows is on record.
-    logs.configure(
-        format=config.daemon.log_format, level=config.daemon.log_level, stream=None if beside else sys.stderr
-    )
     async with AsyncExitStack() as stack:
-        return await Daemon(config_path, config, stack).run(beside)
+        daemon = Daemon(config_path, await _loaded(config_path, _on_record), stack)
+        forbid_core_dumps()
+        # The terminal view has the screen to itself; what it shows is on record.
+        logs.configure(
+            format=daemon.settings.log_format, level=daemon.settings.log_level, stream=None if beside else sys.stderr
+        )
+        return await daemon.run(beside)
 
 
 class Daemon:
@@ -81,17 +82,21 @@ class Daemon:
         self._url = ""
         self._ready = False
 
+    @property
+    def settings(self) -> DaemonSettings:
+        """Those of the running config."""
+        return self._config.daemon
+
     async def run(self, beside: Beside | None) -> int:
         """Start, work, and leave in order."""
         self._listen_to_signals()
         self._stack.enter_context(self._clock.watching())
-        config = self._config
-        config.daemon.state_dir.mkdir(mode=0o700, parents=True, exist_ok=True)
-        database = config.daemon.state_dir / DATABASE
-        self._key = fingerprint_key(config, database)
+        self.settings.state_dir.mkdir(mode=0o700, parents=True, exist_ok=True)
+        database = self.settings.state_dir / DATABASE
+        self._key = fingerprint_key(self._config, database)
         self._store = await self._stack.enter_async_context(open_store(database))
-        self._url = await open_local_kms(config, self._stack)
-        await furnish(config, self._url, clock=self._clock, session=self._session)
+        self._url = await open_local_kms(self._config, self._stack)
+        await furnish(self._config, self._url, clock=self._clock, session=self._session)
         self._engine = Engine(
             store=self._store,
             clock=self._clock,
@@ -100,7 +105,7 @@ class Daemon:
             open_estate=self._open_estate,
             node=socket.gethostname(),
         )
-        await self._take_over(config)
+        await self._take_over(self._config)
         await self._engine.state(ConditionKind.CONFIG_REJECTED)
         app = build_app(
             self._store,
@@ -111,10 +116,10 @@ class Daemon:
             cursor=cursor,
             lanes=lambda: tuple(self._config.lanes.values()),
         )
-        await self._stack.enter_async_context(serving(app, config.daemon.socket))
+        await self._stack.enter_async_context(serving(app, self.settings.socket))
         self._ready = True
-        self._manager.ready(f"keeping {len(config.lanes)} lanes")
-        log.info("ready", version=__version__, config=str(self._path), lanes=len(config.lanes))
+        self._manager.ready(f"keeping {len(self._config.lanes)} lanes")
+        log.info("ready", version=__version__, config=str(self._path), lanes=len(self._config.lanes))
         try:
             return await self._work(beside)
         finally:
@@ -139,7 +144,7 @@ class Daemon:
                 task.cancel()
         await asyncio.gather(*tasks.values(), return_exceptions=True)
         try:
-            async with asyncio.timeout(self._config.daemon.stop_timeout.total_seconds()):
+            async with asyncio.timeout(self.settings.stop_timeout.total_seconds()):
                 await self._engine.stop()
         except TimeoutError:
             # Whatever was in flight has its intent on disk; the next start looks and explains it.
@@ -158,19 +163,24 @@ class Daemon:
 
     async def _take_over(self, config: Config) -> None:
         """Make a config the running one: the fleet on record, then the adapters, then the engine's lanes."""
-        change = await self._store.sync_fleet(config.keys(), now=self._engine.clock.now())
-        log.info(
-            "fleet",
-            added=change.added,
-            changed=change.changed,
-            removed=change.removed,
-            unchanged=change.unchanged,
-        )
+        if await self._store.taken_from() == config.digest():
+            log.info("fleet_known")
+        else:
+            config = config.whole()
+            change = await self._store.sync_fleet(config.keys(), now=self._engine.clock.now(), digest=config.digest())
+            log.info(
+                "fleet",
+                added=change.added,
+                changed=change.changed,
+                removed=change.removed,
+                unchanged=change.unchanged,
+            )
         adapters = AsyncExitStack()
         lanes = resolved(config.lanes, self._url)
         setup = await build(config, lanes=lanes, stack=adapters, key=self._key)
         await self._engine.apply(setup)
-        old, self._adapters, self._config = self._adapters, adapters, config
+        # Keys are on record; their text, many megabytes of a large fleet, is let go.
+        old, self._adapters, self._config = self._adapters, adapters, config.laid_aside()
         await old.aclose()
 
     # -- signals ------------------------------------------------------------------------------------------------------
@@ -192,7 +202,7 @@ class Daemon:
     async def _reload_config(self) -> None:
         """All or nothing: a config with problems leaves the running one in force, and people are told."""
         try:
-            config = load(self._path)
+            config = await _loaded(self._path, lambda _: self._store.taken_from())
             if fixed := needs_restart(self._config, config):
                 log.warning("reload_needs_restart", settings=list(fixed))
             await furnish(config, self._url, clock=self._clock, session=self._session)
@@ -245,6 +255,28 @@ class Daemon:
         identity = identity_of(lane, self._url)
         async with open_estate(lane, clock=self._clock, session=self._session, identity=identity) as estate:
             yield estate
+
+
+async def _loaded(path: Path, taken_from: Callable[[Config], Awaitable[str]]) -> Config:
+    """The config at `path`; its keys are judged unless `taken_from` says that they are those on record.
+
+    That takes a minute for a million, hence a thread: where a config is running, renewals go on meanwhile.
+    Raises: ConfigError.
+    """
+    config = await asyncio.to_thread(read, path)
+    if await taken_from(config) == await asyncio.to_thread(config.digest):
+        return config
+    return await asyncio.to_thread(config.whole)
+
+
+async def _on_record(config: Config) -> str:
+    """The config that the keys on record were taken from, before anything is opened to be written."""
+    database = config.daemon.state_dir / DATABASE
+    try:
+        async with open_reader(database) as store:
+            return await store.taken_from()
+    except StoreError:
+        return ""  # none yet, or an older one; what else is wrong with it is told when it is opened
 
 
 def forbid_core_dumps() -> None:

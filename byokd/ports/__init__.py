@@ -193,8 +193,15 @@ class Store(Protocol):
 
     # The fleet.
 
-    async def sync_fleet(self, desired: Iterable[DesiredKey], *, now: datetime) -> FleetChange:
-        """Make the keys on record those of the config, in one transaction.
+    async def taken_from(self) -> str:
+        """The `digest` of the newest `sync_fleet`: while a config has the same one, there is nothing to take over.
+
+        Empty where none was given.
+        """
+        ...
+
+    async def sync_fleet(self, desired: Iterable[DesiredKey], *, now: datetime, digest: str = "") -> FleetChange:
+        """Make the keys on record those of the config, in one transaction. `digest` names the config, if it is one.
 
         New and changed keys become due at `now`. Keys that left the config keep their history, are not due any more,
         and their open imports, orders and conditions are closed.

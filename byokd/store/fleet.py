@@ -10,7 +10,7 @@ from collections.abc import Iterable, Iterator
 from datetime import datetime
 from typing import Any, Final
 
-from sqlalchemy import BindParameter, Case, Connection, bindparam, case, func, insert, null, select, update
+from sqlalchemy import BindParameter, Case, Connection, bindparam, case, delete, func, insert, null, select, update
 
 from byokd.facts.change import FleetChange
 from byokd.facts.key import NEVER_LOOKED, KeyRef
@@ -28,6 +28,7 @@ from byokd.store.tables.imports import imports
 from byokd.store.tables.keys import MANAGED, desired_values, keys, known_values, policies
 from byokd.store.tables.metadata import insert_new
 from byokd.store.tables.orders import orders
+from byokd.store.tables.takeovers import takeovers
 from byokd.store.times import seconds
 from byokd.store.views import FIRST_MESSAGE, FIRST_REASON, FIRST_TIER, LEFT_CONFIG
 
@@ -144,8 +145,16 @@ class _Sync:
             self.connection.execute(insert(history), rows)
 
 
-def sync_fleet(connection: Connection, desired: Iterable[DesiredKey], *, now: datetime) -> FleetChange:
-    """Make the managed keys those of `desired`; the same key twice counts once."""
+def taken_from(connection: Connection) -> str:
+    """The digest of the config that the managed keys are those of; empty where it is not known."""
+    return connection.scalar(select(takeovers.c.digest)) or ""
+
+
+def sync_fleet(connection: Connection, desired: Iterable[DesiredKey], *, now: datetime, digest: str) -> FleetChange:
+    """Make the managed keys those of `desired`, which `digest` names; the same key twice counts once."""
+    connection.execute(delete(takeovers))
+    if digest:
+        connection.execute(insert(takeovers), {"digest": digest})
     sync = _Sync(connection, now)
     for chunk in chunks(sync.first_met(desired)):
         sync.take(chunk)

@@ -19,7 +19,7 @@ from byokd.facts.relative import Relative
 from byokd.facts.snapshot import Snapshot
 from byokd.store import agenda, changes, lanes, lists, ordering
 from byokd.store.batches import Batches
-from byokd.store.fleet import sync_fleet
+from byokd.store.fleet import sync_fleet, taken_from
 from byokd.store.pruning import prune
 from byokd.store.reader import Reader
 from byokd.store.relatives import others, read_families
@@ -57,9 +57,13 @@ class SqlStore:
 
     # The fleet.
 
-    async def sync_fleet(self, desired: Iterable[DesiredKey], *, now: datetime) -> FleetChange:
+    async def taken_from(self) -> str:
+        """See `ports.Store`."""
+        return await self._reader.read(taken_from)
+
+    async def sync_fleet(self, desired: Iterable[DesiredKey], *, now: datetime, digest: str = "") -> FleetChange:
         """See `ports.Store`. `desired` is consumed in the writer's thread."""
-        return await self._writer.do(lambda connection: sync_fleet(connection, desired, now=now))
+        return await self._writer.do(lambda connection: sync_fleet(connection, desired, now=now, digest=digest))
 
     async def acquire_lane(self, lane: LaneId, *, node: str, now: datetime) -> int:
         """See `ports.Store`."""

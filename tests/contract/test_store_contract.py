@@ -53,6 +53,25 @@ async def test_a_key_given_twice_counts_once(store: Store) -> None:
     assert (await store.sync_fleet(iter([KEY, KEY]), now=START)).added == 1
 
 
+async def test_a_store_knows_which_config_its_keys_are_those_of(store: Store) -> None:
+    """The newest take-over counts, and one without a name makes the name unknown."""
+    assert await store.taken_from() == ""
+    await store.sync_fleet([KEY], now=START, digest="a")
+    assert await store.taken_from() == "a"
+    await store.sync_fleet([KEY, a_key(2)], now=START, digest="b")
+    assert await store.taken_from() == "b"
+    await store.sync_fleet([KEY], now=START)
+    assert await store.taken_from() == ""
+
+
+async def test_a_take_over_that_failed_leaves_the_name_of_the_one_before(store: Store) -> None:
+    """The keys on record are those of the old config then."""
+    await store.sync_fleet([KEY], now=START, digest="a")
+    with pytest.raises(ZeroDivisionError):
+        await store.sync_fleet((a_key(1 // number) for number in (1, 0)), now=START, digest="b")
+    assert await store.taken_from() == "a"
+
+
 async def test_a_changed_key_is_due_at_once_and_keeps_what_is_known(fleet: Fleet) -> None:
     """Another policy means another decision, over the same facts."""
     await fleet.save(view=observed(), ledger=ledger())

@@ -128,6 +128,26 @@ async def test_a_reload_takes_over_or_leaves_alone(tmp_path: Path, kms: localkms
         assert await daemon.end() == 0
 
 
+async def test_a_config_is_known_again(tmp_path: Path, kms: localkms.Server, key: str, call: Call) -> None:
+    """A restart or a reload with the same files reads no keys; what is changed meanwhile is taken over."""
+    await make_key(call, "alias/second")
+    fleet = write_fleet(tmp_path, endpoint=kms.url)
+    async with byokd("--config", str(fleet.config), "run") as daemon:
+        assert '"added": 1' in await daemon.line('"fleet"')
+        assert await daemon.end() == 0
+    async with byokd("--config", str(fleet.config), "run") as daemon:
+        await daemon.line("fleet_known")
+        daemon.send(signal.SIGHUP)
+        await daemon.line("fleet_known", times=2)
+        await daemon.line("reloaded")
+        assert await daemon.end() == 0
+    write_fleet(tmp_path, endpoint=kms.url, aliases=("alias/payments", "alias/second"))
+    async with byokd("--config", str(fleet.config), "run") as daemon:
+        assert '"added": 1' in await daemon.line('"fleet"')
+        await daemon.line("import_done")
+        assert await daemon.end() == 0
+
+
 async def test_orders_travel_through_the_socket(tmp_path: Path, kms: localkms.Server, key: str) -> None:
     """An import by order happens at once; a hold shows; a release ends it."""
     fleet = write_fleet(tmp_path, endpoint=kms.url)

@@ -9,12 +9,12 @@ from __future__ import annotations
 import heapq
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 from datetime import datetime
 
 from byokd.errors import LeaseLost, StoreError
 from byokd.facts.change import Change, FleetChange, FleetCounts, KeyFilter, KeyLine
-from byokd.facts.key import ABSENT, NEVER_LOOKED, Absent, KeyArn, KeyRef, LaneId, MaterialId
+from byokd.facts.key import ABSENT, NEVER_LOOKED, Absent, KeyArn, KeyRef, LaneId
 from byokd.facts.ledger import (
     NOT_PROVED,
     HistoryEntry,
@@ -22,9 +22,7 @@ from byokd.facts.ledger import (
     Import,
     ImportState,
     Ledger,
-    Order,
     OrderState,
-    Tier,
     Track,
 )
 from byokd.facts.policy import DesiredKey, LearnedPace
@@ -32,11 +30,8 @@ from byokd.facts.prospect import Prospect
 from byokd.facts.relative import Relative
 from byokd.facts.snapshot import Snapshot
 from byokd.store.times import expiry_seconds
-from byokd.store.tracks import open_import_of, rearranged, with_rows
+from byokd.store.tracks import rearranged, with_rows
 from byokd.store.views import (
-    FIRST_MESSAGE,
-    FIRST_REASON,
-    FIRST_TIER,
     LEFT_CONFIG,
     meanings,
     read_cursor,
@@ -44,6 +39,7 @@ from byokd.store.views import (
     shown_role,
     shown_state,
 )
+from tests.kit.memory_key import Key
 from tests.kit.memory_orders import MemoryOrders
 from tests.kit.memory_outbox import MemoryOutbox
 from tests.kit.memory_prospects import prospect
@@ -53,64 +49,13 @@ from tests.kit.memory_relatives import relatives
 WAITING = (ImportState.QUEUED, ImportState.FAILED)
 
 
-@dataclass
-class _Key:
-    """A key on record. `known` holds what was saved; its rows (imports, orders, conditions) live elsewhere."""
-
-    known: Snapshot
-    due_at: datetime | Absent
-    managed: bool = True
-    tier: Tier = FIRST_TIER
-    reason: str = FIRST_REASON
-    message: str = FIRST_MESSAGE
-    renewals: int = 0
-    imports: dict[str, Import] = field(default_factory=dict)
-    opened: dict[str, Import] = field(default_factory=dict)
-    """The open ones among them."""
-    newest_done: dict[MaterialId | Absent, str] = field(default_factory=dict)
-    orders: dict[str, Order] = field(default_factory=dict)
-
-    @property
-    def open_import(self) -> Import | Absent:
-        """That of the managed material where there are several, else the newest."""
-        return open_import_of(self.opened.values(), self.known.ledger.material)
-
-    @property
-    def in_force(self) -> tuple[Import, ...]:
-        """Refused rows, until a later row of the material is done."""
-        return tuple(row for row in self.imports.values() if row.state is ImportState.REFUSED and self._stands(row))
-
-    def _stands(self, row: Import) -> bool:
-        done = self.newest_done.values() if row.material is ABSENT else (self.newest_done.get(row.material, ""),)
-        return row.id >= max(done, default="")
-
-    def put(self, row: Import) -> None:
-        """Insert a row, or replace an open one."""
-        self.imports[row.id] = row
-        self.opened.pop(row.id, None)
-        if row.state.open:
-            self.opened[row.id] = row
-        elif row.state is ImportState.DONE:
-            self.renewals += 1
-            self.newest_done[row.material] = max(self.newest_done.get(row.material, ""), row.id)
-
-    def check_unique(self, rows: Sequence[Import]) -> None:
-        """Raises: StoreError where there would be two open rows of one material."""
-        after = dict(self.opened)
-        for row in rows:
-            after.pop(row.id, None)
-            if row.state.open and (row.id in self.opened or row.id not in self.imports):
-                after[row.id] = row
-        if len({row.material for row in after.values()}) < len(after):
-            raise StoreError("There would be two open imports of one material.")
-
-
 class MemoryStore(MemoryOrders, MemoryOutbox):
     """See `ports.Store`."""
 
     def __init__(self) -> None:
         super().__init__()
-        self._keys: dict[KeyRef, _Key] = {}
+        self._keys: dict[KeyRef, Key] = {}
+        self._taken_from = ""
         self._epochs: dict[LaneId, int] = {}
         self._paces: dict[LaneId, dict[str, LearnedPace]] = {}
         self._kept_at: dict[LaneId, datetime] = {}
@@ -121,15 +66,19 @@ class MemoryStore(MemoryOrders, MemoryOutbox):
 
     # The fleet.
 
-    async def sync_fleet(self, desired: Iterable[DesiredKey], *, now: datetime) -> FleetChange:
+    async def taken_from(self) -> str:
+        return self._taken_from
+
+    async def sync_fleet(self, desired: Iterable[DesiredKey], *, now: datetime, digest: str = "") -> FleetChange:
         counted: Counter[str] = Counter()
         wanted = {each.ref: each for each in desired}
+        self._taken_from = digest
         for ref, each in wanted.items():
             key = self._keys.get(ref)
             if key is None:
                 others = (Track(),) * len(each.further)
                 first = Snapshot(desired=each, view=NEVER_LOOKED, proof=NOT_PROVED, ledger=Ledger(), others=others)
-                key = self._keys[ref] = _Key(known=first, due_at=ABSENT, managed=False)
+                key = self._keys[ref] = Key(known=first, due_at=ABSENT, managed=False)
             elif key.managed and key.known.desired == each:
                 counted["unchanged"] += 1
                 continue
@@ -324,18 +273,18 @@ class MemoryStore(MemoryOrders, MemoryOutbox):
             heapq.heappop(agenda)
         return None
 
-    def _set_due(self, key: _Key, at: datetime) -> None:
+    def _set_due(self, key: Key, at: datetime) -> None:
         key.due_at = at
         heapq.heappush(self._agenda[key.known.desired.lane], (at, key.known.ref))
 
-    def _wake(self, key: _Key, at: datetime) -> None:
+    def _wake(self, key: Key, at: datetime) -> None:
         if not isinstance(key.due_at, Absent) and key.due_at > at:
             self._set_due(key, at)
 
     def _record(self, now: datetime, ref: KeyRef, event: HistoryEvent, detail: str) -> None:
         self._history.append(HistoryEntry(at=now, ref=ref, event=event, detail=detail, cause="config"))
 
-    def _remove(self, ref: KeyRef, key: _Key, now: datetime) -> None:
+    def _remove(self, ref: KeyRef, key: Key, now: datetime) -> None:
         key.managed, key.due_at = False, ABSENT
         self._close(ref, key, now)
         for order in key.orders.values():
@@ -343,7 +292,7 @@ class MemoryStore(MemoryOrders, MemoryOutbox):
                 key.orders[order.id] = replace(order, state=OrderState.CANCELLED, closed_at=now, outcome=LEFT_CONFIG)
         self._record(now, ref, HistoryEvent.UNTRACKED, LEFT_CONFIG)
 
-    def _close(self, ref: KeyRef, key: _Key, now: datetime | Absent = ABSENT) -> None:
+    def _close(self, ref: KeyRef, key: Key, now: datetime | Absent = ABSENT) -> None:
         """Close the open imports and conditions of a key that left the config, as of `now` or of when they began."""
         for row in tuple(key.opened.values()):
             began = row.created_at if isinstance(row.started_at, Absent) else row.started_at
@@ -351,7 +300,7 @@ class MemoryStore(MemoryOrders, MemoryOutbox):
             self._put_import(key, replace(row, state=ImportState.CANCELLED, finished_at=ended, detail=LEFT_CONFIG))
         self.resolve_all(ref, now)
 
-    def _put_import(self, key: _Key, row: Import) -> None:
+    def _put_import(self, key: Key, row: Import) -> None:
         stored = key.imports.get(row.id)
         if stored is not None and not stored.state.open:
             return
@@ -360,14 +309,14 @@ class MemoryStore(MemoryOrders, MemoryOutbox):
         if row.state in WAITING:
             self._waiting[row.lane][row.id] = row
 
-    def _snapshot(self, ref: KeyRef, key: _Key) -> Snapshot:
+    def _snapshot(self, ref: KeyRef, key: Key) -> Snapshot:
         orders = (order for order in key.orders.values() if order.state is OrderState.OPEN)
         by_age = tuple(sorted(orders, key=lambda order: (order.created_at, order.id)))
         ledger = replace(key.known.ledger, open_orders=by_age)
         known = replace(key.known, ledger=ledger, conditions=self.open_of(ref))
         return with_rows(known, (*key.opened.values(), *key.in_force))
 
-    def _line(self, ref: KeyRef, key: _Key) -> KeyLine:
+    def _line(self, ref: KeyRef, key: Key) -> KeyLine:
         desired, opened = key.known.desired, key.open_import
         assert not isinstance(key.due_at, Absent), "a managed key is always due some time"
         return KeyLine(

@@ -4,7 +4,7 @@ Conventions: times as in `byokd.store.times`; enums by their value; an absent te
 uniqueness, where NULLs would all differ. Importing this package makes `METADATA` complete.
 """
 
-from byokd.store.tables import conditions, history, imports, keys, leases, orders
+from byokd.store.tables import conditions, history, imports, keys, leases, orders, takeovers
 from byokd.store.tables.metadata import METADATA
 
-__all__ = ["METADATA", "conditions", "history", "imports", "keys", "leases", "orders"]
+__all__ = ["METADATA", "conditions", "history", "imports", "keys", "leases", "orders", "takeovers"]

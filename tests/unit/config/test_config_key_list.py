@@ -152,3 +152,12 @@ def test_a_list_edited_later_changes_nothing(folder):
     config = folder.load(MAIN, keys_csv="key\nalias/x\n")
     folder.write({"keys.csv": "key\nalias/aws/nonsense\n"})
     assert [key.name for key in list(config.keys())] == ["alias/x"]
+
+
+def test_keys_named_twice_are_limited_too(folder):
+    """A list that was pasted twice is told as such."""
+    rows = "".join(f"alias/x{number}\n" for number in range(500))
+    told = folder.told(MAIN, keys_csv=f"key\n{rows}{rows}")
+    assert len(told) == MAX_PROBLEMS + 1
+    assert told[0] == "keys.csv:502: fleets.a.keys_csv: alias/x0 is the same key as in keys.csv:2 (keep one of the two)"
+    assert told[-1] == "keys.csv:602: fleets.a.keys_csv: more keys are named twice (correct those above first)"
