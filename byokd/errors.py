@@ -35,6 +35,17 @@ class ByokdError(Exception):
     step: ClassVar[str] = "Report this with the log around it: it is a defect in byokd."
 
 
+def step_for(code: str) -> str:
+    """What a person does next about an error of which only the code is on record; empty for an unknown code."""
+    rest: list[type[ByokdError]] = [ByokdError]
+    while rest:
+        error = rest.pop()
+        if error.code == code:
+            return error.step
+        rest += error.__subclasses__()
+    return ""
+
+
 # -- the operator: what was written or ordered ------------------------------------------------------------------------
 
 

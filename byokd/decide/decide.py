@@ -6,7 +6,7 @@ from datetime import datetime, timedelta
 
 from byokd.decide.case import Case, case
 from byokd.decide.conditions import CHECKS, next_threshold
-from byokd.decide.rules import RULES
+from byokd.decide.rules import RULES, Rule
 from byokd.decide.several import merged
 from byokd.decide.verdict import Verdict
 from byokd.facts.key import Absent
@@ -24,7 +24,7 @@ def decide(snapshot: Snapshot, now: datetime) -> Decision:
 
 def decided(the: Case) -> Decision:
     """What follows from a case that is worked out already."""
-    verdict = next(verdict for rule in RULES if (verdict := rule(the)) is not None)
+    _, verdict = ruling(the)
     return Decision(
         reason=verdict.reason,
         message=verdict.message,
@@ -35,6 +35,11 @@ def decided(the: Case) -> Decision:
         cancel=_cancel(the, verdict),
         place=the.snapshot.place,
     )
+
+
+def ruling(the: Case) -> tuple[Rule, Verdict]:
+    """The rule that decides a case, the first that speaks, and what it says."""
+    return next((rule, verdict) for rule in RULES if (verdict := rule(the)) is not None)
 
 
 def _wake_at(the: Case, verdict: Verdict) -> datetime:

@@ -5,11 +5,25 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
+from enum import IntEnum
 from typing import Final
 
 from byokd.facts.condition import Condition, ConditionKind
+from byokd.facts.key import Absent
 from byokd.facts.ledger import Tier
 from byokd.facts.snapshot import Decision, DeletionWanted, ImportWanted, ProofWanted, Reason, RotationWanted
+
+
+class Precedence(IntEnum):
+    """Which decision goes first, by what it wants done; `byokd.decide.why` has a sentence for each."""
+
+    DELETION = 0
+    IMPORT = 1
+    ROTATION = 2
+    PROOF = 3
+    WAITING = 4
+    NOTHING = 5
+
 
 _TIERS: Final = tuple(Tier)
 _LATEST: Final = datetime.max.replace(tzinfo=UTC)
@@ -22,7 +36,7 @@ def merged(decisions: Sequence[Decision], now: datetime) -> Decision:
     """
     if len(decisions) == 1:
         return decisions[0]
-    first = min(decisions, key=_pressing)
+    first = leading(decisions)
     wake_at = min(each.wake_at for each in decisions)
     action = first.action
     if unproved := tuple(each.place for each in decisions if isinstance(each.action, ProofWanted)):
@@ -38,20 +52,33 @@ def merged(decisions: Sequence[Decision], now: datetime) -> Decision:
     )
 
 
-def _pressing(decision: Decision) -> tuple[int, datetime, int, int]:
+def leading(decisions: Sequence[Decision]) -> Decision:
+    """The decision that is the whole key's: by precedence, then the nearest deadline, the tier, the older material."""
+    return min(decisions, key=_pressing)
+
+
+def precedence(decision: Decision) -> Precedence:
+    """Where a decision stands among those about the key's other materials."""
     match decision.action:
         case DeletionWanted():
-            return 0, _LATEST, 0, decision.place
-        case ImportWanted(deadline=deadline):
-            return 1, deadline, 0, decision.place
+            return Precedence.DELETION
+        case ImportWanted():
+            return Precedence.IMPORT
         case RotationWanted():
-            return 2, _LATEST, 0, decision.place
+            return Precedence.ROTATION
         case ProofWanted():
-            return 3, _LATEST, -_TIERS.index(decision.tier), decision.place
-        case _:
+            return Precedence.PROOF
+        case Absent():
             # What waits for something is worth telling before what is at peace.
-            at_peace = decision.reason not in (Reason.ROTATING, Reason.WAITS_FOR_REPLICAS)
-            return 4 + at_peace, _LATEST, -_TIERS.index(decision.tier), decision.place
+            waits = decision.reason in (Reason.ROTATING, Reason.WAITS_FOR_REPLICAS)
+            return Precedence.WAITING if waits else Precedence.NOTHING
+
+
+def _pressing(decision: Decision) -> tuple[int, datetime, int, int]:
+    stands = precedence(decision)
+    deadline = decision.action.deadline if isinstance(decision.action, ImportWanted) else _LATEST
+    nearness = _TIERS.index(decision.tier) if stands >= Precedence.PROOF else 0
+    return stands, deadline, -nearness, decision.place
 
 
 def _all_true(decisions: Sequence[Decision]) -> tuple[Condition, ...]:

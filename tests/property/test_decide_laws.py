@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 from byokd.decide.admit import full, take, throttled
 from byokd.decide.backoff import retry_at
 from byokd.decide.decide import decide
+from byokd.decide.why import why
 from byokd.decide.window import window
 from byokd.facts.key import ABSENT, NEVER, NEVER_LOOKED, Blind, KeyRef, KeyState
 from byokd.facts.ledger import NOT_PROVED, ImportState, Ledger, OrderKind, Proved, Tier, Unproved
@@ -126,6 +127,14 @@ def test_decide_is_total_and_wakes_later(it: Snapshot, now: Any) -> None:
 def test_decide_is_a_function(it: Snapshot, now: Any) -> None:
     """The same facts give the same decision."""
     assert decide(it, now) == decide(it, now)
+
+
+@given(snapshots, moments)
+def test_every_decision_can_be_explained(it: Snapshot, now: Any) -> None:
+    """Whatever is decided, what is told of it is the same decision, and something would change it."""
+    told = why(it, now)
+    assert told.decision == decide(it, now)
+    assert all(each.mind.ways for each in told.materials)
 
 
 @given(snapshots, moments)
