@@ -126,6 +126,10 @@ class Reach:
         """All about one key."""
         return self._ask(f"/v1/keys/{quote(name, safe='')}", {}, lambda desk: desk.key(name, {}))
 
+    def why(self, name: str, query: Query) -> Document:
+        """Why a key is where it is, or was at an earlier moment."""
+        return self._ask(f"/v1/keys/{quote(name, safe='')}/why", query, lambda desk: desk.why(name, query))
+
     def history(self, name: str, query: Query) -> Document:
         """One key's life, or all keys' where `name` is empty."""
         if not name:

@@ -143,6 +143,8 @@ def _source_unproved(the: Case, said: Verdict) -> Mind:
 
 
 def _in_stock(the: Case, said: Verdict) -> Mind:
+    if isinstance(said.action, ProofWanted):
+        return _drill(the, said)
     return _mind("a rotation of the key", _rotate(the))
 
 

@@ -5,12 +5,18 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
+from typing import Final
 
 from byokd.decide.case import Case, Loss
 from byokd.facts.condition import Condition, OpenCondition
 from byokd.facts.key import ABSENT, NEVER, Absent, Expiry, KeyRef, NeverLooked, last_seen
 from byokd.facts.ledger import HistoryEntry, HistoryEvent, Import, ImportState
 from byokd.facts.snapshot import Snapshot
+
+TO: Final = " → "
+"""Between what was and what is."""
+UNSEEN: Final = "not seen before"
+"""In place of a state, at the first look. `byokd.decide.recall` reads these lines again."""
 
 
 def of_key(before: Snapshot, the: Case) -> Iterator[HistoryEntry]:
@@ -26,9 +32,9 @@ def of_key(before: Snapshot, the: Case) -> Iterator[HistoryEntry]:
     seen, old = the.seen, last_seen(before.view)
     if seen is None or seen is old:
         return
-    was = "not seen before" if isinstance(old, NeverLooked) else old.state.value
+    was = UNSEEN if isinstance(old, NeverLooked) else old.state.value
     if isinstance(old, NeverLooked) or old.state is not seen.state:
-        yield _entry(ref, now, HistoryEvent.STATE_CHANGED, f"{was} → {seen.state.value}", _cause(the))
+        yield _entry(ref, now, HistoryEvent.STATE_CHANGED, f"{was}{TO}{seen.state.value}", _cause(the))
 
 
 def of_material(before: Snapshot, the: Case) -> Iterator[HistoryEntry]:
@@ -42,7 +48,7 @@ def of_material(before: Snapshot, the: Case) -> Iterator[HistoryEntry]:
         return
     last = before.ledger.last_expiry
     if the.loss is Loss.NONE and the.expiry is not ABSENT and the.expiry != last:
-        text = f"{which}{show_expiry(last)} → {show_expiry(the.expiry)}"
+        text = f"{which}{show_expiry(last)}{TO}{show_expiry(the.expiry)}"
         yield _entry(ref, now, HistoryEvent.EXPIRY_CHANGED, text, _cause(the))
 
 

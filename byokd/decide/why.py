@@ -13,6 +13,7 @@ from byokd.decide.minds import MINDS, Mind
 from byokd.decide.rules import RULES, Rule
 from byokd.decide.several import Precedence, leading, merged, precedence
 from byokd.decide.verdict import Verdict
+from byokd.facts.key import Absent
 from byokd.facts.snapshot import Decision, Snapshot
 
 GOES_FIRST: Final[Mapping[Precedence, str]] = {
@@ -37,7 +38,7 @@ class Explanation:
     verdict: Verdict
     mind: Mind
     behind: Verdict | None
-    """What would decide if that rule passed; None where nothing would."""
+    """What would decide if that rule passed; None where it wants something done, or nothing would."""
     decision: Decision
 
 
@@ -67,7 +68,7 @@ def why(snapshot: Snapshot, now: datetime) -> Why:
 def explained(the: Case) -> Explanation:
     """The decision about one material, explained."""
     rule, verdict = ruling(the)
-    later = RULES[RULES.index(rule) + 1 :]
+    later = RULES[RULES.index(rule) + 1 :] if isinstance(verdict.action, Absent) else ()
     return Explanation(
         the=the,
         rule=rule.__name__,

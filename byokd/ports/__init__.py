@@ -30,6 +30,7 @@ from byokd.facts.key import (
 )
 from byokd.facts.kinds import MaterialKind
 from byokd.facts.ledger import Fingerprint, HistoryEntry, Import, Order
+from byokd.facts.past import Past
 from byokd.facts.policy import DesiredKey, Lane, LearnedPace
 from byokd.facts.prospect import Prospect
 from byokd.facts.relative import Relative
@@ -346,6 +347,15 @@ class Store(Protocol):
 
     async def history(self, ref: KeyRef | None, *, limit: int) -> tuple[HistoryEntry, ...]:
         """Newest first; of all keys where `ref` is None."""
+        ...
+
+    async def past(self, ref: KeyRef, *, at: datetime, limit: int = 10_000) -> Past | None:
+        """All that is on record about a key, of today and before; also of one that left the config.
+
+        Of the conditions, those that were open at `at`.
+        Of each kind of row the newest `limit`; where there are more, `known_from` says from when on nothing is missing.
+        None for a key that was never on record.
+        """
         ...
 
     async def prospects(self, lane: LaneId, *, limit: int, after: str = "") -> tuple[Prospect, ...]:

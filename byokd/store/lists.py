@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any, Final
 
 from sqlalchemy import BindParameter, ColumnElement, Connection, Row, Select, and_, bindparam, func, or_, select, tuple_
@@ -99,7 +100,15 @@ def page(which: KeyFilter, *, limit: int, after: str) -> Select[Any]:
 
 def list_keys(connection: Connection, which: KeyFilter, *, limit: int, after: str) -> tuple[KeyLine, ...]:
     """One page of the list of keys, by time left."""
-    rows = connection.execute(page(which, limit=limit, after=after)).all()
+    return _lines(connection, connection.execute(page(which, limit=limit, after=after)).all())
+
+
+def read_line(connection: Connection, row: Row[Any]) -> KeyLine:
+    """The line of one key in the list, from its row; it is in the config."""
+    return _lines(connection, [row])[0]
+
+
+def _lines(connection: Connection, rows: Sequence[Row[Any]]) -> tuple[KeyLine, ...]:
     refs = {"refs": [row.ref for row in rows]}
     worst: dict[str, int] = {}
     opened: dict[str, list[Import]] = {}

@@ -8,7 +8,7 @@ from dataclasses import replace
 from itertools import islice
 from typing import Any, Final, TypeVar
 
-from sqlalchemy import BindParameter, Connection, bindparam, exists, select, union_all
+from sqlalchemy import BindParameter, Connection, Select, bindparam, exists, select, union_all
 
 from byokd.facts.condition import OpenCondition
 from byokd.facts.key import KeyRef
@@ -30,11 +30,10 @@ REFS_PER_QUERY: Final = 500
 
 _REFS: Final[BindParameter[Any]] = bindparam("refs", expanding=True)
 
-KEYS: Final = (
-    select(keys, policies.c.body)
-    .join(policies, policies.c.id == keys.c.policy_id)
-    .where(keys.c.ref.in_(_REFS), MANAGED)
+ON_RECORD: Final = (
+    select(keys, policies.c.body).join(policies, policies.c.id == keys.c.policy_id).where(keys.c.ref.in_(_REFS))
 )
+KEYS: Final = ON_RECORD.where(MANAGED)
 
 _later: Final = imports.alias("later")
 IN_FORCE: Final = (imports.c.state == ImportState.REFUSED.value) & ~exists(
@@ -72,11 +71,16 @@ def read_snapshots(connection: Connection, refs: Sequence[KeyRef]) -> dict[KeyRe
     """What is known of these keys; those that are not in the config are left out."""
     found: dict[KeyRef, Snapshot] = {}
     for chunk in chunks(refs):
-        found.update(_read_chunk(connection, {"refs": chunk}))
+        found.update(_read_chunk(connection, {"refs": chunk}, KEYS))
     return found
 
 
-def _read_chunk(connection: Connection, refs: dict[str, Any]) -> Iterator[tuple[KeyRef, Snapshot]]:
+def read_on_record(connection: Connection, ref: KeyRef) -> Snapshot:
+    """What is on record of a key, whether it is in the config or not. Raises: KeyError for one that never was."""
+    return dict(_read_chunk(connection, {"refs": [ref]}, ON_RECORD))[ref]
+
+
+def _read_chunk(connection: Connection, refs: dict[str, Any], which: Select[Any]) -> Iterator[tuple[KeyRef, Snapshot]]:
     rows_of: defaultdict[str, list[Import]] = defaultdict(list)
     for row in connection.execute(IMPORTS, refs).all():
         rows_of[row.ref].append(read_import(row))
@@ -87,7 +91,7 @@ def _read_chunk(connection: Connection, refs: dict[str, Any]) -> Iterator[tuple[
     for row in connection.execute(CONDITIONS, refs).all():
         conditions_of[row.subject].append(read_condition(row))
     # All rows at once: fetching them one by one gives the interpreter lock away for each.
-    rows = connection.execute(KEYS, refs).all()
+    rows = connection.execute(which, refs).all()
     families = read_families(connection, (row.arn for row in rows))
     for row in rows:
         ref = KeyRef(row.ref)

@@ -13,6 +13,7 @@ from byokd.facts.change import Change, FleetChange, FleetCounts, KeyFilter, KeyL
 from byokd.facts.condition import Notice, OpenCondition
 from byokd.facts.key import Absent, KeyArn, KeyRef, LaneId
 from byokd.facts.ledger import HistoryEntry, Import, Order
+from byokd.facts.past import Past
 from byokd.facts.policy import DesiredKey, LearnedPace
 from byokd.facts.prospect import Prospect
 from byokd.facts.relative import Relative
@@ -20,6 +21,7 @@ from byokd.facts.snapshot import Snapshot
 from byokd.store import agenda, changes, lanes, lists, ordering
 from byokd.store.batches import Batches
 from byokd.store.fleet import sync_fleet, taken_from
+from byokd.store.past import read_past
 from byokd.store.pruning import prune
 from byokd.store.reader import Reader
 from byokd.store.relatives import others, read_families
@@ -196,6 +198,10 @@ class SqlStore:
     async def history(self, ref: KeyRef | None, *, limit: int) -> tuple[HistoryEntry, ...]:
         """See `ports.Store`."""
         return await self._people.read(lambda connection: lists.list_history(connection, ref, limit=limit))
+
+    async def past(self, ref: KeyRef, *, at: datetime, limit: int = 10_000) -> Past | None:
+        """See `ports.Store`."""
+        return await self._people.read(lambda connection: read_past(connection, ref, at=at, limit=limit))
 
     async def prospects(self, lane: LaneId, *, limit: int, after: str = "") -> tuple[Prospect, ...]:
         """See `ports.Store`."""

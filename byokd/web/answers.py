@@ -25,6 +25,7 @@ from byokd.ports import Store
 from byokd.web import documents
 from byokd.web.documents import Document
 from byokd.web.plan import lane_plan
+from byokd.web.why import explained_now, explained_then, moment_asked
 
 Query = Mapping[str, str]
 Cursor = Callable[[KeyLine], str]
@@ -124,6 +125,20 @@ class Desk:
             return _not_one(NotOneKey(name, ()))
         sheet = documents.key_sheet(snapshots[0], await self._line(snapshots[0]))
         return Answer({"at": documents.stamp(self.now()), "key": sheet})
+
+    async def why(self, name: str, query: Query) -> Answer:
+        """What is known of one key and since when, and why it was decided on as it was; now, or at an earlier `at`."""
+        _only(query, "at")
+        ref = await one_key(self.store, name)
+        if isinstance(ref, NotOneKey):
+            return _not_one(ref)
+        now = self.now()
+        at = moment_asked(query["at"], now) if query.get("at") else now
+        past = await self.store.past(ref, at=at)
+        if past is None or (not query.get("at") and isinstance(past.line, Absent)):
+            return _not_one(NotOneKey(name, ()))
+        told = explained_then(past, at) if query.get("at") else explained_now(past, now)
+        return Answer({"at": documents.stamp(now), "why": told})
 
     async def key_history(self, name: str, query: Query) -> Answer:
         """One key's life, newest first."""

@@ -42,6 +42,7 @@ from byokd.store.views import (
 from tests.kit.memory_key import Key
 from tests.kit.memory_orders import MemoryOrders
 from tests.kit.memory_outbox import MemoryOutbox
+from tests.kit.memory_past import MemoryPast
 from tests.kit.memory_prospects import prospect
 from tests.kit.memory_pruning import prune_rows
 from tests.kit.memory_relatives import relatives
@@ -49,7 +50,7 @@ from tests.kit.memory_relatives import relatives
 WAITING = (ImportState.QUEUED, ImportState.FAILED)
 
 
-class MemoryStore(MemoryOrders, MemoryOutbox):
+class MemoryStore(MemoryOrders, MemoryOutbox, MemoryPast):
     """See `ports.Store`."""
 
     def __init__(self) -> None:

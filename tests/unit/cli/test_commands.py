@@ -32,6 +32,8 @@ async def api(tmp_path: Path) -> AsyncIterator[Api]:
         ("status", ["status"]),
         ("keys", ["keys"]),
         ("show", ["show", "alias/ledger"]),
+        ("why", ["why", "alias/ledger"]),
+        ("why_then", ["why", "alias/ledger", "--at", "10d"]),
         ("history", ["history", "--limit", "3"]),
         ("queue", ["queue"]),
         ("plan", ["plan"]),
@@ -49,6 +51,8 @@ async def test_transcript(api: Api, name: str, arguments: list[str]):
         (["status"], "/v1/status"),
         (["keys"], "/v1/keys"),
         (["show", FRESH], f"/v1/keys/{FRESH.replace('/', '%2F')}"),
+        (["why", FRESH], f"/v1/keys/{FRESH.replace('/', '%2F')}/why"),
+        (["why", FRESH, "--at", "2h"], f"/v1/keys/{FRESH.replace('/', '%2F')}/why?at=2h"),
         (["history"], "/v1/history"),
         (["history", FRESH], f"/v1/keys/{FRESH.replace('/', '%2F')}/history"),
         (["queue"], "/v1/queue"),
@@ -60,6 +64,15 @@ async def test_json_is_what_the_api_answers(api: Api, arguments: list[str], path
     printed = await byokd(*arguments, "--json", socket=api.socket)
     async with api.client.get(f"http://byokd{path}") as response:
         assert printed.document == await response.json()
+
+
+async def test_why_of_a_time_that_is_not_on_record(api: Api):
+    """It is said in place of an answer, which is no failure."""
+    printed = await byokd("why", FRESH, "--at", "2026-01-01T00:00:00Z", socket=api.socket)
+    assert printed.code == Exit.OK
+    assert printed.out.splitlines()[-1] == (
+        "not known     the history goes back to 2026-01-20 12:00:00Z, and not to then"
+    )
 
 
 async def test_keys_over_pages(api: Api):
@@ -111,6 +124,9 @@ async def test_orders_are_listed_and_cancelled(api: Api):
     ("arguments", "code", "says"),
     [
         (["show", "alias/none"], Exit.REFUSED, "byokd manages no key named 'alias/none'"),
+        (["why", "alias/none"], Exit.REFUSED, "byokd manages no key named 'alias/none'"),
+        (["why", FRESH, "--at", "soon"], Exit.USAGE, "or how long ago, such as 2h"),
+        (["why", FRESH, "--at", "2027-01-01T00:00:00Z"], Exit.USAGE, "lies in the future"),
         (["release", FRESH], Exit.REFUSED, "no hold is in force"),
         (["hold", FRESH, "--until", "soon"], Exit.USAGE, "a duration such as 2h"),
         (["keys", "--tier", "soon"], Exit.USAGE, "no tier is called 'soon'"),

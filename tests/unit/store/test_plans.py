@@ -12,7 +12,7 @@ import pytest
 from sqlalchemy import Connection, Executable, event
 
 from byokd.facts.change import KeyFilter
-from byokd.store import SqlStore, agenda, lists, pruning, relatives, snapshots, writes
+from byokd.store import SqlStore, agenda, lists, past, pruning, relatives, snapshots, writes
 from tests.kit.builders import LANE_ID
 from tests.kit.clock import START
 from tests.kit.store_fleet import a_key
@@ -104,6 +104,13 @@ async def test_relatives_are_looked_up_by_the_id_that_they_share(store: SqlStore
     lines = await plan(store, relatives.RELATIVES, {"key_ids": ["mrk-1", "mrk-2"]})
     assert any("(key_id=?" in line for line in lines)
     assert not [line for line in lines if line.startswith("SCAN")]
+
+
+@pytest.mark.parametrize("statement", past.CONDITIONS)
+async def test_conditions_of_the_past_are_found_by_an_index(store: SqlStore, statement: Executable) -> None:
+    """The open ones by their key, the resolved ones by when that was."""
+    (line,) = await plan(store, statement, {"ref": "x", "at": 0})
+    assert "ix_conditions_open (subject=?)" in line or "ix_conditions_resolved (resolved_at>?)" in line
 
 
 @pytest.mark.parametrize("statement", pruning.IN_ORDER)

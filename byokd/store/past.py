@@ -1,0 +1,62 @@
+"""All that is on record about one key, of today and before, as of one moment of the store."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from typing import Final
+
+from sqlalchemy import Connection, bindparam, func, select
+
+from byokd.facts.key import ABSENT, Absent, KeyRef
+from byokd.facts.past import Past
+from byokd.store.lists import list_history, list_imports, list_orders, read_line
+from byokd.store.snapshots import read_on_record
+from byokd.store.tables import conditions as told
+from byokd.store.tables.conditions import conditions, read_condition
+from byokd.store.tables.history import history
+from byokd.store.tables.keys import keys
+from byokd.store.times import instant_or_absent, seconds
+
+_KEY: Final = select(keys).where(keys.c.ref == bindparam("ref"))
+_OLDEST: Final = select(func.min(history.c.at))
+_RAISED: Final = select(conditions).where(
+    conditions.c.subject == bindparam("ref"), conditions.c.since <= bindparam("at")
+)
+# A query for each partial index: the open ones of the key; of all that were resolved, those that were so later.
+CONDITIONS: Final = (
+    _RAISED.where(told.OPEN),
+    _RAISED.where(told.RESOLVED, conditions.c.resolved_at > bindparam("at")),
+)
+
+
+def read_past(connection: Connection, ref: KeyRef, *, at: datetime, limit: int) -> Past | None:
+    """The past of a key, of each kind of row the newest `limit`; None for a key that was never on record."""
+    row = connection.execute(_KEY, {"ref": ref}).one_or_none()
+    if row is None:
+        return None
+    told_of = list_history(connection, ref, limit=limit)
+    imports = list_imports(connection, ref=ref, only_open=False, limit=limit)
+    orders = list_orders(connection, ref=ref, only_open=False, limit=limit)
+    raised = [
+        read_condition(each)
+        for query in CONDITIONS
+        for each in connection.execute(query, {"ref": ref, "at": seconds(at)})
+    ]
+    begins = [instant_or_absent(connection.scalar(_OLDEST))]
+    # Where older rows were left out, what is there is whole from the oldest of them on.
+    begins += [told_of[-1].at] if len(told_of) == limit else []
+    begins += [imports[-1].created_at] if len(imports) == limit else []
+    begins += [orders[-1].created_at] if len(orders) == limit else []
+    return Past(
+        snapshot=read_on_record(connection, ref),
+        line=ABSENT if row.due_at is None else read_line(connection, row),
+        history=told_of[::-1],
+        imports=imports[::-1],
+        orders=orders[::-1],
+        conditions=tuple(sorted(raised, key=lambda each: (each.since, each.id))),
+        known_from=_latest(begins),
+    )
+
+
+def _latest(moments: list[datetime | Absent]) -> datetime | Absent:
+    return max((at for at in moments if isinstance(at, datetime)), default=ABSENT)
