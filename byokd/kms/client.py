@@ -52,6 +52,8 @@ class LaneClient:
         self._models_of = models_of
         self._identity = identity
         self._config = lane_config(lane)
+        if identity.transport is not None:
+            self._config = self._config.merge(AioConfig(http_session_cls=identity.transport))
         self._opening = asyncio.Lock()
         self._opened: _Opened | None = None
         self._timeout_s = lane.call_timeout.total_seconds()

@@ -36,6 +36,8 @@ class Identity:
     """Replaces AWS's own endpoint of STS, where a lane assumes a role; empty: AWS's."""
     quotas_endpoint: str = ""
     """Replaces AWS's own endpoint of Service Quotas; empty: AWS's."""
+    transport: type | None = None
+    """Carries requests in place of aiobotocore's HTTP session, in process; None: they go over the network."""
 
 
 def shared_session() -> AioSession:

@@ -10,7 +10,7 @@ import asyncio
 import random
 from collections import deque
 from dataclasses import dataclass, field
-from datetime import timedelta
+from datetime import datetime, timedelta
 from typing import Any, Final
 
 from byokd.errors import (
@@ -208,6 +208,11 @@ class ModelKms(FakeKms):
             return  # its key was deleted meanwhile: a request that nobody waits for, refused
 
     # -- the world ----------------------------------------------------------------------------------------------------
+
+    @property
+    def now(self) -> datetime:
+        """KMS's own time."""
+        return self._clock.now()
 
     def managed_expiry(self, arn: str) -> Expiry | Absent:
         """The expiry of the material that byokd keeps: the current one."""

@@ -1,4 +1,4 @@
-"""The same worlds over the real store: SQLite on disk, its threads and its group commits, on virtual time."""
+"""The same worlds over byokd's real parts: SQLite on disk with its threads and group commits, AWS's client, RSA."""
 
 from __future__ import annotations
 
@@ -13,6 +13,7 @@ from tests.kit.databases import empty_database
 from tests.sim.loop import run_virtually
 from tests.sim.plan import Plan, draw
 from tests.sim.run import live, quiet
+from tests.sim.wire import WiredWorld
 from tests.sim.world import World
 
 __all__ = ["empty_database"]
@@ -48,14 +49,14 @@ class Counted:
 async def _over(path: Path, plan: Plan, counted: Counted, defects: list[str]) -> World:
     async with open_store(path) as store:
         counted.store, counted.calls = store, 0
-        world = await live(plan, defects, make=lambda what: World(what, store=counted))
+        world = await live(plan, defects, make=lambda what: WiredWorld(what, store=counted))
         counted.calls = 1
     return world
 
 
 @pytest.mark.parametrize("seed", [3, pytest.param(7, marks=pytest.mark.soak), pytest.param(14, marks=pytest.mark.soak)])
-def test_every_law_holds_over_sqlite(seed: int, tmp_path: Path, empty_database: Path) -> None:
-    """What holds over the store in memory holds over the one on disk."""
+def test_every_law_holds_over_real_parts(seed: int, tmp_path: Path, empty_database: Path) -> None:
+    """What holds over twins in memory holds over SQLite, aiobotocore and real wrapping."""
     path = tmp_path / "byokd.db"
     shutil.copy(empty_database, path)
     counted = Counted()
