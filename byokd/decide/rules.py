@@ -180,7 +180,8 @@ def source_unproved(the: Case) -> Verdict | None:
 
 
 def _unproved(the: Case, reason: Reason, message: str, at: datetime, *, failures: int) -> Verdict:
-    again = retry_at(who=the.snapshot.ref, failures=failures, now=at, deadline=the.deadline, emergency=the.emergency)
+    ahead = the.deadline if the.deadline > the.now else ABSENT
+    again = retry_at(who=the.snapshot.ref, failures=failures, now=at, deadline=ahead, emergency=the.emergency)
     ordered_since = the.import_order is not None and the.import_order.created_at >= at
     if again <= the.now or at > the.now or ordered_since:
         return Verdict(reason=reason, message=message, action=ProofWanted(), wake_at=the.now + SOON, blocks=True)
@@ -213,7 +214,7 @@ def refused(the: Case) -> Verdict | None:
     if order is not None and order.created_at >= row.finished_at:
         return None
     wait = REFUSED_IN_EMERGENCY if the.emergency else max(the.policy.drill_every, SOON)
-    if the.deadline > row.finished_at:
+    if the.deadline > the.now:
         wait = min(wait, max(SOON, (the.deadline - row.finished_at) / 8))
     again = row.finished_at + timedelta(seconds=int(wait.total_seconds()))
     if again <= the.now:

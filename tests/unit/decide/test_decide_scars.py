@@ -10,9 +10,9 @@ from byokd.decide.decide import decide
 from byokd.decide.intents import NOT_SEEN, explain
 from byokd.decide.orders import after_deciding
 from byokd.decide.transitions import of_material
-from byokd.facts.key import ABSENT, KeyState
+from byokd.facts.key import ABSENT, NEVER, KeyState
 from byokd.facts.ledger import HistoryEvent, Import, ImportState, OrderKind, OrderState, Unproved
-from byokd.facts.snapshot import ProofWanted, Reason
+from byokd.facts.snapshot import ImportWanted, ProofWanted, Reason
 from tests.kit.builders import DAY, ledger, observed, order, queued, snapshot
 from tests.kit.clock import START
 
@@ -73,3 +73,27 @@ def test_an_order_asks_a_source_again_at_once() -> None:
     assert decide(snapshot(proof=failed, ledger=ordered), START + 2 * SECOND).action == ProofWanted()
     once_more = replace(failed, at=START + 2 * SECOND)
     assert decide(snapshot(proof=once_more, ledger=ordered), START + 3 * SECOND).action is ABSENT
+
+
+def test_a_source_that_fails_is_given_time_where_no_deadline_presses() -> None:
+    """Material that never expires, or is gone, has its deadline "now"; an eighth of the time up to it had passed at
+    each look, so that a source that failed was asked again by each, however often it had failed before.
+    """
+    failed = Unproved(since=START - DAY, at=START, code="material_invalid", message="m", failures=8)
+    endless = snapshot(view=observed(valid_to=NEVER), proof=failed, ledger=ledger(last_expiry=NEVER))
+    lapsed = snapshot(view=observed(valid_to=ABSENT), proof=failed, ledger=ledger(last_expiry=START - DAY))
+
+    for it, wait in ((endless, timedelta(minutes=8)), (lapsed, timedelta(minutes=4))):
+        assert decide(it, START + wait).action is ABSENT
+        assert decide(it, decide(it, START).wake_at).action == ProofWanted()
+
+
+def test_a_refusal_is_not_tried_again_by_every_look_at_a_lapsed_key() -> None:
+    """What KMS had refused of a lapsed key was to wait an hour, and waited thirty seconds: tokens for nothing."""
+    refused = queued(state=ImportState.REFUSED, finished_at=START, detail="not the material", outcome="refused")
+    it = snapshot(view=observed(valid_to=ABSENT), ledger=ledger(last_expiry=START - DAY, refused_import=refused))
+
+    for passed in (SECOND, timedelta(minutes=1), timedelta(minutes=59)):
+        decision = decide(it, START + passed)
+        assert (decision.reason, decision.action) == (Reason.REFUSED, ABSENT)
+    assert isinstance(decide(it, START + HOUR).action, ImportWanted)
