@@ -141,8 +141,12 @@ def _each(window: ChangeWindow, since: datetime, until: datetime) -> Iterator[Op
     day, last = (since - window.lasts - _DAY).astimezone(where).date(), (until + _DAY).astimezone(where).date()
     while day <= last:
         if cron.on(day):
+            runs = _runs(window)
+            if _moment(day + _DAY, 0, where) - _moment(day, 0, where) != _DAY:
+                # On a day of 23 or 25 hours, what is together by the clock may be an hour apart, or the reverse.
+                runs = tuple((minute, window.lasts) for minute in cron.minutes)
             # Sorted: on a day that skips an hour, a skipped time comes after times that are later by the clock.
-            for opens, lasts in sorted((_moment(day, start, where), lasts) for start, lasts in _runs(window)):
+            for opens, lasts in sorted((_moment(day, start, where), lasts) for start, lasts in runs):
                 if opens + lasts > since and opens <= until:
                     yield opens, opens + lasts
         day += _DAY

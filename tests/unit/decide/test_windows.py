@@ -121,6 +121,17 @@ def test_openings_are_in_order_and_apart_over_a_whole_year(cron: str, time_zone:
     assert all(one[1] < other[0] for one, other in pairwise(found))
 
 
+def test_what_is_together_by_the_clock_is_an_hour_apart_on_a_long_day() -> None:
+    """A window of every minute was taken for one of 24 hours from midnight on: on the day of 25 it closed at 23:00.
+
+    The hour that the clock doubles is passed over the second time, as ever.
+    """
+    always = ChangeWindow(cron="* * * * *", lasts=timedelta(minutes=1), time_zone="Europe/Berlin")
+    assert opened(always, "2026-10-24T12:00", "2026-10-26T12:00") == ["10-23 22:00-01:00", "10-25 02:00-23:00"]
+    nights = ChangeWindow(cron="*/30 0-3 * * *", lasts=timedelta(minutes=30), time_zone="Europe/Berlin")
+    assert opened(nights, "2026-03-28T12:00", "2026-03-29T12:00") == ["03-28 23:00-02:00"]
+
+
 def test_two_windows_that_meet_are_one_opening() -> None:
     """Whoever asks is not told of an end that is none."""
     evening = ChangeWindow(cron="0 22 * * *", lasts=2 * HOUR, time_zone="UTC")
