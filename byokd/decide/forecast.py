@@ -16,6 +16,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
+from math import fsum
 from types import MappingProxyType
 from typing import Final
 
@@ -152,7 +153,8 @@ def forecast(
         times=tuple(_moment(now, each) for each in queue.served),
         per_second=bucket.per_second,
         bottleneck=bottleneck,
-        demand_per_s=sum(1 / round_s(course.prospect.policy) for course in queue.courses),
+        # fsum: the same keys in another order ask for the same.
+        demand_per_s=fsum(1 / round_s(course.prospect.policy) for course in queue.courses),
         recovery=recovery(counts["keys"] - counts["left_alone"], bucket.per_second),
         **counts,
     )

@@ -10,7 +10,6 @@ from typing import Any
 from hypothesis import given
 from hypothesis import strategies as st
 
-from byokd.decide.admit import SLOWEST, full, give_back, refill, take, throttled
 from byokd.decide.backoff import retry_at
 from byokd.decide.case import Loss, case, wanted_expiry
 from byokd.decide.decide import decide
@@ -19,28 +18,16 @@ from byokd.decide.notices import Audience, redeliver_at, tell
 from byokd.decide.orders import after_deciding, before_deciding
 from byokd.decide.transitions import compare
 from byokd.decide.window import share_of, window
-from byokd.facts.condition import Condition, ConditionKind, Notice, NoticeKind, OpenCondition, Severity
+from byokd.facts.condition import ConditionKind, Notice, NoticeKind, OpenCondition, Severity
 from byokd.facts.key import ABSENT, NEVER, KeyRef
 from byokd.facts.ledger import Import, ImportState, OrderKind, OrderState, Tier
-from byokd.facts.policy import Quota
 from byokd.facts.snapshot import DeletionWanted, ImportWanted, ProofWanted, Reason, Snapshot
 from tests.kit.builders import MATERIAL, observed, running
 from tests.kit.clock import START
-from tests.property.test_decide_laws import moments, orders, policies, seconds, snapshots
+from tests.kit.strategies import conditions, moments, orders, policies, seconds, snapshots, spans, statements
 
 MINUTE = timedelta(minutes=1)
 LADDER = list(Tier)
-spans = st.integers(min_value=0, max_value=400 * 86400).map(lambda n: timedelta(seconds=n))
-statements = st.lists(
-    st.builds(
-        lambda kind, severity, stage: Condition(kind=kind, severity=severity, detail="d", stage=stage),
-        st.sampled_from(ConditionKind),
-        st.sampled_from(Severity),
-        st.sampled_from(["", "a", "b"]),
-    ),
-    max_size=6,
-    unique_by=lambda each: each.kind,
-)
 audiences = st.lists(
     st.builds(
         lambda name, least, hours: Audience(channel=name, min_severity=least, remind_every=timedelta(hours=hours)),
@@ -230,6 +217,18 @@ def _notices(condition: OpenCondition, telling: Any, now: Any) -> list[Notice]:
     ]
 
 
+@given(conditions, audiences, moments, spans, spans)
+def test_nobody_is_told_out_of_turn(stated: Any, them: Any, now: Any, first: timedelta, second: timedelta) -> None:
+    """Before `again_at` nothing is to be told anew, and at it there is: one time to wake for all channels."""
+    condition = OpenCondition(id="c", subject="k", condition=stated, since=now)
+    told = _notices(condition, tell(condition, (), them, now), now)
+    again_at = tell(condition, told, them, now).again_at
+    for later in (now + first, now + second):
+        news = tell(condition, told, them, later).notices
+        assert bool(news) is (again_at is not ABSENT and later >= again_at)
+        assert all(kind is NoticeKind.REMINDER for _, kind in news)
+
+
 @given(st.integers(min_value=0, max_value=10**9), moments)
 def test_delivery_is_tried_for_ever_and_never_at_once(attempts: int, now: Any) -> None:
     """An undelivered notice waits from ten seconds to a quarter of an hour."""
@@ -249,25 +248,3 @@ def test_the_spread_only_brings_forward(rules: Any, valid_to: Any, name: str) ->
     begins = window(KeyRef(name), rules, valid_to).renew_at
 
     assert valid_to - rules.renew_before - rules.spread <= begins <= valid_to - rules.renew_before
-
-
-uses = st.lists(
-    st.tuples(st.sampled_from(["take", "refuse", "back"]), st.floats(min_value=0, max_value=5000)), max_size=30
-)
-
-
-@given(st.floats(min_value=0.01, max_value=100), uses)
-def test_a_pace_stays_within_its_bounds(rate: float, what: Any) -> None:
-    """The pace lies between a sixteenth and the headroom, tokens never exceed the burst, and every wait ends."""
-    quota = Quota(per_second=rate, burst=1.0)
-    bucket, at = full(quota, 0.0), 0.0
-    for kind, gap in what:
-        at += gap
-        if kind == "take":
-            bucket, wait = take(bucket, at)
-            assert 0 <= wait < float("inf")
-        else:
-            bucket = throttled(bucket, at) if kind == "refuse" else give_back(bucket, at)
-        assert SLOWEST <= bucket.share <= quota.headroom
-        assert bucket.tokens <= quota.burst
-        assert refill(bucket, at).tokens == bucket.tokens, "no time has passed"

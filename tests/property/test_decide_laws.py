@@ -2,119 +2,30 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
-from datetime import timedelta
+from dataclasses import fields, is_dataclass, replace
+from datetime import datetime, timedelta
 from typing import Any
 
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from byokd.decide.admit import full, take, throttled
 from byokd.decide.backoff import retry_at
 from byokd.decide.decide import decide
 from byokd.decide.why import why
 from byokd.decide.window import window
-from byokd.facts.key import ABSENT, NEVER, NEVER_LOOKED, Blind, KeyRef, KeyState
-from byokd.facts.ledger import NOT_PROVED, ImportState, Ledger, OrderKind, Proved, Tier, Unproved
-from byokd.facts.policy import OnLoss, Quota
+from byokd.facts.key import ABSENT, NEVER, KeyRef, KeyState
+from byokd.facts.ledger import OrderKind, Tier
 from byokd.facts.snapshot import DeletionWanted, ImportWanted, Snapshot
-from tests.kit.builders import DAY, FINGERPRINT, MATERIAL, desired, observed, order, policy, queued, virgin
+from tests.kit.builders import DAY, MATERIAL
 from tests.kit.clock import START
+from tests.kit.strategies import any_snapshots, moments, policies, seconds, snapshots, spans
 
-seconds = st.integers(min_value=-400 * 86400, max_value=400 * 86400).map(lambda n: timedelta(seconds=n))
-moments = seconds.map(lambda delta: START + delta)
-policies = st.builds(
-    lambda life, share, spread, lapse, delete: policy(
-        valid_for=timedelta(seconds=life),
-        renew_before=timedelta(seconds=max(1, int(life * share))),
-        spread=timedelta(seconds=int(life * share * spread)),
-        on_lapse=lapse,
-        on_foreign_delete=delete,
-    ),
-    st.integers(min_value=30, max_value=365 * 86400),
-    st.floats(min_value=0.05, max_value=0.9),
-    st.floats(min_value=0, max_value=0.3),
-    st.sampled_from(OnLoss),
-    st.sampled_from(OnLoss),
-)
-readings = st.one_of(
-    st.builds(
-        lambda at, valid_to, state: observed(at=at, valid_to=valid_to, state=state),
-        moments,
-        st.one_of(moments, st.just(NEVER), st.just(ABSENT)),
-        st.sampled_from(KeyState),
-    ),
-    st.just(virgin()),
-)
-views = st.one_of(
-    readings,
-    st.just(NEVER_LOOKED),
-    st.builds(
-        lambda at, code, failures, last: Blind(since=at, at=at, code=code, message="m", failures=failures, last=last),
-        moments,
-        st.sampled_from(["key_not_found", "access_denied", "kms_unreachable", "duplicate_key", "throttled"]),
-        st.integers(min_value=1, max_value=10**6),
-        st.one_of(readings, st.just(NEVER_LOOKED)),
-    ),
-)
-proofs = st.one_of(
-    st.just(NOT_PROVED),
-    st.builds(
-        lambda at, length: Proved(at=at, fingerprint=FINGERPRINT, length=length), moments, st.sampled_from([16, 32])
-    ),
-    st.builds(
-        lambda at, code, failures: Unproved(since=at, at=at, code=code, message="m", failures=failures),
-        moments,
-        st.sampled_from(["source_unreadable", "source_unsafe", "material_invalid", "material_changed"]),
-        st.integers(min_value=1, max_value=10**6),
-    ),
-)
-rows = st.builds(
-    lambda state, at, attempts, answered, tier: queued(
-        state=state, not_before=at, started_at=at, created_at=at, attempts=attempts, answered=answered, tier=tier
-    ),
-    st.sampled_from([ImportState.QUEUED, ImportState.RUNNING, ImportState.FAILED]),
-    moments,
-    st.integers(min_value=0, max_value=10**6),
-    st.booleans(),
-    st.sampled_from(Tier),
-)
-orders = st.lists(
-    st.builds(
-        lambda kind, until, end, at: order(kind, until=until, valid_to=end, effective_at=at),
-        st.sampled_from(OrderKind),
-        st.one_of(moments, st.just(ABSENT)),
-        st.one_of(moments, st.just(NEVER), st.just(ABSENT)),
-        st.one_of(moments, st.just(ABSENT)),
-    ),
-    max_size=3,
-).map(tuple)
-ledgers = st.builds(
-    lambda expiry, success, row, refused, them, material: Ledger(
-        last_expiry=expiry,
-        last_success_at=success,
-        open_import=row,
-        refused_import=refused,
-        open_orders=them,
-        material=material,
-    ),
-    st.one_of(moments, st.just(NEVER), st.just(ABSENT)),
-    st.one_of(moments, st.just(ABSENT)),
-    st.one_of(rows, st.just(ABSENT)),
-    st.one_of(moments.map(lambda at: queued(state=ImportState.REFUSED, finished_at=at, detail="d")), st.just(ABSENT)),
-    orders,
-    st.sampled_from([MATERIAL, ABSENT]),
-)
-snapshots = st.builds(
-    lambda rules, view, proof, book: Snapshot(desired=desired(policy=rules), view=view, proof=proof, ledger=book),
-    policies,
-    views,
-    proofs,
-    ledgers,
-)
+LADDER = list(Tier)
+quick = settings(deadline=None, max_examples=100)
 
 
-@given(snapshots, moments)
+@quick
+@given(any_snapshots, moments)
 def test_decide_is_total_and_wakes_later(it: Snapshot, now: Any) -> None:
     """No snapshot makes it raise, and it always wakes again, later than now and within `look_every`."""
     decision = decide(it, now)
@@ -127,6 +38,48 @@ def test_decide_is_total_and_wakes_later(it: Snapshot, now: Any) -> None:
 def test_decide_is_a_function(it: Snapshot, now: Any) -> None:
     """The same facts give the same decision."""
     assert decide(it, now) == decide(it, now)
+
+
+@quick
+@given(any_snapshots, moments, st.floats(0, 1))
+def test_nobody_oversleeps(it: Snapshot, now: datetime, share: float) -> None:
+    """One time to wake is enough: before it, there is nothing to do that was not to be done already."""
+    decision = decide(it, now)
+    asleep = (decision.wake_at - now).total_seconds() - 1
+    later = decide(it, now + timedelta(seconds=int(share * asleep)))
+
+    assert decision.action is not ABSENT or later.action is ABSENT
+    assert LADDER.index(decision.tier) <= LADDER.index(later.tier)
+
+
+@quick
+@given(any_snapshots, moments, spans)
+def test_no_calendar_moves_a_decision(it: Snapshot, now: datetime, later: timedelta) -> None:
+    """A month later all is decided a month later, over leap days and changes of the clock: deadlines know neither.
+
+    But for change windows, which people mean by the calendar; and for the spread, which is drawn by the `ValidTo`.
+    """
+    plain = replace(it.desired.policy, windows=(), spread=timedelta(0))
+    it = replace(it, desired=replace(it.desired, policy=plain))
+    here, there = decide(it, now), decide(moved(it, later), now + later)
+
+    assert there.wake_at == here.wake_at + later
+    assert (there.reason, there.tier, there.place) == (here.reason, here.tier, here.place)
+    assert there.action == moved(here.action, later)
+    assert [(each.kind, each.severity, each.stage) for each in there.conditions] == [
+        (each.kind, each.severity, each.stage) for each in here.conditions
+    ]
+
+
+def moved(value: Any, by: timedelta) -> Any:
+    """The same with every moment in it so much later."""
+    if isinstance(value, datetime):
+        return value + by
+    if isinstance(value, tuple):
+        return tuple(moved(each, by) for each in value)
+    if is_dataclass(value) and not isinstance(value, type):
+        return replace(value, **{each.name: moved(getattr(value, each.name), by) for each in fields(value)})
+    return value
 
 
 @given(snapshots, moments)
@@ -201,30 +154,3 @@ def test_backoff_leaves_time_for_another_try(failures: int, left: timedelta, eme
     assert again >= START + timedelta(seconds=1)
     if left > timedelta(seconds=8):
         assert again - START <= left / 8 + timedelta(seconds=1)
-
-
-@given(
-    st.floats(min_value=0.05, max_value=100), st.lists(st.floats(min_value=0, max_value=30), min_size=1, max_size=40)
-)
-def test_a_bucket_never_gives_more_than_its_quota(rate: float, gaps: list[float]) -> None:
-    """Over any span, requests sent stay within burst plus rate times the span."""
-    bucket, at, sent = full(Quota(per_second=rate, burst=1), 0.0), 0.0, []
-    for gap in gaps:
-        at += gap
-        bucket, wait = take(bucket, at)
-        sent.append(at + wait)
-    for first, start in enumerate(sent):
-        for last in range(first, len(sent)):
-            assert last - first + 1 <= 1 + rate * (sent[last] - start) + 1e-6
-
-
-@given(st.integers(min_value=1, max_value=20))
-def test_a_throttled_bucket_slows_down_but_never_stops(times: int) -> None:
-    """However often KMS refuses, the wait stays finite and the share positive."""
-    bucket = full(Quota(per_second=1, burst=1), 0.0)
-    for at in range(times):
-        bucket = throttled(bucket, float(at))
-    after, wait = take(replace(bucket), float(times))
-
-    assert 0 < after.share <= 1
-    assert 0 < wait <= 40

@@ -8,8 +8,6 @@ from itertools import pairwise
 from typing import Any
 
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
 
 from byokd.decide.advice import (
     lead_needed,
@@ -22,11 +20,11 @@ from byokd.decide.advice import (
     tight,
     with_lead,
 )
-from byokd.decide.forecast import FARTHEST, Forecast, forecast
+from byokd.decide.forecast import Forecast, forecast
 from byokd.facts.condition import Severity
 from byokd.facts.key import ABSENT, NEVER, KeyRef
 from byokd.facts.ledger import Tier
-from byokd.facts.policy import ChangeWindow, Lane, LearnedPace, OnLoss, Quota
+from byokd.facts.policy import ChangeWindow, Lane, LearnedPace, Quota
 from byokd.facts.prospect import Prospect
 from byokd.facts.snapshot import Reason
 from tests.kit.builders import DAY, OPERATIONS, lane, policy
@@ -266,47 +264,3 @@ def test_a_short_life_beside_a_long_one_bounds_the_work() -> None:
     ahead = forecast([*keys, key(99, left=365 * DAY)], hourly(3600), START)
     assert ahead.until < START + 365 * DAY
     assert tight(ahead, 0.5) is None
-
-
-moments = st.integers(-400 * 86400, 400 * 86400).map(lambda seconds: START + timedelta(seconds=seconds))
-prospects = st.lists(
-    st.builds(
-        Prospect,
-        ref=st.text("abc", min_size=1).map(KeyRef),
-        name=st.just("n"),
-        fleet=st.just("f"),
-        policy=st.builds(
-            policy,
-            valid_for=st.one_of(st.just(NEVER), st.integers(10, 365 * 86400).map(lambda n: timedelta(seconds=n))),
-            renew_before=st.integers(1, 364 * 86400).map(lambda n: timedelta(seconds=n)),
-            renewal_floor=st.just(DAY),
-            priority=st.integers(-100, 100),
-            on_lapse=st.sampled_from(OnLoss),
-            windows=st.sampled_from([(), (ChangeWindow(cron="0 2 * * sat", lasts=HOUR, time_zone="UTC"),)]),
-        ),
-        state=st.sampled_from(["Enabled", "PendingImport", "NeverLooked", "Blind"]),
-        expiry=st.one_of(moments, st.just(NEVER), st.just(ABSENT)),
-        tier=st.sampled_from(Tier),
-        reason=st.sampled_from([each.value for each in Reason]),
-    ),
-    max_size=8,
-    unique_by=lambda each: each.ref,
-)
-
-
-@given(prospects, st.floats(0.0001, 100))
-def test_laws_of_every_forecast(keys: list[Prospect], pace: float) -> None:
-    """Total and repeatable: each key at most once, none before it is due, never faster than the quota."""
-    slow = hourly(pace)
-    ahead = forecast(keys, slow, START)
-    assert ahead == forecast(keys, slow, START)
-    assert len({each.ref for each in ahead.renewals}) == len(ahead.renewals)
-    assert len(ahead.renewals) + ahead.never_expire + ahead.left_alone + ahead.unknown == len(keys)
-    assert START <= ahead.until <= START + FARTHEST
-    assert list(ahead.times) == sorted(ahead.times)
-    for each in ahead.renewals:
-        assert not isinstance(each.renewed_at, datetime) or each.renewed_at >= each.due_at
-    for number, moment in enumerate(ahead.times):
-        assert number <= 1 + (moment - START).total_seconds() * ahead.per_second + 1e-3 * number + ahead.per_second
-    slack_condition(ahead, 0.5)
-    assert load(ahead)[1]

@@ -1,0 +1,66 @@
+"""Lanes and their keys at random, for properties of the forecast."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+from hypothesis import strategies as st
+
+from byokd.facts.key import KeyRef
+from byokd.facts.ledger import Tier
+from byokd.facts.policy import Lane, LearnedPace, Quota
+from byokd.facts.prospect import Prospect
+from byokd.facts.snapshot import Reason
+from tests.kit.builders import OPERATIONS, lane
+from tests.kit.strategies import expiries, moments, policies_of, with_others
+
+quotas = st.builds(
+    Quota,
+    per_second=st.floats(min_value=0.0005, max_value=50),
+    burst=st.floats(min_value=1, max_value=30),
+    ceiling=st.floats(min_value=0, max_value=100),
+)
+
+
+def _lane(quota: Quota, reserve: float, least: float, **others: float) -> Lane:
+    plenty = Quota(per_second=1000.0, burst=1000.0)
+    slower = {name: Quota(per_second=rate, burst=1.0) for name, rate in others.items()}
+    return lane(
+        quotas=dict.fromkeys(OPERATIONS, plenty) | slower | {"GetParametersForImport": quota},
+        reserve=reserve,
+        min_slack=least,
+    )
+
+
+lanes = st.builds(
+    _lane,
+    quotas,
+    st.floats(0, 0.99),
+    st.floats(0, 0.99),
+    DescribeKey=st.one_of(st.just(1000.0), st.floats(0.01, 10)),
+)
+learned = st.dictionaries(
+    st.sampled_from(["GetParametersForImport", "DescribeKey", "ListKeyRotations"]),
+    st.builds(LearnedPace, share=st.floats(1 / 16, 4), limit=st.floats(1, 4), limited_at=moments),
+)
+prospects = st.lists(
+    st.builds(
+        lambda rules, expiry, tier, reason, state: Prospect(
+            ref=KeyRef("k"),
+            name="k",
+            fleet="payments",
+            policy=rules,
+            state=state,
+            expiry=expiry,
+            tier=tier,
+            reason=reason,
+        ),
+        # Shorter lives make a year of renewals, for which a property has no time.
+        with_others(policies_of(20 * 86_400)),
+        expiries,
+        st.sampled_from(Tier),
+        st.one_of(st.just("fresh"), st.sampled_from(Reason).map(str)),
+        st.sampled_from(["Enabled", "PendingImport", "NeverLooked", "Blind"]),
+    ),
+    max_size=12,
+).map(lambda them: tuple(replace(each, ref=KeyRef(f"key {n:02}"), name=f"alias/{n}") for n, each in enumerate(them)))

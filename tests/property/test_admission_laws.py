@@ -1,0 +1,151 @@
+"""Laws of a lane's pace: token buckets that are asked, refused, and remembered over a restart."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from byokd.decide.admit import REMEMBERED_S, SLOWEST, Bucket, full, give_back, learned, refill, take, throttled
+from byokd.facts.policy import Quota
+from tests.kit.futures import quotas
+
+steps = st.lists(
+    st.tuples(st.sampled_from(["take", "take", "take", "refuse", "back", "wait"]), st.floats(0, 5000)), max_size=30
+)
+gaps = st.floats(0, 2 * REMEMBERED_S)
+
+
+def used(quota: Quota, what: list[tuple[str, float]]) -> Bucket:
+    """A bucket after some history."""
+    bucket, at = full(quota, 0.0), 0.0
+    for kind, gap in what:
+        at += gap
+        match kind:
+            case "take":
+                bucket, _ = take(bucket, at)
+            case "refuse":
+                bucket = throttled(bucket, at)
+            case "back":
+                bucket = give_back(bucket, at)
+            case _:
+                bucket = refill(bucket, at)
+    return bucket
+
+
+buckets = st.builds(used, quotas, steps)
+
+
+@given(buckets, gaps)
+def test_a_bucket_stays_within_its_bounds(bucket: Bucket, gap: float) -> None:
+    """The pace lies between the slowest and the headroom, and tokens never exceed the burst."""
+    later = refill(bucket, bucket.at + gap)
+    for each in (bucket, later, throttled(bucket, bucket.at + gap), give_back(bucket, bucket.at + gap)):
+        assert SLOWEST <= each.share <= each.quota.headroom
+        assert each.tokens <= each.quota.burst
+        assert 1.0 <= each.limit <= each.quota.headroom
+        assert each.per_second > 0
+
+
+@given(buckets, gaps, gaps)
+def test_time_only_fills(bucket: Bucket, first: float, second: float) -> None:
+    """Waiting takes neither tokens nor pace away, and at one moment twice is once."""
+    once = refill(bucket, bucket.at + first)
+    then = refill(once, once.at + second)
+
+    assert bucket.tokens <= once.tokens <= then.tokens
+    assert refill(once, once.at) == once
+    assert bucket.share <= once.share <= then.share
+
+
+@given(buckets, gaps)
+def test_a_clock_that_goes_back_is_a_clock_that_stands(bucket: Bucket, gap: float) -> None:
+    """No tokens come of it, and none go."""
+    assert refill(bucket, bucket.at - gap).tokens == bucket.tokens
+    assert refill(bucket, bucket.at - gap).share == bucket.share
+
+
+@given(buckets, gaps, st.floats(0, 10))
+def test_who_leaves_more_to_others_waits_no_less(bucket: Bucket, gap: float, keep: float) -> None:
+    """A wait is finite, never negative, and after it the token is there."""
+    at = bucket.at + gap
+    after, wait = take(bucket, at)
+    _, longer = take(bucket, at, keep=keep)
+
+    assert 0 <= wait <= longer < float("inf")
+    if bucket.quota.burst >= 1:
+        assert refill(after, at + wait).tokens >= -1e-6
+
+
+@given(buckets, gaps)
+def test_what_is_given_back_was_not_taken(bucket: Bucket, gap: float) -> None:
+    """A token that no request came of is there again for the next one."""
+    at = bucket.at + gap
+    before = refill(bucket, at)
+    back = give_back(take(bucket, at)[0], at)
+
+    assert back.tokens == pytest.approx(before.tokens)
+
+
+@given(buckets, gaps)
+def test_a_refusal_slows_down_and_empties(bucket: Bucket, gap: float) -> None:
+    """The pace is halved, nothing is left to go on with, and nothing is allowed that was not before."""
+    at = bucket.at + gap
+    before, after = refill(bucket, at), throttled(bucket, at)
+
+    assert after.share <= max(SLOWEST, before.share / 2)
+    assert after.tokens <= 0
+    assert after.limit <= before.limit
+
+
+@given(buckets, st.floats(0, 3 * REMEMBERED_S))
+def test_what_was_learned_outlives_a_restart(bucket: Bucket, age: float) -> None:
+    """A new bucket goes on with the pace of the old one; what was too much is tried again after a day, not before."""
+    again = learned(bucket.quota, 5.0, share=bucket.share, limit=bucket.limit, age_s=age)
+
+    assert again.tokens == bucket.quota.burst
+    assert again.share <= max(bucket.share, SLOWEST)
+    if age < REMEMBERED_S:
+        assert again.limit == bucket.limit
+        forgotten = refill(again, again.limited_at + REMEMBERED_S)
+        assert forgotten.limit == bucket.quota.headroom
+    else:
+        assert again.limit == bucket.quota.headroom
+
+
+@given(quotas, st.floats(-10, 1000), st.floats(-10, 1000), gaps)
+def test_nonsense_on_record_is_put_within_bounds(quota: Quota, share: float, limit: float, age: float) -> None:
+    """Whatever the record holds, and whatever the quota is by now: no bucket stops or bolts."""
+    again = learned(quota, 0.0, share=share, limit=max(1.0, limit), age_s=age)
+
+    assert SLOWEST <= again.share <= quota.headroom
+    assert replace(again, tokens=0.0).per_second > 0
+
+
+@given(
+    st.floats(min_value=0.05, max_value=100), st.lists(st.floats(min_value=0, max_value=30), min_size=1, max_size=40)
+)
+def test_a_bucket_never_gives_more_than_its_quota(rate: float, gaps: list[float]) -> None:
+    """Over any span, requests sent stay within burst plus rate times the span."""
+    bucket, at, sent = full(Quota(per_second=rate, burst=1), 0.0), 0.0, []
+    for gap in gaps:
+        at += gap
+        bucket, wait = take(bucket, at)
+        sent.append(at + wait)
+    for first, start in enumerate(sent):
+        for last in range(first, len(sent)):
+            assert last - first + 1 <= 1 + rate * (sent[last] - start) + 1e-6
+
+
+@given(st.integers(min_value=1, max_value=20))
+def test_a_throttled_bucket_slows_down_but_never_stops(times: int) -> None:
+    """However often KMS refuses, the wait stays finite and the share positive."""
+    bucket = full(Quota(per_second=1, burst=1), 0.0)
+    for at in range(times):
+        bucket = throttled(bucket, float(at))
+    after, wait = take(bucket, float(times))
+
+    assert 0 < after.share <= 1
+    assert 0 < wait <= 40

@@ -1,0 +1,301 @@
+"""Laws of the forecast and of the advice that is drawn from it, whatever the keys and the lane."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+from datetime import datetime, timedelta
+from itertools import pairwise
+from typing import Any
+
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from byokd.decide.advice import (
+    STRETCHES,
+    lead_needed,
+    level,
+    load,
+    pace_needed,
+    slack_condition,
+    slack_share,
+    slowed,
+    sustained,
+    tight,
+    with_lead,
+)
+from byokd.decide.ahead import QueueAhead
+from byokd.decide.forecast import (
+    FARTHEST,
+    IMPORT_PARAMETERS,
+    Forecast,
+    forecast,
+    lane_bucket,
+    recovery,
+    round_s,
+)
+from byokd.decide.what_if import imagined_keys
+from byokd.decide.window import window
+from byokd.decide.windows import opens_at
+from byokd.facts.condition import Severity
+from byokd.facts.key import ABSENT, NEVER, Absent
+from byokd.facts.ledger import Tier
+from byokd.facts.policy import Lane, Policy
+from byokd.facts.prospect import Prospect
+from tests.kit.builders import lane
+from tests.kit.clock import START
+from tests.kit.futures import lanes, learned, prospects
+from tests.kit.strategies import all_policies, moments, policies, spans
+
+SECOND = timedelta(seconds=1)
+quick = settings(deadline=None, max_examples=60)
+few = settings(deadline=None, max_examples=12)
+shares = st.floats(0, 0.99)
+forecasts = st.builds(forecast, prospects, lanes, st.just(START))
+
+
+@quick
+@given(prospects, lanes, moments, learned)
+def test_a_forecast_is_total_and_counts_everybody(them: Any, where: Lane, now: datetime, known: Any) -> None:
+    """Nobody makes it raise, nobody is left out, and nobody is there twice."""
+    ahead = forecast(them, where, now, learned=known)
+
+    assert ahead.keys == len(them)
+    assert ahead.keys == len(ahead.renewals) + ahead.never_expire + ahead.left_alone + ahead.unknown
+    assert len({each.ref for each in ahead.renewals}) == len(ahead.renewals)
+    assert now <= ahead.until <= now + FARTHEST
+    assert ahead.per_second > 0
+    assert ahead == forecast(them, where, now, learned=known)
+
+
+@quick
+@given(prospects, lanes, st.randoms(use_true_random=False))
+def test_the_order_in_which_keys_are_named_does_not_matter(them: Any, where: Lane, chance: Any) -> None:
+    """The same keys in another order have the same future."""
+    mixed = list(them)
+    chance.shuffle(mixed)
+
+    assert forecast(mixed, where, START) == forecast(them, where, START)
+
+
+@quick
+@given(forecasts)
+def test_nobody_is_renewed_before_the_time(ahead: Forecast) -> None:
+    """Renewals lie at or after their due times, in order, within the forecast; the rest stand at the end."""
+    moments = [each.renewed_at for each in ahead.renewals if isinstance(each.renewed_at, datetime)]
+
+    assert moments == sorted(moments)
+    assert moments == [each.renewed_at for each in ahead.renewals[: len(moments)]]
+    assert list(ahead.times) == sorted(ahead.times)
+    for each in ahead.renewals:
+        assert ahead.now <= each.due_at
+        if isinstance(each.renewed_at, datetime):
+            assert each.due_at <= each.renewed_at <= ahead.until
+            assert each.renewed_at in ahead.times
+
+
+@quick
+@given(prospects, lanes)
+def test_the_lane_is_never_faster_than_its_quota(them: Any, where: Lane) -> None:
+    """Between any two renewals lie as many tokens as there are renewals, but for the burst."""
+    ahead = forecast(them, where, START)
+    burst = where.quotas[IMPORT_PARAMETERS].burst
+
+    for first in range(0, len(ahead.times), max(1, len(ahead.times) // 20)):
+        for last in range(first, len(ahead.times), max(1, len(ahead.times) // 20)):
+            passed = (ahead.times[last] - ahead.times[first] + SECOND).total_seconds()
+            assert last - first + 1 <= burst + passed * ahead.per_second + 1e-6
+
+
+@quick
+@given(prospects, lanes)
+def test_routine_renewals_keep_to_their_windows(them: Sequence[Prospect], where: Lane) -> None:
+    """What is renewed before it is urgent begins while a window is open."""
+    by_ref = {each.ref: each for each in them}
+    for each in forecast(them, where, START).renewals:
+        key = by_ref[each.ref]
+        if isinstance(each.renewed_at, Absent) or isinstance(each.valid_to, Absent) or each.lapsed:
+            continue
+        urgent_at = window(key.ref, key.policy, each.valid_to).urgent_at
+        if each.renewed_at + SECOND < urgent_at:  # a forecast cuts its times to whole seconds
+            opens = opens_at(key.policy.windows, each.renewed_at, by=urgent_at)
+            assert opens <= each.renewed_at + SECOND
+
+
+@quick
+@given(prospects, lanes, spans)
+def test_no_calendar_moves_a_forecast(them: Sequence[Prospect], where: Lane, later: timedelta) -> None:
+    """A month later all happens a month later: leap days and daylight saving are nothing to it."""
+    plain = [replace(each, policy=replace(each.policy, windows=(), spread=timedelta(0))) for each in them]
+    moved = [replace(each, expiry=each.expiry + later) if isinstance(each.expiry, datetime) else each for each in plain]
+    first, second = forecast(plain, where, START), forecast(moved, where, START + later)
+
+    assert second.until == first.until + later
+    assert second.times == tuple(each + later for each in first.times)
+    assert [each.ref for each in second.renewals] == [each.ref for each in first.renewals]
+    assert [each.slack for each in second.renewals] == [each.slack for each in first.renewals]
+
+
+@quick
+@given(prospects, st.integers(0, 40), st.integers(0, 40))
+def test_a_queue_that_is_cut_short_is_the_beginning_of_the_whole(them: Any, first: int, second: int) -> None:
+    """Fewer steps show less of the same future."""
+    served = []
+    for steps in (first, first + second):
+        queue = QueueAhead(now=START, farthest=FARTHEST)
+        for each in them:
+            if each.expiry is not NEVER:
+                queue.add(each)
+        queue.work_off(lane_bucket(lane())[0], lambda bucket, at, tier: (bucket, 3600.0), steps=steps)
+        served.append(queue.served)
+
+    assert served[0] == served[1][: len(served[0])]
+    assert len(served[0]) <= first
+
+
+@quick
+@given(lanes, learned)
+def test_the_bottleneck_is_one(where: Lane, known: Any) -> None:
+    """The pace of imports is that of the scarcest operation, and is not above any."""
+    bucket, name = lane_bucket(where, known)
+
+    assert name in where.quotas
+    assert bucket.tokens == bucket.quota.burst
+    share = known[IMPORT_PARAMETERS].share if IMPORT_PARAMETERS in known else 1.0
+    assert bucket.per_second <= where.quotas[IMPORT_PARAMETERS].per_second * share
+
+
+@given(st.integers(0, 10**6), st.floats(0.0001, 1000), st.floats(1, 100))
+def test_recovery_is_monotone(keys: int, pace: float, times: float) -> None:
+    """More keys take no less time, and a faster lane no more."""
+    assert recovery(keys, pace) <= recovery(keys + 1, pace)
+    assert recovery(keys, pace * times) <= recovery(keys, pace)
+    assert recovery(0, pace) == timedelta(0)
+
+
+@given(all_policies)
+def test_a_round_is_shorter_than_a_life(rules: Policy) -> None:
+    """From one renewal to the next at least a second passes, and never the whole life, but for the floor."""
+    length = round_s(rules)
+
+    assert length >= 1
+    if rules.valid_for is NEVER:
+        assert length == float("inf")
+    else:
+        assert length <= max(rules.valid_for, rules.renewal_floor).total_seconds()
+
+
+# -- advice -----------------------------------------------------------------------------------------------------------
+
+
+@quick
+@given(forecasts, shares, shares)
+def test_asking_for_more_slack_finds_no_fewer(ahead: Forecast, first: float, second: float) -> None:
+    """Who is tight by a low threshold is so by a higher one; what is missed is tight, and the least is the least."""
+    low, high = sorted((first, second))
+    few_found, found = tight(ahead, low), tight(ahead, high)
+    if few_found is not None:
+        assert found is not None
+        assert {each.ref for each in few_found.missed} <= {each.ref for each in found.missed}
+    if found is not None:
+        assert {each.ref for each in found.missed} <= {each.ref for each in found.renewals}
+        ends = [each.valid_to for each in found.missed if isinstance(each.valid_to, datetime)]
+        assert ends == sorted(ends)
+        slacks = [slack_share(each) for each in found.renewals]
+        assert slack_share(found.least) == min(each for each in slacks if each is not None)
+        assert all(each is not None and each < high for each in slacks)
+
+
+@quick
+@given(forecasts, shares, st.integers(1, 50))
+def test_a_condition_is_stated_where_the_pace_is_not_enough(ahead: Forecast, least: float, every: int) -> None:
+    """And nowhere else; critical where somebody would miss."""
+    condition, found = slack_condition(ahead, least, every=every), tight(ahead, least)
+
+    assert (condition is None) is (found is None and sustained(ahead))
+    if condition is not None:
+        assert condition.detail
+        assert condition.stage
+        assert (condition.severity is Severity.CRITICAL) is bool(found and found.missed)
+
+
+@few
+@given(prospects, lanes, shares)
+def test_the_pace_that_is_advised_is_enough(them: Any, where: Lane, least: float) -> None:
+    """A lane with that quota, its others in proportion, leaves nobody too little."""
+    needed = pace_needed(them, where, START, least)
+    if needed is not None:
+        faster = slowed(where, where.quotas[IMPORT_PARAMETERS].per_second / needed)
+        ahead = forecast(them, faster, START)
+        assert tight(ahead, least) is None
+        assert sustained(ahead)
+
+
+@few
+@given(prospects, lanes, shares)
+def test_the_lead_that_is_advised_is_enough(them: Any, where: Lane, least: float) -> None:
+    """Renewed so much earlier, nobody has too little of the lead of today."""
+    factor = lead_needed(them, where, START, least)
+    if factor is not None:
+        assert factor >= 1
+        earlier = [replace(each, policy=with_lead(each.policy, factor)) for each in them]
+        ahead = forecast(earlier, where, START)
+        assert tight(ahead, least / factor) is None
+        assert sustained(ahead)
+
+
+@given(policies, st.floats(1, 10), lanes, st.floats(0.1, 100))
+def test_no_change_is_no_change(rules: Policy, factor: float, where: Lane, by: float) -> None:
+    """A factor of one leaves all as it is; a longer lead is longer; a slowed lane is slower in every operation."""
+    assert with_lead(rules, 1.0) == rules
+    assert slowed(where, 1.0) == where
+    assert with_lead(rules, factor).renew_before >= rules.renew_before
+    assert all(
+        (slowed(where, by).quotas[name].per_second < where.quotas[name].per_second) is (by > 1) or by == 1
+        for name in where.quotas
+    )
+
+
+@quick
+@given(forecasts)
+def test_a_levelled_load_has_no_queue(ahead: Forecast) -> None:
+    """Nobody is moved to later, no two come nearer than a token, and everybody is still there."""
+    times, moved, too_late = level(ahead)
+    due = sorted(each.due_at for each in ahead.renewals)
+    step = timedelta(seconds=1 / ahead.per_second) - timedelta(microseconds=1)
+
+    assert len(times) == len(due)
+    assert all(at <= begins for at, begins in zip(times, due, strict=True))
+    assert all(second - first >= step for first, second in pairwise(times))
+    assert too_late == sum(at < ahead.now for at in times)
+    assert timedelta(0) <= moved
+
+
+@quick
+@given(forecasts)
+def test_no_load_is_lost_between_its_lines(ahead: Forecast) -> None:
+    """The lines add up to all renewals, and lie end to end."""
+    length, lines = load(ahead)
+
+    assert length in STRETCHES
+    assert sum(each.due for each in lines) == sum(each.level for each in lines) == len(ahead.renewals)
+    assert sum(each.renewed for each in lines) == len(ahead.times)
+    assert lines[0].starts_at == ahead.now
+    assert all(second.starts_at - first.starts_at == length for first, second in pairwise(lines))
+
+
+@given(st.integers(0, 300), policies, moments, st.floats(0.001, 100), st.booleans())
+def test_imagined_keys_were_imported_by_now(
+    count: int, rules: Policy, now: datetime, pace: float, at_once: bool
+) -> None:
+    """So many, each with a name of its own, the last one imported now and none in the future."""
+    keys = imagined_keys(count, rules, now, per_second=pace, at_once=at_once)
+    ends = [each.expiry for each in keys if isinstance(each.expiry, datetime)]
+    life = 3 * rules.renew_before if rules.valid_for is NEVER else rules.valid_for
+
+    assert len({each.ref for each in keys}) == len(ends) == count
+    assert ends == sorted(ends)
+    assert all(each == now + life if at_once else each <= now + life for each in ends)
+    assert not ends or ends[-1] == now + life
+    assert all(each.tier is Tier.FRESH for each in keys)
+    assert all(each.expiry is not ABSENT for each in keys)

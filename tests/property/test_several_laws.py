@@ -1,0 +1,170 @@
+"""Laws of keys with several materials: one decision out of many, names for all, and rotations."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+from datetime import datetime, timedelta
+
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from byokd.decide.case import Loss, case, in_stock, managed_material, names
+from byokd.decide.decide import decide, decided
+from byokd.decide.orders import rotated, rotated_at, without
+from byokd.decide.rotation import ASK_AGAIN, cannot_rotate, rotates
+from byokd.decide.several import merged
+from byokd.facts.key import ABSENT, Absent, KeyState, MaterialState, ObservedKey, View
+from byokd.facts.ledger import Order, OrderKind, OrderState, Tier
+from byokd.facts.snapshot import Decision, DeletionWanted, ImportWanted, ProofWanted, Reason, RotationWanted, Snapshot
+from tests.kit.builders import order
+from tests.kit.clock import START
+from tests.kit.strategies import maybe_moments, moments, orders, rotated_readings, snapshots, views
+from tests.kit.strategies import rotated as rotated_keys
+
+LADDER = list(Tier)
+quick = settings(deadline=None, max_examples=80)
+kept = rotated_keys()
+
+
+def _ordered(it: Snapshot, seen: ObservedKey, now: datetime, asked: datetime | Absent) -> Snapshot:
+    """The key with an order to rotate, and with a view of it."""
+    waiting = order(OrderKind.ROTATE, created_at=now, effective_at=asked)
+    return replace(it, view=replace(seen, state=KeyState.ENABLED), ledger=replace(it.ledger, open_orders=(waiting,)))
+
+
+rotating = st.one_of(kept, st.builds(_ordered, kept, rotated_readings(), moments, maybe_moments))
+several = st.builds(
+    lambda them: [replace(each, place=place) for place, each in enumerate(them)],
+    st.lists(st.builds(decide, snapshots, moments), min_size=1, max_size=4),
+)
+
+
+@quick
+@given(kept, moments)
+def test_a_key_with_several_materials_does_one_thing_and_tells_all(it: Snapshot, now: datetime) -> None:
+    """One action and one time to wake, the earliest; every condition of any material is stated, once."""
+    each = [decided(case(it.turned_to(place), now)) for place in it.places]
+    one = merged(each, now)
+
+    assert now < one.wake_at <= min(single.wake_at for single in each)
+    assert {told.kind for told in one.conditions} == {told.kind for single in each for told in single.conditions}
+    assert len({told.kind for told in one.conditions}) == len(one.conditions)
+    assert LADDER.index(one.tier) == max(LADDER.index(single.tier) for single in each)
+    assert one.reason is each[one.place].reason
+
+
+@quick
+@given(several, moments)
+def test_what_is_merged_is_as_bad_as_its_worst(them: Sequence[Decision], now: datetime) -> None:
+    """A condition is as severe as it is for any material; whoever needs nothing is not put before who does."""
+    one = merged(them, now)
+    for told in one.conditions:
+        severities = [each.severity for single in them for each in single.conditions if each.kind is told.kind]
+        assert told.severity == max(severities)
+
+    assert (one.action is ABSENT) is all(single.action is ABSENT for single in them)
+    if isinstance(one.action, ImportWanted):
+        wanted = [single.action.deadline for single in them if isinstance(single.action, ImportWanted)]
+        assert one.action.deadline == min(wanted)
+        assert not any(isinstance(single.action, DeletionWanted) for single in them)
+    if isinstance(one.action, ProofWanted):
+        places = tuple(single.place for single in them if isinstance(single.action, ProofWanted))
+        assert one.action.places == places
+
+
+@quick
+@given(several.map(lambda them: them[:1]), moments)
+def test_one_material_is_no_special_case(them: Sequence[Decision], now: datetime) -> None:
+    """The decision about a single one is the decision."""
+    assert merged(them, now) == them[0]
+
+
+@quick
+@given(kept, moments)
+def test_which_material_is_at_hand_does_not_matter(it: Snapshot, now: datetime) -> None:
+    """Turned to any of its materials, a key is the same key."""
+    for place in it.places:
+        turned = it.turned_to(place)
+        assert turned.tracks == it.tracks
+        assert names(turned) == names(it)
+        assert decide(turned, now) == decide(it, now)
+
+
+@quick
+@given(kept)
+def test_no_two_materials_bear_one_name(it: Snapshot) -> None:
+    """What KMS lists is given to one material each; who gets none is in stock, where the key has others."""
+    known = names(it)
+    given_names = [each for each in known if each is not ABSENT]
+
+    assert len(known) == len(it.places)
+    assert len(given_names) == len(set(given_names))
+    for place in it.places:
+        turned = it.turned_to(place)
+        assert managed_material(turned) == known[place]
+        if in_stock(turned):
+            assert known[place] is ABSENT
+            assert case(turned, START).loss is Loss.STOCK
+
+
+@quick
+@given(rotating, moments)
+def test_kms_is_asked_to_rotate_only_where_somebody_ordered_it(it: Snapshot, now: datetime) -> None:
+    """With an open order, to what waits for it in KMS, on a key that is Enabled, held by nobody and not suspended."""
+    decision = decide(it, now)
+    if isinstance(decision.action, RotationWanted):
+        (ordered,) = (each for each in it.ledger.open_orders if each.id == decision.action.order_id)
+        seen = it.view
+        assert ordered.kind is OrderKind.ROTATE
+        assert isinstance(seen, ObservedKey)
+        assert seen.state is KeyState.ENABLED
+        assert [each.state for each in seen.materials if not each.state.permanent] == [MaterialState.PENDING_ROTATION]
+        assert it.ledger.suspension is ABSENT
+        assert case(it, now).hold is ABSENT
+
+
+@quick
+@given(rotating, moments)
+def test_a_rotation_says_what_it_waits_for(it: Snapshot, now: datetime) -> None:
+    """Both rules pass without an order, and with one never speak of one material at once."""
+    for place in it.places:
+        the = case(it.turned_to(place), now)
+        verdicts = [rotates(the), cannot_rotate(the)]
+        if the.rotation is None:
+            assert verdicts == [None, None]
+        assert None in verdicts
+        for verdict in verdicts:
+            if verdict is not None:
+                assert verdict.reason in (Reason.ROTATING, Reason.WAITS_FOR_REPLICAS, Reason.CANNOT_ROTATE)
+                assert verdict.message
+
+
+@quick
+@given(rotating, moments)
+def test_kms_is_not_asked_twice_in_a_row(it: Snapshot, now: datetime) -> None:
+    """Who was asked just now is waited for."""
+    decision = decide(it, now)
+    if isinstance(decision.action, RotationWanted):
+        asked = tuple(
+            replace(each, effective_at=now) if each.id == decision.action.order_id else each
+            for each in it.ledger.open_orders
+        )
+        after = replace(it, ledger=replace(it.ledger, open_orders=asked))
+        for passed in (timedelta(0), ASK_AGAIN - timedelta(seconds=1)):
+            assert not isinstance(decide(after, now + passed).action, RotationWanted)
+
+
+@quick
+@given(orders, st.one_of(views, rotated_readings()), moments)
+def test_an_order_to_rotate_is_carried_out_once(them: tuple[Order, ...], view: View, now: datetime) -> None:
+    """Only such orders are closed, as done, those before the rotation; and closed orders are not there any more."""
+    ordered = (*them, order(OrderKind.ROTATE, id="one more", created_at=now))
+    closed = rotated(ordered, view, now)
+    at = rotated_at(view)
+
+    assert at is not ABSENT or closed == ()
+    assert all((each.kind, each.state, each.closed_at) == (OrderKind.ROTATE, OrderState.DONE, now) for each in closed)
+    left = without(ordered, closed)
+    assert rotated(left, view, now) == ()
+    assert len(left) + len(closed) == len(ordered)
