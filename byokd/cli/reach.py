@@ -144,6 +144,10 @@ class Reach:
         """Orders, newest first."""
         return self._ask("/v1/orders", query, lambda desk: desk.orders(query))
 
+    def drift(self, query: Query) -> Document:
+        """What config, AWS as last seen, and journal say differently."""
+        return self._ask("/v1/drift", query, lambda desk: desk.drift(query))
+
     def plan(self, query: Query) -> Document:
         """The forecast of each lane."""
         return self._ask("/v1/plan", query, lambda desk: desk.plan(query), timeout_s=PLAN_TIMEOUT_S)

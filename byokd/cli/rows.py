@@ -164,6 +164,25 @@ def conditions(open_: Sequence[Document], at: str) -> Listing:
     )
 
 
+def drift(differences: Sequence[Document], at: str) -> Listing:
+    """Where config, AWS and journal differ."""
+    return Listing(
+        ("BETWEEN", "WHAT", "SUBJECT", "SINCE", "DETAIL"),
+        [
+            [
+                text(each["between"]),
+                text(each["kind"], SEVERITY_STYLES.get(each["severity"], "")),
+                text(each["subject"]),
+                text(None if each["since"] is None else ago(-(seconds_until(each["since"], at) or 0))),
+                text(each["detail"]),
+            ]
+            for each in differences
+        ],
+        wide=("DETAIL",),
+        names=("SUBJECT",),
+    )
+
+
 def load(lines: Sequence[Document], *, bar_width: int = 0) -> Listing:
     """The load of a lane over time, with a bar of what gets done against what could be where `bar_width` is not 0."""
     headers = ("FROM", "DUE", "DONE", "LEVEL", "CAPACITY", "LOAD")

@@ -183,6 +183,25 @@ def refused(the: Case, verdict: Verdict) -> Condition | None:
     return _critical(ConditionKind.IMPORT_REFUSED, row.detail)
 
 
+def differs(the: Case, verdict: Verdict) -> Condition | None:
+    """KMS lists other materials than the one on record: database and key do not belong together.
+
+    Said of the first material alone: KMS never forgets a key's first, while one that waited for its rotation may end.
+    A listing that names none is behind the key.
+    """
+    known, seen = the.snapshot.ledger.material, the.snapshot.view
+    if the.snapshot.place or isinstance(known, Absent) or not isinstance(seen, ObservedKey) or not seen.materials:
+        return None
+    listed = [each.material_id for each in seen.materials]
+    if known in (*listed, seen.current_material):
+        return None
+    shown = ", ".join(f"{each[:12]}…" for each in listed[:3])
+    return _critical(
+        ConditionKind.MATERIAL_DIFFERS,
+        f"byokd imported material {known[:12]}…, and KMS lists only {shown}: the record is of another key",
+    )
+
+
 def unmanaged(the: Case, verdict: Verdict) -> Condition | None:
     """The key needs other materials too, for which byokd has no source."""
     others = the.unmanaged
@@ -245,6 +264,7 @@ CHECKS: Final[tuple[Check, ...]] = (
     source,
     failing,
     refused,
+    differs,
     unmanaged,
     relatives_unmanaged,
     replica_without_primary,

@@ -30,6 +30,7 @@ class ConditionKind(StrEnum):
     SOURCE_UNSAFE = "source_unsafe"
     MATERIAL_INVALID = "material_invalid"
     MATERIAL_CHANGED = "material_changed"
+    MATERIAL_DIFFERS = "material_differs"
     MATERIAL_UNMANAGED = "material_unmanaged"
     RELATIVES_UNMANAGED = "relatives_unmanaged"
     REPLICA_WITHOUT_PRIMARY = "replica_without_primary"

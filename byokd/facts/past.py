@@ -7,7 +7,7 @@ from datetime import datetime
 
 from byokd.facts.change import KeyLine
 from byokd.facts.condition import OpenCondition
-from byokd.facts.key import Absent
+from byokd.facts.key import Absent, Expiry, KeyArn, KeyRef, LaneId
 from byokd.facts.ledger import HistoryEntry, Import, Order
 from byokd.facts.snapshot import Snapshot
 
@@ -30,3 +30,19 @@ class Past:
     """Those that were open at the moment asked about, oldest first."""
     known_from: datetime | Absent
     """Whatever happened at this moment or later is all there; ABSENT where the store holds no history at all."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LeftBehind:
+    """A key that left the config while its material lives: it ends one day, and nobody here renews it."""
+
+    ref: KeyRef
+    name: str
+    fleet: str
+    """The one that it was in."""
+    lane: LaneId
+    arn: KeyArn
+    expiry: Expiry
+    """As last seen."""
+    left_at: datetime | Absent
+    """ABSENT where that is no longer on record."""

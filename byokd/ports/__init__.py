@@ -30,7 +30,7 @@ from byokd.facts.key import (
 )
 from byokd.facts.kinds import MaterialKind
 from byokd.facts.ledger import Fingerprint, HistoryEntry, Import, Order
-from byokd.facts.past import Past
+from byokd.facts.past import LeftBehind, Past
 from byokd.facts.policy import DesiredKey, Lane, LearnedPace
 from byokd.facts.prospect import Prospect
 from byokd.facts.relative import Relative
@@ -356,6 +356,10 @@ class Store(Protocol):
         Of each kind of row the newest `limit`; where there are more, `known_from` says from when on nothing is missing.
         None for a key that was never on record.
         """
+        ...
+
+    async def left_behind(self, *, now: datetime, limit: int) -> tuple[LeftBehind, ...]:
+        """Keys that left the config while their material lives, the nearest end first; a key that is back is none."""
         ...
 
     async def prospects(self, lane: LaneId, *, limit: int, after: str = "") -> tuple[Prospect, ...]:

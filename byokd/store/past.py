@@ -5,17 +5,18 @@ from __future__ import annotations
 from datetime import datetime
 from typing import Final
 
-from sqlalchemy import Connection, bindparam, func, select
+from sqlalchemy import Connection, bindparam, exists, func, select
 
-from byokd.facts.key import ABSENT, Absent, KeyRef
-from byokd.facts.past import Past
+from byokd.facts.key import ABSENT, Absent, KeyArn, KeyRef, KeyState, LaneId
+from byokd.facts.ledger import HistoryEvent
+from byokd.facts.past import LeftBehind, Past
 from byokd.store.lists import list_history, list_imports, list_orders, read_line
 from byokd.store.snapshots import read_on_record
 from byokd.store.tables import conditions as told
 from byokd.store.tables.conditions import conditions, read_condition
 from byokd.store.tables.history import history
 from byokd.store.tables.keys import keys
-from byokd.store.times import instant_or_absent, seconds
+from byokd.store.times import ABSENT_S, expiry, instant_or_absent, seconds
 
 _KEY: Final = select(keys).where(keys.c.ref == bindparam("ref"))
 _OLDEST: Final = select(func.min(history.c.at))
@@ -27,6 +28,45 @@ CONDITIONS: Final = (
     _RAISED.where(told.OPEN),
     _RAISED.where(told.RESOLVED, conditions.c.resolved_at > bindparam("at")),
 )
+
+
+_managed: Final = keys.alias("managed")
+_LEFT_AT: Final = (
+    select(func.max(history.c.at))
+    .where(history.c.ref == keys.c.ref, history.c.event == HistoryEvent.UNTRACKED.value)
+    .scalar_subquery()
+)
+# It may have come back under another name: as an ARN in place of an alias.
+_CAME_BACK: Final = exists(select(_managed.c.ref).where(_managed.c.arn == keys.c.arn, _managed.c.due_at.is_not(None)))
+LEFT_BEHIND: Final = (
+    select(keys, _LEFT_AT.label("left_at"))
+    .where(
+        keys.c.due_at.is_(None),
+        keys.c.arn.is_not(None),
+        keys.c.expiry > bindparam("now"),
+        keys.c.expiry < ABSENT_S,
+        keys.c.state == KeyState.ENABLED.value,
+        ~_CAME_BACK,
+    )
+    .order_by(keys.c.expiry, keys.c.ref)
+    .limit(bindparam("limit"))
+)
+
+
+def list_left_behind(connection: Connection, *, now: datetime, limit: int) -> tuple[LeftBehind, ...]:
+    """Keys that left the config while their material lives, the nearest end first."""
+    return tuple(
+        LeftBehind(
+            ref=KeyRef(row.ref),
+            name=row.name,
+            fleet=row.fleet,
+            lane=LaneId(row.lane),
+            arn=KeyArn(row.arn),
+            expiry=expiry(row.expiry),
+            left_at=instant_or_absent(row.left_at),
+        )
+        for row in connection.execute(LEFT_BEHIND, {"now": seconds(now), "limit": limit})
+    )
 
 
 def read_past(connection: Connection, ref: KeyRef, *, at: datetime, limit: int) -> Past | None:

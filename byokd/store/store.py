@@ -13,7 +13,7 @@ from byokd.facts.change import Change, FleetChange, FleetCounts, KeyFilter, KeyL
 from byokd.facts.condition import Notice, OpenCondition
 from byokd.facts.key import Absent, KeyArn, KeyRef, LaneId
 from byokd.facts.ledger import HistoryEntry, Import, Order
-from byokd.facts.past import Past
+from byokd.facts.past import LeftBehind, Past
 from byokd.facts.policy import DesiredKey, LearnedPace
 from byokd.facts.prospect import Prospect
 from byokd.facts.relative import Relative
@@ -21,7 +21,7 @@ from byokd.facts.snapshot import Snapshot
 from byokd.store import agenda, changes, lanes, lists, ordering
 from byokd.store.batches import Batches
 from byokd.store.fleet import sync_fleet, taken_from
-from byokd.store.past import read_past
+from byokd.store.past import list_left_behind, read_past
 from byokd.store.pruning import prune
 from byokd.store.reader import Reader
 from byokd.store.relatives import others, read_families
@@ -202,6 +202,10 @@ class SqlStore:
     async def past(self, ref: KeyRef, *, at: datetime, limit: int = 10_000) -> Past | None:
         """See `ports.Store`."""
         return await self._people.read(lambda connection: read_past(connection, ref, at=at, limit=limit))
+
+    async def left_behind(self, *, now: datetime, limit: int) -> tuple[LeftBehind, ...]:
+        """See `ports.Store`."""
+        return await self._people.read(lambda connection: list_left_behind(connection, now=now, limit=limit))
 
     async def prospects(self, lane: LaneId, *, limit: int, after: str = "") -> tuple[Prospect, ...]:
         """See `ports.Store`."""

@@ -22,7 +22,7 @@ from byokd.facts.policy import Lane
 from byokd.facts.prospect import Prospect
 from byokd.facts.snapshot import Snapshot
 from byokd.ports import Store
-from byokd.web import documents
+from byokd.web import documents, drift
 from byokd.web.documents import Document
 from byokd.web.plan import lane_plan
 from byokd.web.why import explained_now, explained_then, moment_asked
@@ -197,6 +197,14 @@ class Desk:
         open_ = await self.store.open_conditions(query.get("subject", ""))
         rows = [documents.condition(each) for each in open_[: _limit(query)]]
         return Answer({"at": documents.stamp(self.now()), "conditions": rows})
+
+    async def drift(self, query: Query) -> Answer:
+        """What config, AWS as last seen, and journal say differently, worst first; and what was not compared."""
+        _only(query, "limit")
+        now, limit, open_ = self.now(), _limit(query), await self.store.open_conditions()
+        left = await self.store.left_behind(now=now, limit=limit)
+        searched = [lane for lane in self.lanes() if isinstance(lane.discover_every, Absent)]
+        return Answer({"at": documents.stamp(now), **drift.report(open_, left, searched, limit=limit)})
 
     async def _history(self, ref: KeyRef | None, query: Query) -> Answer:
         entries = await self.store.history(ref, limit=_limit(query))

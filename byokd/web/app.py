@@ -1,7 +1,7 @@
 """The API: paths and errors of HTTP around a desk.
 
     GET  /v1/status   /v1/keys   /v1/keys/{name}   /v1/keys/{name}/history   /v1/keys/{name}/why   /v1/history
-         /v1/queue   /v1/conditions   /v1/plan   /v1/orders
+         /v1/queue   /v1/conditions   /v1/drift   /v1/plan   /v1/orders
     POST /v1/orders   {"kind": ..., "key" | "fleet" | "lane": ..., "why", "until", "valid_to", "dry_run"}
          /v1/orders/{id}/cancel
     GET  /healthz     the process answers       /readyz     the daemon says it is ready
@@ -92,6 +92,7 @@ def build_app(
             web.get("/v1/history", _plainly(desk.history)),
             web.get("/v1/queue", _plainly(desk.queue)),
             web.get("/v1/conditions", _plainly(desk.conditions)),
+            web.get("/v1/drift", _plainly(desk.drift)),
             web.get("/v1/plan", _plainly(desk.plan)),
             web.get("/v1/orders", _plainly(desk.orders)),
             web.post("/v1/orders", give_order),

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from byokd.facts.key import ABSENT, KeyRef
-from byokd.facts.ledger import HistoryEvent, ImportState, OrderKind, OrderState
+from byokd.facts.key import ABSENT, NEVER, KeyRef, KeyState
+from byokd.facts.ledger import HistoryEvent, ImportState, Ledger, OrderKind, OrderState
 from byokd.ports import Store
-from tests.kit.builders import DAY, observed, order
+from tests.kit.builders import DAY, LANE_ID, MATERIAL, observed, order
 from tests.kit.clock import START
 from tests.kit.store_fleet import HOUR, KEY, REF, Fleet, a_key, condition, done, entry, row
 
@@ -80,6 +80,27 @@ async def test_the_past_is_whole_from_a_moment_on(fleet: Fleet) -> None:
     left = await fleet.store.past(REF, at=START)
     assert left is not None
     assert left.known_from == START + HOUR
+
+
+async def test_keys_that_left_the_config_while_their_material_lives(fleet: Fleet) -> None:
+    """The nearest end first: none that ended, was never imported, is Disabled, or is back under another name."""
+    keys = {number: a_key(number) for number in range(1, 8)}
+    await fleet.store.sync_fleet(keys.values(), now=START)
+    ends = {1: START + 9 * DAY, 2: NEVER, 3: START + DAY, 4: START, 5: ABSENT, 6: START + 2 * DAY, 7: START + 3 * DAY}
+    for number, end in ends.items():
+        view = observed(valid_to=end)
+        if number == 6:
+            view = replace(view, state=KeyState.DISABLED)
+        await fleet.save(keys[number], view=view, ledger=Ledger(material=MATERIAL))
+    back = replace(keys[7], ref=KeyRef(f"{LANE_ID}/alias/back"), name="alias/back")
+    await fleet.store.sync_fleet([back], now=START + HOUR)
+    found = await fleet.store.left_behind(now=START, limit=9)
+    assert [each.ref[-1] for each in found] == list("312")
+    first = found[0]
+    assert (first.expiry, first.left_at, first.fleet, first.lane) == (ends[3], START + HOUR, "payments", LANE_ID)
+    assert len(await fleet.store.left_behind(now=START, limit=1)) == 1
+    await fleet.store.sync_fleet(keys.values(), now=START + HOUR)
+    assert await fleet.store.left_behind(now=START, limit=9) == ()
 
 
 async def test_a_key_that_was_never_on_record_has_no_past(store: Store) -> None:

@@ -8,10 +8,12 @@ from typing import Any
 
 from byokd.facts.change import KeyLine
 from byokd.facts.condition import OpenCondition
-from byokd.facts.key import ABSENT, Absent, KeyRef
-from byokd.facts.ledger import HistoryEntry
-from byokd.facts.past import Past
+from byokd.facts.key import ABSENT, Absent, Expiry, KeyRef
+from byokd.facts.ledger import HistoryEntry, HistoryEvent
+from byokd.facts.past import LeftBehind, Past
 from byokd.facts.snapshot import Snapshot
+from byokd.store.times import expiry_seconds
+from byokd.store.views import shown_expiry, shown_state
 
 
 class MemoryPast:
@@ -41,6 +43,28 @@ class MemoryPast:
             known_from=max(oldest + begins, default=ABSENT),
         )
 
+    async def left_behind(self, *, now: datetime, limit: int) -> tuple[LeftBehind, ...]:
+        managed = {key.known.arn for key in self._keys.values() if key.managed}
+        found = [self._left(ref, key) for ref, key in self._keys.items() if not key.managed]
+        alive = [each for each in found if each is not None and each.arn not in managed and _alive(each.expiry, now)]
+        return tuple(sorted(alive, key=lambda each: (expiry_seconds(each.expiry), each.ref))[:limit])
+
+    def _left(self, ref: KeyRef, key: Any) -> LeftBehind | None:
+        known, expiry = key.known, shown_expiry(key.known)
+        if isinstance(known.arn, Absent) or isinstance(expiry, Absent) or shown_state(known.view) != "Enabled":
+            return None
+        left = (each.at for each in self._history if each.ref == ref and each.event is HistoryEvent.UNTRACKED)
+        desired = known.desired
+        return LeftBehind(
+            ref=ref,
+            name=desired.name,
+            fleet=desired.fleet,
+            lane=desired.lane,
+            arn=known.arn,
+            expiry=expiry,
+            left_at=max(left, default=ABSENT),
+        )
+
     def _of(self, ref: KeyRef, at: datetime) -> list[OpenCondition]:
         return [
             each
@@ -55,3 +79,7 @@ class MemoryPast:
 
     def _line(self, ref: KeyRef, key: Any) -> KeyLine:
         raise NotImplementedError
+
+
+def _alive(expiry: Expiry, now: datetime) -> bool:
+    return not isinstance(expiry, datetime) or expiry > now

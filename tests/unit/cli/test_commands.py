@@ -34,6 +34,7 @@ async def api(tmp_path: Path) -> AsyncIterator[Api]:
         ("show", ["show", "alias/ledger"]),
         ("why", ["why", "alias/ledger"]),
         ("why_then", ["why", "alias/ledger", "--at", "10d"]),
+        ("drift", ["drift"]),
         ("history", ["history", "--limit", "3"]),
         ("queue", ["queue"]),
         ("plan", ["plan"]),
@@ -53,6 +54,7 @@ async def test_transcript(api: Api, name: str, arguments: list[str]):
         (["show", FRESH], f"/v1/keys/{FRESH.replace('/', '%2F')}"),
         (["why", FRESH], f"/v1/keys/{FRESH.replace('/', '%2F')}/why"),
         (["why", FRESH, "--at", "2h"], f"/v1/keys/{FRESH.replace('/', '%2F')}/why?at=2h"),
+        (["drift"], "/v1/drift?limit=100"),
         (["history"], "/v1/history"),
         (["history", FRESH], f"/v1/keys/{FRESH.replace('/', '%2F')}/history"),
         (["queue"], "/v1/queue"),
@@ -73,6 +75,17 @@ async def test_why_of_a_time_that_is_not_on_record(api: Api):
     assert printed.out.splitlines()[-1] == (
         "not known     the history goes back to 2026-01-20 12:00:00Z, and not to then"
     )
+
+
+async def test_drift_for_monitoring(api: Api):
+    """`drift --check` ends with 6 while anything differs; a lane that nobody searches is said and is no difference."""
+    quiet = await byokd("drift", "--check", socket=api.socket)
+    assert (quiet.code, quiet.out.splitlines()[0]) == (Exit.OK, "Nothing differs.")
+    assert "is not searched for keys that nobody manages" in quiet.out
+    await api.store.sync_fleet([], now=START)
+    told = await byokd("drift", "--check", "--limit", "1", socket=api.socket)
+    assert told.code == Exit.ATTENTION
+    assert "left_config" in told.out
 
 
 async def test_keys_over_pages(api: Api):
