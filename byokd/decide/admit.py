@@ -97,7 +97,7 @@ def take(bucket: Bucket, at: float, *, keep: float = 0.0) -> tuple[Bucket, float
         # Somebody waited all this time: the pace is too small for the work there is.
         share = max(share, min(share + (at - bucket.at) * GROWTH_PER_S, now.limit))
     left = Bucket(quota=now.quota, tokens=tokens, share=share, limit=now.limit, limited_at=now.limited_at, at=at)
-    return left, max(0.0, keep - tokens) / now.per_second
+    return left, max(0.0, keep - tokens) / now.per_second if keep > tokens else 0.0
 
 
 def give_back(bucket: Bucket, at: float) -> Bucket:

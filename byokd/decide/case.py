@@ -87,6 +87,8 @@ class Case:
     @property
     def hold(self) -> Order | Absent:
         """The hold in force now; a hold is over at its `until`."""
+        if not self.snapshot.ledger.open_orders:
+            return ABSENT
         hold = self.snapshot.ledger.hold
         over = not isinstance(hold, Absent) and not isinstance(hold.until, Absent) and hold.until <= self.now
         return ABSENT if over else hold
@@ -94,7 +96,10 @@ class Case:
     @property
     def import_order(self) -> Order | None:
         """The oldest open order to import now that this material has not been imported for; a resumption is one too."""
-        return next((each for each in self.snapshot.ledger.open_orders if self._asks_for_import(each)), None)
+        for each in self.snapshot.ledger.open_orders:
+            if self._asks_for_import(each):
+                return each
+        return None
 
     @property
     def enabled(self) -> bool:
@@ -114,7 +119,10 @@ class Case:
     @property
     def rotation(self) -> Order | None:
         """The oldest open order to rotate."""
-        return next((each for each in self.snapshot.ledger.open_orders if each.kind is OrderKind.ROTATE), None)
+        for each in self.snapshot.ledger.open_orders:
+            if each.kind is OrderKind.ROTATE:
+                return each
+        return None
 
     @property
     def pending(self) -> ObservedMaterial | None:
@@ -152,6 +160,8 @@ class Case:
     @property
     def suspended_by(self) -> Order | None:
         """The order for which the key is without material: a suspension, or a resumption on its way."""
+        if not self.snapshot.ledger.open_orders:
+            return None
         suspension, order = self.snapshot.ledger.suspension, self.import_order
         if not isinstance(suspension, Absent):
             return suspension

@@ -19,17 +19,20 @@ def decide(snapshot: Snapshot, now: datetime) -> Decision:
 
     Of a key with several materials each is decided on by itself, as if it were the only one.
     """
-    return merged(tuple(decided(case(snapshot.turned_to(place), now)) for place in snapshot.places), now)
+    if not snapshot.others:
+        return decided(case(snapshot, now))
+    return merged([decided(case(snapshot.turned_to(place), now)) for place in snapshot.places], now)
 
 
 def decided(the: Case) -> Decision:
     """What follows from a case that is worked out already."""
     _, verdict = ruling(the)
+    conditions = [found for check in CHECKS if (found := check(the, verdict)) is not None]
     return Decision(
         reason=verdict.reason,
         message=verdict.message,
         action=verdict.action,
-        conditions=tuple(found for check in CHECKS if (found := check(the, verdict)) is not None),
+        conditions=tuple(conditions),
         tier=the.tier,
         wake_at=_wake_at(the, verdict),
         cancel=_cancel(the, verdict),
@@ -39,7 +42,10 @@ def decided(the: Case) -> Decision:
 
 def ruling(the: Case) -> tuple[Rule, Verdict]:
     """The rule that decides a case, the first that speaks, and what it says."""
-    return next((rule, verdict) for rule in RULES if (verdict := rule(the)) is not None)
+    for rule in RULES:
+        if (verdict := rule(the)) is not None:
+            return rule, verdict
+    raise AssertionError("the last rule always speaks")
 
 
 def _wake_at(the: Case, verdict: Verdict) -> datetime:

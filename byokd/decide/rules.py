@@ -151,6 +151,9 @@ def settling(the: Case) -> Verdict | None:
         return None
     limit = settles_at(row, the.policy)
     step = retry_at(who=the.snapshot.ref, failures=1, now=the.now, deadline=limit, emergency=the.emergency)
+    if isinstance(row.started_at, datetime):
+        # What did not show in seconds takes minutes: half as long again as it took so far.
+        step = max(step, the.now + timedelta(seconds=int((the.now - row.started_at).total_seconds() / 2)))
     return Verdict(
         reason=Reason.SETTLING,
         message=f"an import was sent and is not visible in KMS yet; waits until {limit:%H:%M:%S}",

@@ -99,6 +99,8 @@ class ConditionChange:
 
 def compare(open_now: Sequence[OpenCondition], true_now: Sequence[Condition], now: datetime) -> ConditionChange:
     """Hold the conditions that are true at `now` against those on record, by kind."""
+    if not open_now and not true_now:
+        return _NO_CHANGE
     known = {each.condition.kind: each for each in open_now}
     true = {each.kind: each for each in true_now}
     changed = [
@@ -111,6 +113,9 @@ def compare(open_now: Sequence[OpenCondition], true_now: Sequence[Condition], no
         changed=tuple(changed),
         resolved=tuple(replace(each, resolved_at=now) for kind, each in known.items() if kind not in true),
     )
+
+
+_NO_CHANGE: Final = ConditionChange(raised=(), changed=(), resolved=())
 
 
 def _weight(condition: Condition) -> tuple[int, str]:

@@ -16,6 +16,7 @@ from __future__ import annotations
 import hashlib
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from functools import lru_cache
 
 from byokd.facts.key import NEVER, KeyRef
 from byokd.facts.ledger import Tier
@@ -57,9 +58,16 @@ def window(ref: KeyRef, policy: Policy, valid_to: datetime) -> Window:
     due at once, which is the safe side. Where the policy wants no expiry, `renew_before` alone counts.
     """
     life = 3 * policy.renew_before if policy.valid_for is NEVER else policy.valid_for
-    lead = policy.renew_before
-    spread = timedelta(seconds=int(share_of(f"{ref}|{valid_to.isoformat()}") * policy.spread.total_seconds()))
-    emergency = timedelta(seconds=max(1, round(life.total_seconds() * policy.emergency_share)))
+    return _window(ref, life, policy.renew_before, policy.spread, policy.emergency_share, valid_to)
+
+
+@lru_cache(maxsize=1024)  # a turn asks several times
+def _window(
+    ref: KeyRef, life: timedelta, lead: timedelta, spread: timedelta, emergency_share: float, valid_to: datetime
+) -> Window:
+    if spread:
+        spread = timedelta(seconds=int(share_of(f"{ref}|{valid_to.isoformat()}") * spread.total_seconds()))
+    emergency = timedelta(seconds=max(1, round(life.total_seconds() * emergency_share)))
     half = timedelta(seconds=int(lead.total_seconds() / 2))
     return Window(
         renew_at=valid_to - lead - spread,

@@ -8,6 +8,8 @@ RSAES_OAEP_*, …    RSA_2048         nothing: AWS would refuse it, so nothing i
 
 from __future__ import annotations
 
+from functools import lru_cache
+
 from byokd.facts.key import ObservedKey, last_seen
 from byokd.facts.kinds import AUTO, KeyKind, Wrapping, kinds_in, ways
 from byokd.facts.policy import Policy
@@ -16,7 +18,12 @@ from byokd.facts.snapshot import Snapshot
 
 def kind_of_key(seen: ObservedKey) -> KeyKind | None:
     """The row of the key's spec in its partition; None for a key that byokd cannot bring material into."""
-    found = kinds_in(seen.arn.split(":", 2)[1]).get(seen.spec)
+    return _importable(seen.spec, seen.arn.split(":", 2)[1])
+
+
+@lru_cache(maxsize=256)
+def _importable(spec: str, partition: str) -> KeyKind | None:
+    found = kinds_in(partition).get(spec)
     return found if found is not None and ways(found) else None
 
 

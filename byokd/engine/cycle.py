@@ -129,7 +129,7 @@ class Cycle:
                 return await self._carry_out(await self._intend(before, after, orders, decision, now))
         if booked:
             self._pace.give_back()
-        return await self._conclude(before, after, orders, now)
+        return await self._conclude(before, after, orders, now, decision)
 
     async def _delete(
         self, before: Snapshot, after: Snapshot, orders: tuple[Order, ...], wanted: DeletionWanted
@@ -316,15 +316,28 @@ class Cycle:
                     detail=str(error),
                 )
 
-    async def _conclude(self, before: Snapshot, after: Snapshot, orders: tuple[Order, ...], now: datetime) -> Decision:
-        _, decision = await self._save(before, after, orders, now)
+    async def _conclude(
+        self,
+        before: Snapshot,
+        after: Snapshot,
+        orders: tuple[Order, ...],
+        now: datetime,
+        said: Decision | None = None,
+    ) -> Decision:
+        _, decision = await self._save(before, after, orders, now, said)
         return decision
 
     async def _save(
-        self, before: Snapshot, after: Snapshot, orders: tuple[Order, ...], now: datetime
+        self,
+        before: Snapshot,
+        after: Snapshot,
+        orders: tuple[Order, ...],
+        now: datetime,
+        said: Decision | None = None,
     ) -> tuple[Change, Decision]:
+        """Write the change; `said` is what was decided on `after` at `now` already."""
         change, decision = conclude(
-            before=before, after=after, orders=orders, now=now, epoch=self._epoch, new_id=self._new_id
+            before=before, after=after, orders=orders, now=now, epoch=self._epoch, new_id=self._new_id, said=said
         )
         await self._store.save(change)
         if change.conditions:

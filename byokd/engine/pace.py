@@ -47,7 +47,12 @@ class Pace:
     def known(self) -> dict[str, LearnedPace]:
         """What was learned, by operation; those that are at their quota are left out."""
         now, at = self._clock.now(), self._clock.monotonic()
-        buckets = {operation: refill(bucket, at) for operation, bucket in self._buckets.items()}
+        # At its quota a bucket stays there by itself; most are, and this is asked at each wake.
+        buckets = {
+            operation: refill(bucket, at)
+            for operation, bucket in self._buckets.items()
+            if bucket.share != 1.0 or bucket.limit != bucket.quota.headroom
+        }
         return {
             operation: LearnedPace(
                 share=round(bucket.share, 4),

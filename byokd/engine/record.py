@@ -73,26 +73,34 @@ def with_order(snapshot: Snapshot, order: Order) -> Snapshot:
 
 
 def conclude(
-    *, before: Snapshot, after: Snapshot, orders: tuple[Order, ...], now: datetime, epoch: int, new_id: NewId
+    *,
+    before: Snapshot,
+    after: Snapshot,
+    orders: tuple[Order, ...],
+    now: datetime,
+    epoch: int,
+    new_id: NewId,
+    said: Decision | None = None,
 ) -> tuple[Change, Decision]:
     """Decide on `after` and build the change that takes the record from `before` there.
 
-    `orders` are those that changed on the way.
+    `orders` are those that changed on the way. `said` is what was decided on `after` at `now` already, if it was.
     """
     ended = {place: row for place in after.places if (row := _ended(after.turned_to(place))) is not None}
     closed = _answered(after, tuple(ended.values()), now)
     after, orders = _without(after, closed), orders + closed
     parts = []
     for place in after.places:
-        part = _about_material(before.turned_to(place), after.turned_to(place), ended.get(place), now, new_id)
+        known = None if after.others or ended else said
+        part = _about_material(before.turned_to(place), after.turned_to(place), ended.get(place), now, new_id, known)
         parts.append(part)
         after = part.after
     decision = merged([part.decision for part in parts], now)
     after = after.turned_to(decision.place)
     answers = {
         order.id: order
-        for said in (part.decision for part in parts)
-        for order in after_deciding(after.ledger.open_orders, reason=said.reason, message=said.message, now=now)
+        for each in (part.decision for part in parts)
+        for order in after_deciding(after.ledger.open_orders, reason=each.reason, message=each.message, now=now)
     }
     orders += tuple(answers.values())
     conditions = compare(before.conditions, decision.conditions, now)
@@ -130,10 +138,12 @@ class _Part:
     history: tuple[HistoryEntry, ...]
 
 
-def _about_material(before: Snapshot, after: Snapshot, ended: Import | None, now: datetime, new_id: NewId) -> _Part:
+def _about_material(
+    before: Snapshot, after: Snapshot, ended: Import | None, now: datetime, new_id: NewId, said: Decision | None
+) -> _Part:
     after = after if ended is None else _with_row(after, ABSENT)
     the = case(after, now)
-    decision = decided(the)
+    decision = decided(the) if said is None else said
     queued = queue(after, decision, now, new_id)
     ledger = replace(
         after.ledger,
@@ -145,7 +155,7 @@ def _about_material(before: Snapshot, after: Snapshot, ended: Import | None, now
     shown = the if ended is None else replace(the, snapshot=_with_row(after, ended))
     imports = tuple(each for each in (ended, queued) if each is not None and not isinstance(each, Absent))
     return _Part(
-        after=replace(after, ledger=ledger),
+        after=after if ledger == after.ledger else replace(after, ledger=ledger),
         shown=shown,
         decision=decision,
         imports=imports,
@@ -237,6 +247,8 @@ def queue(snapshot: Snapshot, decision: Decision, now: datetime, new_id: NewId) 
 
 
 def _without(snapshot: Snapshot, closed: tuple[Order, ...]) -> Snapshot:
+    if not closed:
+        return snapshot  # nearly always, and a copy is dear
     orders = without(snapshot.ledger.open_orders, closed)
     return replace(snapshot, ledger=replace(snapshot.ledger, open_orders=orders))
 

@@ -27,6 +27,8 @@ class Standing:
             self._open = {each.condition.kind: each for each in await self._store.open_conditions(self._subject)}
         kind = what.kind if isinstance(what, Condition) else what
         known = self._open.get(kind)
+        if known is None and not isinstance(what, Condition):
+            return
         now = self._clock.now()
         change = compare([known] if known else [], [what] if isinstance(what, Condition) else [], now)
         raised = [

@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 from enum import StrEnum
+from functools import lru_cache
 from itertools import product
 from types import MappingProxyType
 from typing import Final, Literal
@@ -139,6 +140,7 @@ def kinds_in(partition: str) -> Mapping[str, KeyKind]:
     return KINDS_IN_CHINA if partition == CHINA else KINDS
 
 
+@lru_cache(maxsize=256)
 def ways(kind: KeyKind) -> tuple[Wrapping, ...]:
     """Every pair under which AWS takes material of a kind, best first; none where byokd cannot bring it in."""
     oaep = (WrappingAlgorithm.OAEP_SHA_1, WrappingAlgorithm.OAEP_SHA_256)

@@ -246,7 +246,10 @@ class Ledger(Remembered):
     @property
     def suspension(self) -> Order | Absent:
         """The suspension in force: the newest, which may be to do again what somebody undid."""
-        return next((order for order in reversed(self.open_orders) if order.kind is OrderKind.SUSPEND), ABSENT)
+        for order in reversed(self.open_orders):
+            if order.kind is OrderKind.SUSPEND:
+                return order
+        return ABSENT
 
 
 # -- history ----------------------------------------------------------------------------------------------------------

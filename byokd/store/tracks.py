@@ -74,7 +74,7 @@ def rearranged(snapshot: Snapshot, desired: DesiredKey) -> Snapshot:
     old, new = snapshot.desired.locators, desired.locators
     snapshot = snapshot.turned_to(0)
     if old == new or len(old) == len(new) == 1:
-        return replace(snapshot, desired=desired)
+        return snapshot if snapshot.desired is desired else replace(snapshot, desired=desired)
     known = dict(zip(old, snapshot.tracks, strict=True))
     kept = snapshot.tracks if len(old) == len(new) else ()
     tracks = [

@@ -13,7 +13,7 @@ from byokd.decide.transitions import of_material
 from byokd.facts.key import ABSENT, NEVER, KeyState
 from byokd.facts.ledger import HistoryEvent, Import, ImportState, OrderKind, OrderState, Unproved
 from byokd.facts.snapshot import ImportWanted, ProofWanted, Reason
-from tests.kit.builders import DAY, ledger, observed, order, queued, snapshot
+from tests.kit.builders import DAY, ledger, observed, order, queued, running, snapshot
 from tests.kit.clock import START
 
 HOUR = timedelta(hours=1)
@@ -97,3 +97,15 @@ def test_a_refusal_is_not_tried_again_by_every_look_at_a_lapsed_key() -> None:
         decision = decide(it, START + passed)
         assert (decision.reason, decision.action) == (Reason.REFUSED, ABSENT)
     assert isinstance(decide(it, START + HOUR).action, ImportWanted)
+
+
+def test_what_does_not_show_in_seconds_is_asked_for_less_and_less() -> None:
+    """An import that took two minutes to show was looked for every four seconds, thirty times over."""
+    row = running(answered=True)
+    looks, now = 0, START
+    while now < START + 120 * SECOND:
+        decision = decide(snapshot(view=observed(at=now), ledger=ledger(open_import=row)), now)
+        assert decision.reason is Reason.SETTLING
+        looks, now = looks + 1, decision.wake_at
+
+    assert looks <= 12
