@@ -113,9 +113,10 @@ class MemoryStore(MemoryOrders, MemoryOutbox, MemoryPast):
             raise LeaseLost(f"Another node owns the lane {lane} now.")
         self._kept_at[lane] = now
         self._paces[lane] = dict(paces)
-        for key in self._keys.values():
-            if look_again and key.known.desired.lane == lane:
-                self._wake(key, now)
+        if look_again:
+            for key in self._keys.values():
+                if key.known.desired.lane == lane:
+                    self._wake(key, now)
 
     async def learned_paces(self, lane: LaneId) -> Mapping[str, LearnedPace]:
         return self._paces.get(lane, {})
@@ -134,15 +135,12 @@ class MemoryStore(MemoryOrders, MemoryOutbox, MemoryPast):
         return tuple(ref for _, ref in taken)
 
     async def next_due_at(self, lane: LaneId, *, after: datetime) -> datetime | Absent:
-        first = self._first(lane)
-        if first is None or first[0] > after:
-            return ABSENT if first is None else first[0]
-        later = (
-            key.due_at
-            for key in self._keys.values()
-            if key.known.desired.lane == lane and isinstance(key.due_at, datetime) and key.due_at > after
-        )
-        return min(later, default=ABSENT)
+        agenda, passed = self._agenda[lane], []
+        while (first := self._first(lane)) is not None and first[0] <= after:
+            passed.append(heapq.heappop(agenda))
+        for entry in passed:
+            heapq.heappush(agenda, entry)
+        return ABSENT if first is None else first[0]
 
     async def ready_imports(self, lane: LaneId, *, now: datetime, limit: int) -> tuple[Import, ...]:
         ready = (row for row in self._waiting[lane].values() if row.not_before <= now)
@@ -313,9 +311,13 @@ class MemoryStore(MemoryOrders, MemoryOutbox, MemoryPast):
     def _snapshot(self, ref: KeyRef, key: Key) -> Snapshot:
         orders = (order for order in key.orders.values() if order.state is OrderState.OPEN)
         by_age = tuple(sorted(orders, key=lambda order: (order.created_at, order.id)))
-        ledger = replace(key.known.ledger, open_orders=by_age)
-        known = replace(key.known, ledger=ledger, conditions=self.open_of(ref))
-        return with_rows(known, (*key.opened.values(), *key.in_force))
+        known, conditions = key.known, self.open_of(ref)
+        rows = (*key.opened.values(), *key.in_force)
+        rowless = not rows and not known.open_imports and known.ledger.refused_import is ABSENT
+        if rowless and known.ledger.open_orders == by_age and known.conditions == conditions:
+            return known  # nothing of it lives elsewhere: nearly always, and copies are dear
+        ledger = replace(known.ledger, open_orders=by_age)
+        return with_rows(replace(known, ledger=ledger, conditions=conditions), rows)
 
     def _line(self, ref: KeyRef, key: Key) -> KeyLine:
         desired, opened = key.known.desired, key.open_import

@@ -22,18 +22,14 @@ class Times:
     """True time."""
 
     def __init__(self) -> None:
-        self._loop = asyncio.get_running_loop()
+        self.monotonic = asyncio.get_running_loop().time
+        """What the host's monotonic clock reads, in seconds."""
         self.suspended_s = 0.0
-
-    @property
-    def monotonic_s(self) -> float:
-        """What the host's monotonic clock reads."""
-        return self._loop.time()
 
     @property
     def true_s(self) -> float:
         """Seconds since `START` that really passed."""
-        return self._loop.time() + self.suspended_s
+        return self.monotonic() + self.suspended_s
 
 
 def at(true_s: float) -> datetime:
@@ -51,6 +47,7 @@ class KmsClock:
 
     def __init__(self, times: Times) -> None:
         self._times = times
+        self._monotonic = times.monotonic
         self._cached = (-1, START)
 
     def now(self) -> datetime:
@@ -62,7 +59,7 @@ class KmsClock:
 
     def monotonic(self) -> float:
         """See `ports.Clock`."""
-        return self._times.monotonic_s
+        return self._monotonic()
 
     async def wait(self, event: asyncio.Event, *, until: datetime, cap_s: float = 60.0) -> None:
         """KMS waits for nobody."""
@@ -82,6 +79,7 @@ class HostClock:
 
     def __init__(self, times: Times, *, notices: bool) -> None:
         self._times = times
+        self._monotonic = times.monotonic
         self._notices = notices
         self._offset_s = 0.0
         self._drift = 0.0
@@ -92,6 +90,8 @@ class HostClock:
     @property
     def off_by_s(self) -> float:
         """How many seconds the host is ahead of the truth."""
+        if not self._drift:
+            return self._offset_s
         return self._offset_s + self._drift * (self._times.true_s - self._drifts_since_s)
 
     def set_off(self, offset_s: float) -> None:
@@ -109,22 +109,23 @@ class HostClock:
         if self._notices:
             for timeout in self._sleepers:
                 if not timeout.expired():
-                    timeout.reschedule(self._times.monotonic_s)
+                    timeout.reschedule(self._times.monotonic())
 
     def now(self) -> datetime:
         """See `ports.Clock`."""
-        second = int((self._times.true_s + self.off_by_s) // 1)
+        off_s = self.off_by_s if self._drift else self._offset_s
+        second = int((self._monotonic() + self._times.suspended_s + off_s) // 1)
         if self._cached[0] != second:
             self._cached = (second, START + timedelta(seconds=second))
         return self._cached[1]
 
     def monotonic(self) -> float:
         """See `ports.Clock`."""
-        return self._times.monotonic_s
+        return self._monotonic()
 
     async def wait(self, event: asyncio.Event, *, until: datetime, cap_s: float = 60.0) -> None:
         """See `ports.Clock`."""
-        timeout = asyncio.timeout_at(min(self._at_s(until), self._times.monotonic_s + cap_s))
+        timeout = asyncio.timeout_at(min(self._at_s(until), self._monotonic() + cap_s))
         with contextlib.suppress(TimeoutError):
             async with timeout:
                 self._sleepers[timeout] = None
@@ -139,4 +140,4 @@ class HostClock:
 
     def _at_s(self, until: datetime) -> float:
         left = seconds(until) - self._times.true_s - self.off_by_s
-        return self._times.monotonic_s + max(0.0, left) + _NEVER_EARLY_S
+        return self._times.monotonic() + max(0.0, left) + _NEVER_EARLY_S

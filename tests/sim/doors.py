@@ -9,15 +9,15 @@ from __future__ import annotations
 
 import asyncio
 import random
-from collections.abc import Awaitable, Callable
+from collections.abc import Callable
 from typing import Any, Final
 
-from byokd.errors import ChannelError, MaterialInvalid, SourceUnsafe, StoreBusy, StoreFull
+from byokd.errors import ChannelError, SourceUnsafe, StoreBusy, StoreFull
 from byokd.facts.change import Change
 from byokd.facts.condition import Notice
 from byokd.facts.key import WrappingAlgorithm
 from byokd.ports import MaterialProof, Sealed
-from tests.kit.fake_source import FakeSource
+from tests.kit.fake_source import FakeSource, proof_of
 from tests.sim.book import Book
 from tests.sim.loop import virtual_sleep
 
@@ -43,25 +43,29 @@ class Door:
         """The process is dead."""
         self.open = False
 
-    async def through(self, name: str = "") -> None:
-        """Pass, or wait for ever. `name` is that of the port's method."""
-        if name == "get_parameters":
-            self._import_first = False
-        if self._passages is not None and self.open and not self._import_first:
-            self._passages -= 1
-            if self._passages <= 0:
-                self.open = False
-                self._crashed.set()
-        if not self.open:
-            await asyncio.get_running_loop().create_future()
+    def passable(self, name: str = "") -> bool:
+        """Whether whoever comes now passes, or waits for ever. `name` is that of the port's method."""
+        if self._passages is not None and self.open:
+            if name == "get_parameters":
+                self._import_first = False
+            if not self._import_first:
+                self._passages -= 1
+                if self._passages <= 0:
+                    self.open = False
+                    self._crashed.set()
+        return self.open
 
-    def of(self, port: Any, *, before: Callable[[str], Awaitable[None]] | None = None) -> Any:
-        """A port behind this door; `before` may refuse a call by raising."""
+    def of(self, port: Any, *, before: Callable[[str], bool] | None = None) -> Any:
+        """A port behind this door; `before` may refuse a call by raising, or let others go first."""
         return _Behind(self, port, before)
 
 
+async def _for_ever() -> None:
+    await asyncio.get_running_loop().create_future()
+
+
 class _Behind:
-    def __init__(self, door: Door, port: Any, before: Callable[[str], Awaitable[None]] | None) -> None:
+    def __init__(self, door: Door, port: Any, before: Callable[[str], bool] | None) -> None:
         self._door, self._port, self._before = door, port, before
 
     def __getattr__(self, name: str) -> Any:
@@ -71,11 +75,13 @@ class _Behind:
         door, before = self._door, self._before
 
         async def call(*arguments: Any, **named: Any) -> Any:
-            await door.through(name)
-            if before is not None:
-                await before(name)
+            if not door.passable(name):
+                await _for_ever()
+            if before is not None and before(name):
+                await asyncio.sleep(0)
             answer = await member(*arguments, **named)
-            await door.through()
+            if not door.passable():
+                await _for_ever()
             return answer
 
         setattr(self, name, call)
@@ -90,12 +96,14 @@ class StoreTrouble:
         self.full = False
         self._rng = rng
 
-    async def strike(self, name: str) -> None:
-        """Raise, on bad days: at writes where the disk is full, at any call where somebody holds the database."""
-        if self._rng.random() < 0.05:
-            await asyncio.sleep(0)  # a write that takes a moment lets others go first
+    def strike(self, name: str) -> bool:
+        """Whether the call takes a moment and lets others go first.
+
+        Raises, on bad days: at writes where the disk is full, at any call where somebody holds the database.
+        """
         if self.share and (name in WRITES or not self.full) and self._rng.random() < self.share:
             raise StoreFull("no space left") if self.full else StoreBusy("the database is locked")
+        return self._rng.random() < 0.05
 
 
 class WatchedStore:
@@ -124,6 +132,7 @@ class SimSource(FakeSource):
 
     def __init__(self) -> None:
         super().__init__()
+        self._proofs: dict[str, MaterialProof] = {}
         self.modes: dict[str, str] = {}
         """By locator: missing, changed, hang, unsafe or short."""
         self.released = asyncio.Event()
@@ -139,8 +148,7 @@ class SimSource(FakeSource):
 
     async def prove(self, locator: str) -> MaterialProof:
         """See `ports.Source`."""
-        self.calls.clear()
-        return await super().prove(locator)
+        return await self._proof(locator)
 
     async def seal(self, locator: str, *, public_key: bytes, algorithm: WrappingAlgorithm) -> Sealed:
         """See `ports.Source`."""
@@ -161,9 +169,9 @@ class SimSource(FakeSource):
             case "unsafe":
                 raise SourceUnsafe(f"{locator} can be read by others")
             case _:
-                if locator not in self.materials:
-                    raise MaterialInvalid("nothing there")
-                return await super()._proof(locator)
+                if locator not in self._proofs:
+                    self._proofs[locator] = proof_of(self.materials[locator])
+                return self._proofs[locator]
 
 
 class SimChannel:

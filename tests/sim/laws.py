@@ -198,6 +198,7 @@ class Laws:
         return (
             each.ordered
             or each.late
+            or last.late  # it came after its time was up, and byokd knew nothing of it
             or last.visible_s > last.at_s + 5
             or abs(last.off_by_s - each.off_by_s) > 5
             or len(self.book.obstacles.free(("*",), last.at_s - 1, each.at_s)) != 1

@@ -1,16 +1,23 @@
 """An event loop on virtual time: where a real loop would sleep, its clock jumps, and a year passes in milliseconds.
 
-Nothing is patched. asyncio asks its selector to wait until the next timer; this selector does not wait, it moves the
-loop's clock there. Two traps: the clock must not jump while a thread or a socket still works on something (`Inflight`
-is asked), and a float of many seconds cannot hold nanoseconds, so that a timer that is due by a rounding error would
-never fire and the loop would spin (`_clock_resolution`).
+Nothing is patched. Two loops do it. `VirtualLoop` has neither threads nor sockets, and so neither selector nor system
+calls: what is ready runs, and where nothing is, the clock is moved to the next timer. `WaitingLoop` is asyncio's own
+with a selector that moves the clock in place of waiting, but never while a thread still works on something (`inflight`
+is asked).
+
+A trap: a float of many seconds cannot hold nanoseconds, so that a timer that is due by a rounding error would never
+fire and the loop would spin (`RESOLUTION_S`).
 """
 
 from __future__ import annotations
 
 import asyncio
+import heapq
+import itertools
 import selectors
+from collections import deque
 from collections.abc import Callable, Coroutine
+from contextvars import Context, copy_context
 from typing import Any
 
 RESOLUTION_S = 1e-6
@@ -27,23 +34,108 @@ class NothingLeft(Exception):
     """No timer is set and nothing is in flight: whoever waits, waits for ever."""
 
 
-class JumpingSelector(selectors.DefaultSelector):
-    """Waits for nothing: moves the clock of its loop instead, unless real work is in flight."""
+class Handle:
+    """A callback that was asked for, as asyncio's `Handle` and `TimerHandle`, at a third of their price."""
 
-    def __init__(self, inflight: Callable[[], bool] | None) -> None:
+    __slots__ = ("_args", "_callback", "_context", "_over", "_when")
+
+    def __init__(self, callback: Any, args: tuple[Any, ...], context: Context | None, when: float = 0.0) -> None:
+        self._callback = callback
+        self._args = args
+        self._context = copy_context() if context is None else context
+        self._when = when
+        self._over = False
+
+    def cancel(self) -> None:
+        """See `asyncio.Handle`."""
+        self._over = True
+        self._callback, self._args = None, ()
+
+    def cancelled(self) -> bool:
+        """See `asyncio.Handle`."""
+        return self._over
+
+    def when(self) -> float:
+        """See `asyncio.TimerHandle`."""
+        return self._when
+
+
+class VirtualLoop(asyncio.BaseEventLoop):
+    """Begins at 0 s. Whatever is scheduled for the same moment runs in the order in which it was asked for."""
+
+    def __init__(self) -> None:
         super().__init__()
         self.now_s = 0.0
         self.jumps = 0
+        self._soon: deque[Handle] = deque()
+        self._timers: list[tuple[float, int, Handle]] = []
+        self._numbers = itertools.count()
+
+    def time(self) -> float:
+        """Virtual seconds since the loop was made."""
+        return self.now_s
+
+    def call_soon(  # type: ignore[override]  # of any arguments
+        self, callback: Any, *args: Any, context: Context | None = None
+    ) -> Any:
+        """See `asyncio.AbstractEventLoop`."""
+        handle = Handle(callback, args, context)
+        self._soon.append(handle)
+        return handle
+
+    def call_at(  # type: ignore[override]  # of any arguments
+        self, when: float, callback: Any, *args: Any, context: Context | None = None
+    ) -> Any:
+        """See `asyncio.AbstractEventLoop`."""
+        handle = Handle(callback, args, context, when)
+        heapq.heappush(self._timers, (when, next(self._numbers), handle))
+        return handle
+
+    def call_later(  # type: ignore[override]  # of any arguments
+        self, delay: float, callback: Any, *args: Any, context: Context | None = None
+    ) -> Any:
+        """See `asyncio.AbstractEventLoop`."""
+        return self.call_at(self.now_s + delay, callback, *args, context=context)
+
+    def _run_once(self) -> None:
+        soon, timers = self._soon, self._timers
+        if not soon and not self._stopping:  # type: ignore[attr-defined]  # of BaseEventLoop
+            while timers and timers[0][2]._over:
+                heapq.heappop(timers)
+            if not timers:
+                raise NothingLeft
+            if timers[0][0] > self.now_s:
+                self.now_s = timers[0][0]
+                self.jumps += 1
+        due_s = self.now_s + RESOLUTION_S
+        while timers and timers[0][0] < due_s:
+            soon.append(heapq.heappop(timers)[2])
+        for _ in range(len(soon)):
+            handle = soon.popleft()
+            if handle._over:
+                continue
+            try:
+                handle._context.run(handle._callback, *handle._args)
+            except Exception as error:  # noqa: BLE001  # asyncio's loop does the same
+                self.call_exception_handler({"message": "a callback failed", "exception": error})
+
+    def _process_events(self, event_list: Any) -> None:
+        """There are none."""
+
+    def _write_to_self(self) -> None:
+        """Nobody else is there who could have to be woken."""
+
+
+class JumpingSelector(selectors.DefaultSelector):
+    """Waits for nothing: moves the clock of its loop instead, unless real work is in flight."""
+
+    def __init__(self, inflight: Callable[[], bool]) -> None:
+        super().__init__()
+        self.now_s = 0.0
         self._inflight = inflight
 
     def select(self, timeout: float | None = None) -> list[tuple[selectors.SelectorKey, int]]:
         """See `selectors.BaseSelector`."""
-        if self._inflight is None:
-            if timeout is None:
-                raise NothingLeft
-            self.now_s += max(0.0, timeout)
-            self.jumps += 1
-            return []
         ready = super().select(0)
         while not ready and timeout != 0 and self._inflight():
             ready = super().select(POLL_S)
@@ -51,14 +143,13 @@ class JumpingSelector(selectors.DefaultSelector):
             raise NothingLeft
         if not ready and timeout:
             self.now_s += timeout
-            self.jumps += 1
         return ready
 
 
-class VirtualLoop(asyncio.SelectorEventLoop):
-    """Begins at 0 s. With `inflight`, real threads and sockets are waited for before time moves."""
+class WaitingLoop(asyncio.SelectorEventLoop):
+    """Begins at 0 s. Real threads and sockets are waited for before time moves."""
 
-    def __init__(self, inflight: Callable[[], bool] | None = None) -> None:
+    def __init__(self, inflight: Callable[[], bool]) -> None:
         self.selector = JumpingSelector(inflight)
         super().__init__(self.selector)
         self._clock_resolution = RESOLUTION_S
@@ -70,5 +161,5 @@ class VirtualLoop(asyncio.SelectorEventLoop):
 
 def run_virtually(main: Coroutine[Any, Any, Any], *, inflight: Callable[[], bool] | None = None) -> Any:
     """Run a coroutine to its end on virtual time, and return what it returns."""
-    with asyncio.Runner(loop_factory=lambda: VirtualLoop(inflight)) as runner:
+    with asyncio.Runner(loop_factory=lambda: VirtualLoop() if inflight is None else WaitingLoop(inflight)) as runner:
         return runner.run(main)

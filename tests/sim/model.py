@@ -28,11 +28,11 @@ from byokd.errors import (
 )
 from byokd.facts.key import Absent, Expiry, KeyArn, MaterialId, ObservedKey, ObservedMaterial, WrappingAlgorithm
 from byokd.facts.key import WrappingKeySpec as Spec
-from byokd.ports import Clock, ImportParameters
+from byokd.ports import ImportParameters
 from tests.kit.fake_kms import FakeKms, Key
 from tests.kit.fake_source import unsealed
 from tests.sim.book import Book, Imported
-from tests.sim.clocks import KmsClock, Times
+from tests.sim.clocks import HostClock, KmsClock, Times
 from tests.sim.plan import LanePlan
 
 CALL_TIMEOUT_S: Final = 5.0
@@ -104,7 +104,7 @@ class Weather:
 class ModelKms(FakeKms):
     """One lane's KMS; implements `ports.Kms`."""
 
-    def __init__(self, plan: LanePlan, times: Times, host: Clock, rng: random.Random, book: Book) -> None:
+    def __init__(self, plan: LanePlan, times: Times, host: HostClock, rng: random.Random, book: Book) -> None:
         super().__init__(KmsClock(times))
         self.plan = plan
         self.weather = Weather()
@@ -120,19 +120,19 @@ class ModelKms(FakeKms):
             IMPORT: Bucket(50.0, 50.0),
         }
         self._late: set[asyncio.Task[None]] = set()
+        self._told_s = float("nan")
+        """How far the host's clock was off when KMS answered last."""
 
     # -- the port -----------------------------------------------------------------------------------------------------
 
     async def describe(self, key: str) -> ObservedKey:
         """See `ports.Kms`."""
-        sent_at = self._clock.now()
         await self._sent("DescribeKey", key)
         seen = await super().describe(key)
         self._answered()
         if (life := self._book.by_arn.get(seen.arn)) is not None:
             life.shown = seen.expiry
-        host_then = self._host.now() - (self._clock.now() - sent_at)
-        return _at(seen, host_then)
+        return seen
 
     async def list_materials(self, arn: KeyArn) -> tuple[ObservedMaterial, ...]:
         """See `ports.Kms`."""
@@ -195,7 +195,7 @@ class ModelKms(FakeKms):
                 by_hand=False,
                 late=late,
                 visible_s=self._visible_s(arn),
-                off_by_s=(self._host.now() - self._clock.now()).total_seconds(),
+                off_by_s=self._host.off_by_s,
             ),
         )
         return done
@@ -242,7 +242,7 @@ class ModelKms(FakeKms):
         state = self.state(arn).value if operation in (PARAMETERS, IMPORT) else ""
         self._book.requested(self.plan.id, operation, arn, state, per_second=rate, burst=burst)
         await asyncio.sleep(self.plan.latency_s * (0.5 + self._rng.random()))
-        if abs((self._host.now() - self._clock.now()).total_seconds()) > SIGNATURES_S:
+        if abs(self._host.off_by_s) > SIGNATURES_S:
             self._answered()
             raise CredentialsInvalid(f"{operation}: SignatureDoesNotMatch: signature not yet current, or expired")
         how = ""
@@ -266,7 +266,9 @@ class ModelKms(FakeKms):
         return how
 
     def _answered(self) -> None:
-        self.clock_skew = timedelta(seconds=(self._clock.now() - self._host.now()).total_seconds())
+        off_s = self._host.off_by_s
+        if off_s != self._told_s:
+            self._told_s, self.clock_skew = off_s, timedelta(seconds=round(-off_s))
 
     def _visible_s(self, arn: KeyArn) -> float:
         versions = self._versions.get(arn)
@@ -281,7 +283,3 @@ class ModelKms(FakeKms):
             return self._keys[arn]
         now_s = self._times.true_s
         return next((key for visible_s, key in reversed(versions) if visible_s <= now_s), versions[0][1])
-
-
-def _at(seen: ObservedKey, sent_at: Any) -> ObservedKey:
-    return ObservedKey(**{name: getattr(seen, name) for name in ObservedKey.__slots__} | {"at": sent_at})

@@ -14,7 +14,10 @@ from typing import Any, Final
 DAY_S: Final = 86400.0
 HOUR_S: Final = 3600.0
 LIVES_S: Final = (6 * HOUR_S, 3 * DAY_S, 14 * DAY_S, 30 * DAY_S, 90 * DAY_S, 180 * DAY_S, 330 * DAY_S)
-_LIFE_WEIGHTS: Final = (1, 2, 3, 5, 6, 6, 6)
+_LIFE_WEIGHTS: Final = (1, 1, 2, 3, 4, 6, 8)
+_FLEETS: Final = ((2, 14), (15, 40), (60, 200))
+"""From how many keys to how many: those that are looked at one by one, and those that make a queue."""
+_FLEET_WEIGHTS: Final = (6, 3, 2)
 LIVES_PER_WORLD: Final = 7.0
 
 
@@ -111,9 +114,11 @@ def draw(seed: int) -> Plan:
     rng = random.Random(seed)
     life_s = rng.choices(LIVES_S, _LIFE_WEIGHTS)[0]
     lanes = tuple(_lane(rng, number) for number in range(rng.choice((1, 1, 2, 3))))
-    keys = tuple(_key(rng, number, len(lanes), life_s) for number in range(rng.randint(2, 14)))
+    few, many = rng.choices(_FLEETS, _FLEET_WEIGHTS)[0]
+    keys = tuple(_key(rng, number, len(lanes), life_s) for number in range(rng.randint(few, many)))
     stormy_s = life_s * LIVES_PER_WORLD
     count = rng.randint(4, 40)
+    notices_steps = rng.random() < 0.7
     events = sorted((_event(rng, lanes, keys, life_s, stormy_s) for _ in range(count)), key=lambda each: each["at_s"])
     return Plan(
         seed=seed,
@@ -121,8 +126,9 @@ def draw(seed: int) -> Plan:
         keys=keys,
         events=tuple(Event(number=number, **event) for number, event in enumerate(events)),
         stormy_s=stormy_s,
-        notices_steps=rng.random() < 0.7,
-        safety_wake_s=max(60, min(int(life_s / rng.choice((300, 1000))), int(DAY_S))),
+        notices_steps=notices_steps,
+        # Where the clock tells of its steps, nobody need wake for them: a wake that was lost stays lost, and shows.
+        safety_wake_s=max(60, int(life_s / rng.choice((20, 100) if notices_steps else (300,)))),
     )
 
 
@@ -142,6 +148,7 @@ def _lane(rng: random.Random, number: int) -> LanePlan:
 def _key(rng: random.Random, number: int, lanes: int, life_s: float) -> KeyPlan:
     life = int(min(life_s * rng.uniform(0.6, 1.1), 364 * DAY_S))
     lead = int(life * rng.uniform(0.2, 0.5))
+    often = rng.choice((6, 8, 24))
     hmac, imported = rng.random() < 0.2, rng.random() < 0.4
     return KeyPlan(
         number=number,
@@ -151,8 +158,8 @@ def _key(rng: random.Random, number: int, lanes: int, life_s: float) -> KeyPlan:
         emergency_share=min(rng.choice((0.02, 0.05, 0.1)), DAY_S / life),
         spread_s=int(life * rng.choice((0.0, 0.0, 0.05))),
         floor_s=int(min(HOUR_S, life / 50)),
-        look_s=int(min(life / 24, 4 * DAY_S)),
-        drill_s=int(min(life / 24, 4 * DAY_S)),
+        look_s=int(life / often),
+        drill_s=int(life / often),
         settle_s=120,
         alerts_s=tuple(int(lead * share) for share in (0.9, 0.6, 0.35, 0.2, 0.08)),
         heals_lapse=rng.random() < 0.9,
@@ -212,22 +219,22 @@ def _event(
         "disable",
         "hold",
         "schedule_deletion",
-        "others",
-        "quota",
         "policy",
         "untrack",
         "crash",
         "stop",
         "suspend",
     )
-    longest = (
-        0.2 * DAY_S if kind == "store" else life_s * 0.6 if quiet else min(life_s * 0.6, rng.choice((2, 2, 6)) * DAY_S)
-    )
+    longest = life_s * 0.6 if quiet else min(life_s * 0.6, rng.choice((0.5, 1, 3)) * DAY_S)
+    if kind in ("store", "others", "quota"):
+        longest = 0.2 * DAY_S
     span_s = math.exp(rng.uniform(math.log(10), math.log(longest)))
-    if kind in ("answers", "stale"):
-        # Imports are rare: what befalls them alone has to last, or it befalls nobody.
-        span_s = life_s * rng.uniform(0.05, 0.6)
     how = _HOW.get(kind, lambda _, __: {})(rng, key)
+    if kind in ("answers", "stale"):
+        # Imports are rare: what befalls them alone has to last, or it befalls nobody. Of many keys some are always due.
+        span_s = life_s * rng.uniform(0.05, 0.6) * min(1.0, 10 / len(keys))
+        if how.get("share") == 1.0:
+            span_s = min(span_s, DAY_S)
     return {"at_s": min(at_s, stormy_s * 0.99), "kind": kind, "span_s": span_s, "who": who, "how": how}
 
 

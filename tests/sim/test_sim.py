@@ -13,8 +13,8 @@ from tests.sim.shrink import shrink
 
 pytestmark = pytest.mark.timeout(300)
 
-FIXED = (1, 4, 7, 9, 14, 16, 21, 26)
-"""Between them every kind of event, one to three lanes, and lives from six hours to eleven months."""
+FIXED = (1, 2, 5, 7, 10, 11, 14, 15)
+"""Between them every kind of event, one to three lanes, fleets of 5 to 34 keys, and lives from two weeks to a year."""
 FRESH = random.SystemRandom().sample(range(10**6, 10**9), 3)
 
 
@@ -52,7 +52,7 @@ def test_every_law_holds_for_centuries(block: int) -> None:
 
 def test_a_seed_repeats_exactly() -> None:
     """The same seed tells the same story to the last line, or no failure could ever be shown again."""
-    first, second = run(14), run(14)
+    first, second = run(11), run(11)
     assert first.book.story == second.book.story
     assert first.requests == second.requests
 
