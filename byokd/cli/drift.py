@@ -2,12 +2,18 @@
 
 from __future__ import annotations
 
-from typing import Annotated
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from byokd.cli.failures import Exit
+from byokd.cli.failures import Exit, Failed
 from byokd.cli.invocation import Json, of
+
+if TYPE_CHECKING:
+    from byokd.config.load import Config
+
+Document = dict[str, Any]
 
 
 def register(app: typer.Typer) -> None:
@@ -19,13 +25,24 @@ def drift(
     context: typer.Context,
     json: Json = False,
     check: Annotated[bool, typer.Option("--check", help="Exit 6 if there is a difference.")] = False,
+    manifest: Annotated[
+        Path | None,
+        typer.Option(metavar="FILE", help="Ask AWS whether the keys of this manifest are as they were to be made."),
+    ] = None,
+    lane: Annotated[str, typer.Option(help="The lane of the manifest: its name, or ACCOUNT/REGION.")] = "",
     limit: Annotated[int, typer.Option(min=1, max=1000, help="At most so many differences of each sort.")] = 100,
 ) -> None:
     """Show where config, AWS as last seen, and journal differ."""
     from byokd.cli import rows
     from byokd.cli.listing import show, show_json, stdout, text
 
+    if lane and manifest is None:
+        raise typer.BadParameter("--lane belongs to --manifest", param_hint="--lane")
     document = of(context).reach().drift({"limit": str(limit)})
+    if manifest is not None:
+        found = _from_manifest(of(context).config(), manifest, lane)
+        document["drift"] += found[:limit]
+        document["differences"] += len(found)
     if json:
         show_json(document)
     else:
@@ -36,3 +53,29 @@ def drift(
             typer.echo(f"byokd: there are {document['differences']} differences; --limit shows more", err=True)
     if check and document["differences"]:
         raise typer.Exit(Exit.ATTENTION)
+
+
+def _from_manifest(config: Config, manifest: Path, lane: str) -> list[Document]:
+    """What AWS shows of the keys of a manifest otherwise than it says. Raises: Failed; ByokdError."""
+    from byokd.cli.find import search
+    from byokd.config.manifest import read_manifest
+    from byokd.config.problems import Problems
+    from byokd.decide.drift import from_manifest
+    from byokd.errors import ManifestInvalid
+    from byokd.web import drift as documents
+
+    chosen = [each for each in config.lanes.values() if lane in ("", each.name, each.id)]
+    if len(chosen) != 1:
+        known = ", ".join(config.lanes)
+        raise Failed("name the lane of the manifest's keys", step=f"--lane NAME; known here: {known}", code="operator")
+    problems = Problems()
+    wanted = [row.key for row in read_manifest(manifest, problems)]
+    if problems:
+        raise ManifestInvalid(problems.by_place())
+    found = search(config, [key.alias for key in wanted], (), chosen[0].name, tags=True)[chosen[0].name]
+    by_alias = {alias: key for key in found.keys for alias in key.aliases}
+    return [
+        line
+        for key in wanted
+        for line in documents.from_manifest(key.alias, from_manifest(key, by_alias.get(key.alias)))
+    ]

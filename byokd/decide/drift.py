@@ -16,6 +16,8 @@ from enum import StrEnum
 from typing import Final
 
 from byokd.facts.condition import ConditionKind, OpenCondition
+from byokd.facts.estate import FoundKey, NewKey
+from byokd.facts.key import Absent
 
 
 class Between(StrEnum):
@@ -25,6 +27,7 @@ class Between(StrEnum):
     JOURNAL_AND_AWS = "journal and AWS"
     JOURNAL_AND_SOURCE = "journal and source"
     CONFIG_AND_JOURNAL = "config and journal"
+    MANIFEST_AND_AWS = "manifest and AWS"
 
 
 DIFFERENCES: Final[Mapping[ConditionKind, Between]] = {
@@ -79,3 +82,27 @@ def differences(open_: Iterable[OpenCondition]) -> tuple[Difference, ...]:
 def not_compared(open_: Iterable[OpenCondition]) -> tuple[OpenCondition, ...]:
     """The conditions for which differences may be hidden, in their order."""
     return tuple(each for each in open_ if each.condition.kind in NOT_COMPARED)
+
+
+def from_manifest(wanted: NewKey, found: FoundKey | None) -> tuple[str, ...]:
+    """What AWS shows of a key otherwise than the manifest that it was made from, a sentence each.
+
+    `found` is the key that has the alias, None where none is seen that has imported material; its tags were asked for.
+    Further tags are nobody's business here. The description and the key policy are not compared: no reading has them.
+    """
+    if found is None:
+        return ("no key with imported material is seen under this alias",)
+    told = []
+    if found.seen.spec != wanted.spec:
+        told.append(f"its key spec is {found.seen.spec}, and was to be {wanted.spec}")
+    if wanted.multi_region and isinstance(found.seen.family, Absent):
+        told.append("it is a single-Region key, and was to be a multi-Region one")
+    if not wanted.multi_region and not isinstance(found.seen.family, Absent):
+        told.append("it is a multi-Region key, and was to be a single-Region one")
+    shown = {} if isinstance(found.tags, Absent) else found.tags
+    for name, value in wanted.tags.items():
+        if name not in shown:
+            told.append(f"it has no tag {name}, which was to be {value!r}")
+        elif shown[name] != value:
+            told.append(f"its tag {name} is {shown[name]!r}, and was to be {value!r}")
+    return tuple(told)

@@ -16,6 +16,9 @@ from byokd.web.documents import Document, condition, stamp
 LEFT_CONFIG: Final = "left_config"
 """In place of a condition's kind: nothing looks at such a key any more, so that no condition about it could end."""
 
+MANIFEST: Final = "manifest"
+"""In place of a condition's kind: the daemon knows no manifests."""
+
 
 def report(
     open_: Sequence[OpenCondition], left: Sequence[LeftBehind], unsearched: Sequence[Lane], *, limit: int
@@ -48,6 +51,21 @@ def _left(each: LeftBehind) -> Document:
         "detail": f"it was in the fleet {each.fleet}; its material, as last seen, ends: {show_expiry(each.expiry)}",
         "since": None if isinstance(each.left_at, Absent) else stamp(each.left_at),
     }
+
+
+def from_manifest(alias: str, told: Sequence[str]) -> list[Document]:
+    """What AWS shows otherwise than a manifest, as lines of the report."""
+    return [
+        {
+            "between": Between.MANIFEST_AND_AWS.value,
+            "subject": alias,
+            "kind": MANIFEST,
+            "severity": "warning",
+            "detail": each,
+            "since": None,
+        }
+        for each in told
+    ]
 
 
 def _unsearched(lane: Lane) -> str:

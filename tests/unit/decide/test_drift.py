@@ -8,11 +8,12 @@ from typing import Any
 import pytest
 
 from byokd.decide.decide import decide
-from byokd.decide.drift import DIFFERENCES, NOT_COMPARED, Between, differences, not_compared
+from byokd.decide.drift import DIFFERENCES, NOT_COMPARED, Between, differences, from_manifest, not_compared
 from byokd.facts.condition import Condition, ConditionKind, OpenCondition, Severity
-from byokd.facts.key import ABSENT, MaterialId, MaterialState
+from byokd.facts.estate import FoundKey, NewKey
+from byokd.facts.key import ABSENT, Family, MaterialId, MaterialState
 from byokd.facts.ledger import Track
-from tests.kit.builders import MATERIAL, desired, ledger, observed, snapshot
+from tests.kit.builders import ARN, MATERIAL, desired, ledger, observed, snapshot
 from tests.kit.clock import START
 
 NEITHER = {
@@ -51,6 +52,44 @@ def test_differences_keep_their_order() -> None:
     ]
     assert [each.between for each in differences(open_)] == [Between.JOURNAL_AND_SOURCE, Between.CONFIG_AND_AWS]
     assert [each.condition.kind for each in not_compared(open_)] == [ConditionKind.ACCESS_DENIED]
+
+
+SPEC = "HMAC_256"
+MADE = FoundKey(seen=observed(), aliases=("alias/a",), tags={"team": "books", "cost": "7"}, fleet=ABSENT)
+FAMILY = Family(primary=ARN)
+
+
+@pytest.mark.parametrize(
+    ("wanted", "found", "told"),
+    [
+        (NewKey(alias="alias/a"), MADE, ()),
+        (NewKey(alias="alias/a", tags={"team": "books"}), MADE, ()),
+        (NewKey(alias="alias/a"), None, ("no key with imported material is seen under this alias",)),
+        (
+            NewKey(alias="alias/a", spec=SPEC, tags={"team": "pay", "owner": "x"}),
+            MADE,
+            (
+                "its key spec is SYMMETRIC_DEFAULT, and was to be HMAC_256",
+                "its tag team is 'books', and was to be 'pay'",
+                "it has no tag owner, which was to be 'x'",
+            ),
+        ),
+        (
+            NewKey(alias="alias/a", multi_region=True),
+            MADE,
+            ("it is a single-Region key, and was to be a multi-Region one",),
+        ),
+        (
+            NewKey(alias="alias/a"),
+            replace(MADE, seen=observed(family=FAMILY)),
+            ("it is a multi-Region key, and was to be a single-Region one",),
+        ),
+        (NewKey(alias="alias/a", multi_region=True), replace(MADE, seen=observed(family=FAMILY)), ()),
+    ],
+)
+def test_a_key_is_held_against_its_manifest(wanted: NewKey, found: FoundKey | None, told: tuple[str, ...]) -> None:
+    """Spec, tags of the manifest, and whether it is a multi-Region key; further tags are nobody's business."""
+    assert from_manifest(wanted, found) == told
 
 
 MINE = observed().materials[0]
