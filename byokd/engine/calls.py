@@ -42,12 +42,10 @@ class Calls:
         """
         failures = throttled = 0
         while True:
-            await self._pace.admit(operation)
-            sent_at = self._clock.monotonic()
             try:
-                return await call()
-            except Throttled as error:
-                self._pace.heard(operation, error, sent_at=sent_at)
+                async with self._pace.request(operation):
+                    return await call()
+            except Throttled:
                 throttled += 1
                 if throttled > THROTTLED_MOST:
                     raise

@@ -144,11 +144,10 @@ class Cycle:
         hindered = ""
         try:
             for material in wanted.materials:
-                await self._pace.admit(DELETION)
-                await self._kms.delete_imported_material(arn, material=material)
+                async with self._pace.request(DELETION):
+                    await self._kms.delete_imported_material(arn, material=material)
                 log.info("material_deleted", key=after.desired.name, material=str(material), cause=f"order {order.id}")
         except KmsError as error:
-            self._pace.heard(DELETION, error)
             hindered = f"{error} → {error.step}"
             log.warning("deletion_failed", key=after.desired.name, error=error.code, why=str(error))
         if hindered != order.outcome:
@@ -172,12 +171,11 @@ class Cycle:
         assert not isinstance(arn, Absent)  # a key that was seen has an ARN
         (order,) = (each for each in after.ledger.open_orders if each.id == wanted.order_id)
         asked = replace(order, effective_at=self._clock.now(), outcome="")
-        await self._pace.admit(ROTATION)
         try:
-            await self._kms.rotate_on_demand(arn)
+            async with self._pace.request(ROTATION):
+                await self._kms.rotate_on_demand(arn)
             log.info("rotation_asked_for", key=after.desired.name, cause=f"order {order.id}")
         except KmsError as error:
-            self._pace.heard(ROTATION, error)
             asked = replace(asked, outcome=f"{error} → {error.step}")
             log.warning("rotation_failed", key=after.desired.name, error=error.code, why=str(error))
             if error.remedy is Remedy.REFUSE:
@@ -246,11 +244,8 @@ class Cycle:
         assert isinstance(seen, ObservedKey)  # what is imported into was seen
         replica = seen.role == "replica"
         for tries_left in reversed(range(TOKEN_TRIES)):
-            try:
+            async with self._pace.request(IMPORT_PARAMETERS, booked=True):
                 parameters = await self._kms.get_parameters(arn, algorithm=way.algorithm, spec=way.key_spec)
-            except KmsError as error:
-                self._pace.heard(IMPORT_PARAMETERS, error)
-                raise
             sealed = await answered(
                 desired.source,
                 self._gather.source(desired).seal(
@@ -263,19 +258,18 @@ class Cycle:
                 raise MaterialChanged(
                     f"source {desired.source} gave two different materials for {desired.name} in a row"
                 )
-            await self._pace.admit("ImportKeyMaterial")
             try:
-                await self._kms.import_material(
-                    arn,
-                    token=parameters.token,
-                    ciphertext=sealed.ciphertext,
-                    expiry=row.expiry,
-                    material=row.material,
-                    new=row.material is ABSENT and intended.place > 0 and not replica,
-                    existing=replica and seen.spec == SYMMETRIC,
-                )
+                async with self._pace.request("ImportKeyMaterial"):
+                    await self._kms.import_material(
+                        arn,
+                        token=parameters.token,
+                        ciphertext=sealed.ciphertext,
+                        expiry=row.expiry,
+                        material=row.material,
+                        new=row.material is ABSENT and intended.place > 0 and not replica,
+                        existing=replica and seen.spec == SYMMETRIC,
+                    )
             except KmsError as error:
-                self._pace.heard("ImportKeyMaterial", error)
                 if error.remedy is Remedy.FRESH_TOKEN and tries_left:
                     await self._pace.admit(IMPORT_PARAMETERS)
                     continue

@@ -143,26 +143,19 @@ class Gatherer:
         # The adapter knows the host's time; what is compared with other stamps has the engine's.
         if seen.spec != SYMMETRIC or seen.origin != "EXTERNAL":
             return replace(seen, at=sent_at, alias_target=target)
-        await self._pace.admit("ListKeyRotations")
         try:
-            materials = await self._kms.list_materials(seen.arn)
+            async with self._pace.request("ListKeyRotations"):
+                materials = await self._kms.list_materials(seen.arn)
         except (AccessDenied, RequestRefused, WrongKeyState, WrongOrigin):
             # DescribeKey told the deadline that counts; not to see the others is no reason to miss that one.
             return replace(seen, at=sent_at, alias_target=target, materials_known=False)
-        except KmsError as error:
-            self._pace.heard("ListKeyRotations", error)
-            raise
         return replace(seen, at=sent_at, alias_target=target, materials=materials, materials_known=True)
 
     async def _call_describe(self, key: str | Absent) -> tuple[ObservedKey, datetime]:
         """What KMS shows, and when it was asked."""
-        await self._pace.admit("DescribeKey")
-        sent_at = self._clock.now()
-        try:
+        async with self._pace.request("DescribeKey"):
+            sent_at = self._clock.now()
             return await self._kms.describe(str(key)), sent_at
-        except KmsError as error:
-            self._pace.heard("DescribeKey", error)
-            raise
 
     def _blind(self, snapshot: Snapshot, code: str, message: str) -> View:
         now, before = self._clock.now(), snapshot.view

@@ -6,7 +6,9 @@ so that whoever waits has the earliest deadline, and given back where no request
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import math
+from collections.abc import AsyncIterator, Mapping
+from contextlib import asynccontextmanager
 from dataclasses import replace
 from datetime import timedelta
 
@@ -90,18 +92,24 @@ class Pace:
         if wait > 0:
             await self._clock.sleep(wait)
 
-    def heard(self, operation: str, error: Exception, *, sent_at: float | None = None) -> None:
-        """Slow this operation down if KMS said that it is called too often.
+    @asynccontextmanager
+    async def request(self, operation: str, *, booked: bool = False) -> AsyncIterator[None]:
+        """Around one request: waits until it may be sent, and slows down where KMS says that it is called too often.
 
-        `sent_at` is when the request was sent, in monotonic seconds: of those that were under way together, all may be
-        refused, and the pace that they were sent at has been slowed down by the first.
+        What was `booked` does not wait. Of requests that are under way together all may be refused; the pace that they
+        were sent at has been slowed down by the first.
         """
-        if not isinstance(error, Throttled):
-            return
-        now = self._clock.monotonic()
-        if sent_at is None or sent_at >= self._slowed_at.get(operation, sent_at):
-            self._buckets[operation] = throttled(self._buckets[operation], now)
-            self._slowed_at[operation] = now
+        if not booked:
+            await self.admit(operation)
+        sent_at = self._clock.monotonic()
+        try:
+            yield
+        except Throttled:
+            now = self._clock.monotonic()
+            if sent_at > self._slowed_at.get(operation, -math.inf):
+                self._buckets[operation] = throttled(self._buckets[operation], now)
+                self._slowed_at[operation] = now
+            raise
 
     def _take(self, operation: str, keep: float = 0.0) -> float:
         self._buckets[operation], wait = take(self._buckets[operation], self._clock.monotonic(), keep=keep)
