@@ -1,4 +1,4 @@
-"""Finding and making keys at the quota: how long it takes, against what AWS's quotas allow.
+"""Finding, making and suspending keys at the quota: how long it takes, against what AWS's quotas allow.
 
 The quotas are enforced by the local KMS in a process of its own, scaled so that this machine can keep up with them: for
 finding, a part of AWS's; for making and importing, a multiple. Figures are ratios, so that the scale falls out.
@@ -25,8 +25,10 @@ from byokd.engine.creation import Creation
 from byokd.engine.discovery import Discovery
 from byokd.engine.engine import Engine
 from byokd.engine.pace import Pace
+from byokd.facts.change import KeyFilter
 from byokd.facts.estate import Managed, NewKey, Wanted
 from byokd.facts.key import KeyArn, KeyRef, WrappingKeySpec
+from byokd.facts.ledger import HistoryEntry, HistoryEvent, OrderKind
 from byokd.facts.policy import Lane, Quota
 from byokd.kms.adapter import open_kms
 from byokd.kms.estate import open_estate
@@ -41,24 +43,26 @@ from byokd.localkms.persistence import open_journal as open_state
 from byokd.localkms.signatures import Caller
 from byokd.material.decode import Encoding
 from byokd.material.fingerprint import FingerprintKey
-from byokd.ports import Kms
+from byokd.ports import Kms, Store
 from byokd.sources.file import FileSource
 from byokd.store import open_store
 from byokd.store.journal import open_journal
-from tests.kit.builders import LANE_ID, desired, lane, policy
+from tests.kit.builders import LANE_ID, desired, lane, order, policy
 
 FOUND, EXTERNAL = 100_000, 10_000
 """Keys of the lane that is searched, each with an alias, and those of them with imported material."""
 FOUND_FACTOR = 0.1
 MADE = 1000
-MADE_FACTOR, IMPORT_FACTOR = 5, 40
+MADE_FACTOR, IMPORT_FACTOR, SUSPEND_FACTOR = 5, 40, 1
 IN_FLIGHT = 32
 GOAL = 1.1
+SUSPEND_GOAL = 1 / 0.95
+FINGERPRINTS = os.urandom(32)
 THROTTLED = r'localkms_requests_total\{.*error="ThrottlingException".*\} (\S+)'
 
 
 async def measure() -> list[Figure]:
-    """Discovery, creation, and first imports."""
+    """Discovery, creation, first imports, and a suspension of them all."""
     with tempfile.TemporaryDirectory() as directory:
         return [*await _discovery(Path(directory)), *await _creation(Path(directory))]
 
@@ -127,21 +131,28 @@ async def _creation(directory: Path) -> list[Figure]:
         site = _site(url, IMPORT_FACTOR)
         imported_s = await _first_imports(site, directory, list(created.arns.values()))
         throttled += await counted(admin, THROTTLED)
+    async with quota_kms(state, SUSPEND_FACTOR) as (url, admin):
+        suspended_s = await _suspension(_site(url, SUSPEND_FACTOR), directory)
+        throttled += await counted(admin, THROTTLED)
     rate = PER_SECOND["CreateKey"] * MADE_FACTOR
     imports = PER_SECOND["GetParametersForImport"] * IMPORT_FACTOR
+    deletions = PER_SECOND["DeleteImportedKeyMaterial"] * SUSPEND_FACTOR
     return [
         _ratio(f"making {MADE} keys", made_s, MADE / rate, f"CreateKey and CreateAlias at {rate:g}/s"),
         _ratio("their first imports", imported_s, MADE / imports, f"GetParametersForImport at {imports:g}/s"),
-        Figure(name="throttled calls of both", value=throttled, goal=0, unit="", how="as the KMS counted"),
+        _ratio(
+            "suspending them all",
+            suspended_s,
+            MADE / deletions,
+            f"DeleteImportedKeyMaterial at {deletions:g}/s",
+            goal=SUSPEND_GOAL,
+        ),
+        Figure(name="throttled calls of all three", value=throttled, goal=0, unit="", how="as the KMS counted"),
     ]
 
 
 async def _first_imports(site: Lane, directory: Path, arns: list[KeyArn]) -> float:
     """Seconds until the engine has seen every key with its first material."""
-    clock, session = SystemClock(), shared_session()
-    source = FileSource(
-        "files", directory=directory, encoding=Encoding.RAW, fingerprint_key=FingerprintKey(os.urandom(32))
-    )
     base = desired(source="files", policy=policy(wrapping_key_spec=WrappingKeySpec.RSA_2048))
     keys = []
     for arn in arns:
@@ -149,24 +160,60 @@ async def _first_imports(site: Lane, directory: Path, arns: list[KeyArn]) -> flo
         path.touch(mode=0o600)
         path.write_bytes(os.urandom(32))
         keys.append(replace(base, ref=KeyRef(arn), name=arn, arn=arn, locator=path.name))
+    async with open_store(directory / "byokd.db") as store:
+        await store.sync_fleet(keys, now=SystemClock().now())
+        begin = time.monotonic()
+        async with _running(site, directory, store):
+            await _until(store, "Enabled", len(arns))
+            return time.monotonic() - begin
+
+
+async def _suspension(site: Lane, directory: Path) -> float:
+    """Seconds from the order until the engine has seen every key without its material."""
+    now = SystemClock().now()
+    async with open_store(directory / "byokd.db") as store, _running(site, directory, store) as engine:
+        keys = await store.list_keys(KeyFilter(), limit=MADE)
+        entries = [
+            (
+                replace(order(OrderKind.SUSPEND, id=f"suspend {number:04}", ref=key.ref), created_at=now),
+                HistoryEntry(at=now, ref=key.ref, event=HistoryEvent.ORDER_GIVEN, detail="suspend"),
+            )
+            for number, key in enumerate(keys)
+        ]
+        begin = time.monotonic()
+        await store.add_orders(entries)
+        engine.wake()
+        await _until(store, "PendingImport", len(keys))
+        return time.monotonic() - begin
+
+
+@asynccontextmanager
+async def _running(site: Lane, directory: Path, store: Store) -> AsyncIterator[Engine]:
+    """The engine at work on a lane, with the material in a directory."""
+    clock, session = SystemClock(), shared_session()
+    source = FileSource(
+        "files", directory=directory, encoding=Encoding.RAW, fingerprint_key=FingerprintKey(FINGERPRINTS)
+    )
 
     @asynccontextmanager
     async def opened(_: Lane) -> AsyncIterator[Kms]:
         async with open_kms(site, clock=clock, session=session, identity=identity_of(site)) as kms:
             yield kms
 
-    async with open_store(directory / "byokd.db") as store:
-        await store.sync_fleet(keys, now=clock.now())
-        engine = Engine(store=store, clock=clock, new_id=SortableIds(), open_kms=opened, node="bench")
-        begin = time.monotonic()
-        await engine.apply(setup_of(site, source))
-        while (await store.counts()).by_state.get("Enabled", 0) < len(arns):
-            await asyncio.sleep(0.05)
-        seconds = time.monotonic() - begin
+    engine = Engine(store=store, clock=clock, new_id=SortableIds(), open_kms=opened, node="bench")
+    await engine.apply(setup_of(site, source))
+    try:
+        yield engine
+    finally:
         await engine.stop()
-    return seconds
 
 
-def _ratio(name: str, seconds: float, ideal: float, quota: str) -> Figure:
+async def _until(store: Store, state: str, count: int) -> None:
+    """Wait until so many keys were seen in a state."""
+    while (await store.counts()).by_state.get(state, 0) < count:
+        await asyncio.sleep(0.05)
+
+
+def _ratio(name: str, seconds: float, ideal: float, quota: str, *, goal: float = GOAL) -> Figure:
     how = f"{seconds:.1f} s; {quota} allows {ideal:.1f} s"
-    return Figure(name=f"{name}: time / what the quotas allow", value=seconds / ideal, goal=GOAL, unit="x", how=how)
+    return Figure(name=f"{name}: time / what the quotas allow", value=seconds / ideal, goal=goal, unit="x", how=how)
