@@ -188,20 +188,22 @@ class _Moment:
 
     def _listed(self, seen: ObservedKey) -> Iterator[ObservedMaterial]:
         """The materials that KMS showed then."""
-        shown = [each for now in seen.materials if (each := self._shown(now)) is not None]
+        shown = [each for now in seen.materials if (each := self._shown(seen, now)) is not None]
         permanent = [each for each in shown if each.state.permanent]
         current = max(permanent, key=_rotated_at, default=None)
         for each in shown:
             kept = MaterialState.CURRENT if each is current else MaterialState.NON_CURRENT
             yield replace(each, state=kept) if each.state.permanent else each
 
-    def _shown(self, now: ObservedMaterial) -> ObservedMaterial | None:
+    def _shown(self, seen: ObservedKey, now: ObservedMaterial) -> ObservedMaterial | None:
         """One material as KMS showed it then; None where the key did not have it yet."""
         later = isinstance(now.rotated_at, datetime) and now.rotated_at > self._at
         shown = replace(now, state=MaterialState.PENDING_ROTATION, rotated_at=ABSENT) if later else now
         if now.material_id not in self._names:
             self._assumed.append("materials that byokd has no source for are as they are today")
             return None if later else shown
+        if later and not isinstance(seen.family, Absent):
+            self._assumed.append("whether its replicas had the next material then is not on record")
         place = self._names.index(now.material_id)
         end, gone = self._end(place).value, self._gone(place)
         if not shown.state.permanent and isinstance(self._done_at(place), Absent):
@@ -287,7 +289,8 @@ class _Moment:
         for step in done:
             number, text = attempt(step)
             if step.event is HistoryEvent.IMPORT_STARTED:
-                begun = replace(begun, state=ImportState.RUNNING, attempts=number, started_at=step.at)
+                tier = self._tier(place, step.at)  # a wait from quieter days does not hold in an emergency
+                begun = replace(begun, state=ImportState.RUNNING, attempts=number, started_at=step.at, tier=tier)
             elif step.event is HistoryEvent.IMPORT_FAILED:
                 again = self._retry_at(place, begun, number, step.at)
                 begun = replace(begun, state=ImportState.FAILED, attempts=number, not_before=again, detail=text)
@@ -295,10 +298,18 @@ class _Moment:
 
     def _retry_at(self, place: int, row: Import, number: int, failed_at: datetime) -> datetime:
         self._assumed.append("when the next attempt was to be is worked out anew")
-        end, policy = self._end(place).value, self._now.desired.policy
-        tier = window(row.ref, policy, end).tier(failed_at) if isinstance(end, datetime) else Tier.FRESH
-        emergency = tier in (Tier.EMERGENCY, Tier.LAPSED) or self._gone(place)
+        emergency = self._tier(place, failed_at) in (Tier.EMERGENCY, Tier.LAPSED)
         return retry_at(who=row.ref, failures=max(1, number), now=failed_at, deadline=row.deadline, emergency=emergency)
+
+    def _tier(self, place: int, at: datetime) -> Tier:
+        """How near the material's deadline was at another moment."""
+        history, known = self._past.history, self._now.turned_to(place).ledger
+        if not isinstance(as_of(lost(history, place), at, known.lost_at).value, Absent):
+            return Tier.LAPSED
+        end = as_of(expiries(history, place), at, known.last_expiry).value
+        return (
+            window(self._now.ref, self._now.desired.policy, end).tier(at) if isinstance(end, datetime) else Tier.FRESH
+        )
 
     def _refused(self, place: int, done_at: datetime | Absent) -> Import | Absent:
         rows = (

@@ -144,6 +144,21 @@ def test_an_import_is_as_far_as_it_was() -> None:
     assert found == [("queued", 0, ""), ("running", 1, ""), ("failed", 1, "no route"), ("running", 2, "no route"), None]
 
 
+def test_a_wait_from_quieter_days_ends_with_the_emergency() -> None:
+    """Also where the row was hurried later: how near the deadline was when it was sent counts, and not how it ended."""
+    emergency_at = ENDS - 90 * DAY * 0.05
+    row = queued(state=ImportState.DONE, tier=Tier.LAPSED, attempts=9, finished_at=ENDS + DAY, created_at=START)
+    cause = f"import {row.id}: renewal_due"
+    past = a_past(
+        told(emergency_at - 3 * SECOND, HistoryEvent.IMPORT_STARTED, "to 2026-05-30 12:00:00Z, attempt 8", cause),
+        told(emergency_at - 2 * SECOND, HistoryEvent.IMPORT_FAILED, "attempt 8: no route", cause),
+        imports=(row,),
+        snapshot=snapshot(ledger=ledger(last_success_at=ENDS + DAY)),
+    )
+    waits, hurries = (decide(rebuilt(past, at), at).reason for at in (emergency_at - SECOND, emergency_at))
+    assert (waits, hurries) == (Reason.BACKING_OFF, Reason.RENEWAL_DUE)
+
+
 def test_a_condition_tells_what_a_source_said() -> None:
     """No other line does; what is said of one material is not said of the others."""
     detail = "material 2 of 2: the source could not produce the material since then: gone"
