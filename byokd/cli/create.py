@@ -79,6 +79,8 @@ def create(
         _tell(outcome, order)
         if complete:
             tell_written(whole, write, invocation.config_path)
+            if wanted := sum(len(row.key.replicas) for row in outcome.rows):
+                typer.echo(f"Then, with their material in: byokd replicate, for {wanted} replicas.")
     if outcome.created.failed:
         raise typer.Exit(Exit.REFUSED)
 

@@ -8,7 +8,22 @@ from typing import Annotated
 import typer
 
 from byokd import __version__
-from byokd.cli import adopt, config, create, drift, find, keys, localkms, orders, plan, queue, run, status, why
+from byokd.cli import (
+    adopt,
+    config,
+    create,
+    drift,
+    find,
+    keys,
+    localkms,
+    orders,
+    plan,
+    queue,
+    replicate,
+    run,
+    status,
+    why,
+)
 from byokd.cli.failures import MEANINGS, Commands
 from byokd.cli.invocation import DEFAULT_CONFIG, Invocation
 
@@ -55,7 +70,7 @@ def byokd(
     context.obj = Invocation(config_path=config, socket=socket)
 
 
-for group in (run, status, keys, why, drift, queue, plan, orders, find, adopt, create):
+for group in (run, status, keys, why, drift, queue, plan, orders, find, adopt, create, replicate):
     group.register(app)
 app.add_typer(config.app, name="config")
 app.add_typer(localkms.app, name="localkms")

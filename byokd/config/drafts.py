@@ -46,15 +46,19 @@ class Draft:
             lines += ["", f"[[fleets.{self.fleet}.keys]]", *([f"# {names}"] if names else []), f'key = "{key.arn}"']
             if not isinstance(key.material, Absent):
                 lines.append(f"material = {_quoted(key.material)}")
+            if key.replicas:
+                lines.append(f"replicas = [{', '.join(_quoted(each) for each in key.replicas)}]")
         return "\n".join(lines) + "\n"
 
     def as_csv(self) -> str:
         """A key list."""
         text = io.StringIO()
         writer = csv.writer(text, lineterminator="\n")
-        writer.writerow(("key", "material"))
+        replicated = any(key.replicas for key in self.keys)
+        writer.writerow(("key", "material", "replicas") if replicated else ("key", "material"))
         for key in self.keys:
-            writer.writerow((key.arn, "" if isinstance(key.material, Absent) else key.material))
+            row = (key.arn, "" if isinstance(key.material, Absent) else key.material)
+            writer.writerow((*row, "|".join(key.replicas)) if replicated else row)
         return text.getvalue()
 
     def fleet_of_list(self, file: Path) -> str:
@@ -90,12 +94,11 @@ def draft_of_new(
     """
     listed = []
     for number, key in enumerate(keys):
-        stand_in = (
-            f"arn:{partition(lane.region)}:kms:{lane.region}:{lane.account}:key/{number:08x}-{'0000-' * 3}{0:012}"
-        )
-        arn = arns.get(key.alias, KeyArn(stand_in))
+        key_id = f"mrk-{number:032x}" if key.multi_region else f"{number:08x}-{'0000-' * 3}{0:012}"
+        stand_in = KeyArn(f"arn:{partition(lane.region)}:kms:{lane.region}:{lane.account}:key/{key_id}")
+        arn = arns.get(key.alias, stand_in)
         where = locator(arn, (key.alias,), material) if isinstance(key.material, Absent) else key.material
-        listed.append(Adopted(arn=arn, material=where, aliases=(key.alias,)))
+        listed.append(Adopted(arn=arn, material=where, aliases=(key.alias,), replicas=key.replicas))
     heading = f"Keys that byokd create made in {lane.name}: {len(listed)}."
     return Draft(keys=listed, fleet=fleet, source=source, heading=heading)
 

@@ -21,9 +21,10 @@ from byokd.config.policy import PolicySettings
 from byokd.config.problems import Place, Problems, did_you_mean, quoted
 
 MAX_BYTES: Final = 256 * 1024 * 1024
-COLUMNS: Final = ("key", "material", *(name for name in PolicySettings.model_fields if name != "windows"))
+COLUMNS: Final = ("key", "material", "replicas", *(name for name in PolicySettings.model_fields if name != "windows"))
 """Windows are tables, which a cell cannot hold: they stand in the fleet."""
 
+_OF_THE_KEY: Final = ("key", "material", "replicas")
 _WHOLE: Final = re.compile(r"-?[0-9]{1,9}", re.ASCII)
 _LINE: Final = re.compile(r"[^\n]*\n|[^\n]+")
 
@@ -34,6 +35,7 @@ class Row(NamedTuple):
     line: int
     key: str
     material: str | None
+    replicas: str
     policy: tuple[str, ...]
     """The cells of `KeyList.policy_columns`, as written; few rows differ, so that equal ones can be judged once."""
 
@@ -48,14 +50,16 @@ class KeyList:
 
     @property
     def policy_columns(self) -> tuple[str, ...]:
-        """The columns beside key and material, in order."""
-        return tuple(each for each in self.columns if each not in ("key", "material"))
+        """The columns that say something about the policy, in order."""
+        return tuple(each for each in self.columns if each not in _OF_THE_KEY)
 
     def rows(self, where: str, problems: Problems) -> Iterator[Row]:
         """The rows that have as many cells as the header; empty lines are passed over."""
         key_at = self.columns.index("key")
-        material_at = self.columns.index("material") if "material" in self.columns else None
-        policy_at = [index for index, name in enumerate(self.columns) if name not in ("key", "material")]
+        material_at, replicas_at = (
+            self.columns.index(name) if name in self.columns else None for name in ("material", "replicas")
+        )
+        policy_at = [index for index, name in enumerate(self.columns) if name not in _OF_THE_KEY]
         reader = csv.reader(_lines(self.text), strict=True)
         try:
             next(reader)
@@ -67,8 +71,9 @@ class KeyList:
                     problems.add(Place(str(self.file), reader.line_num), where, what, "one cell for each column")
                     continue
                 material = cells[material_at].strip() if material_at is not None else ""
+                replicas = cells[replicas_at].strip() if replicas_at is not None else ""
                 policy = tuple(cells[index].strip() for index in policy_at)
-                yield Row(reader.line_num, cells[key_at].strip(), material or None, policy)
+                yield Row(reader.line_num, cells[key_at].strip(), material or None, replicas, policy)
         except csv.Error as error:
             problems.add(Place(str(self.file), reader.line_num), where, f"is not CSV: {error}", "see RFC 4180")
 

@@ -134,6 +134,9 @@ class QuotasSettings(Settings):
     CreateAlias: QuotaSettings = QuotaSettings(per_second=5, burst=1, ceiling=5)
     """One for each key that is made; AWS's quota is 5 a second. Default 5, burst 1."""
 
+    ReplicateKey: QuotaSettings = QuotaSettings(per_second=5, burst=1, ceiling=5)
+    """One for each replica that is made (`byokd replicate`); AWS's quota is 5 a second. Default 5, burst 1."""
+
     RotateKeyOnDemand: QuotaSettings = QuotaSettings(per_second=5, burst=5, ceiling=5)
     """One for each rotation that an operator orders; AWS's quota is 5 a second. Default 5, burst 5."""
 

@@ -82,6 +82,12 @@ class Config:
         assert self.roster is not None, "this config was laid aside without its keys"
         return self.roster
 
+    def replicas(self) -> Iterator[tuple[DesiredKey, DesiredKey]]:
+        """Every key that is written as a replica of another one, behind that."""
+        roster = self._roster()
+        assert roster.judged, "the keys of this config were not judged: see `read`"
+        return roster.replicas()
+
     def managed(self, lane: LaneId) -> Managed:
         """The keys of one lane that are named here, each with its fleet."""
         keys = [key for key in self.keys() if key.lane == lane]

@@ -1,8 +1,8 @@
 """Manifests: keys that are to be made, as CSV (RFC 4180, in UTF-8) with a header row. Every wrong row is told.
 
-    alias,spec,description,multi_region,policy,material,tag:team
-    alias/payments-1,,Card data,,,payments-1.key,payments
-    alias/tokens,HMAC_256,,true,policies/tokens.json,,books
+    alias,spec,description,replicas,policy,material,tag:team
+    alias/payments-1,,Card data,us|ie,,payments-1.key,payments
+    alias/tokens,HMAC_256,,,policies/tokens.json,,books
 
 Only `alias` is needed: it is the row's name, and nothing but it says later which key a row was made into.
 """
@@ -32,7 +32,7 @@ if TYPE_CHECKING:
 T = TypeVar("T")
 
 MAX_BYTES: Final = 64 * 1024 * 1024
-COLUMNS: Final = ("alias", "spec", "description", "multi_region", "policy", "material")
+COLUMNS: Final = ("alias", "spec", "description", "multi_region", "replicas", "policy", "material")
 TAG: Final = "tag:"
 """A column of this name and a tag's name holds the tag's values; an empty cell means no such tag."""
 TAGS_MAX: Final = 49
@@ -120,6 +120,10 @@ class _Manifest:
             self._problems.add(place, "alias", f"{quoted(alias)} stands in line {first} already", "keep one of them")
         spec = self._try(place, "spec", _spec, row.get("spec", ""))
         multi_region = self._try(place, "multi_region", _flag, row.get("multi_region", ""))
+        replicas = tuple(each.strip() for each in row.get("replicas", "").split("|") if each.strip())
+        if replicas and row.get("multi_region") == "false":
+            what = "only a multi-Region key has replicas"
+            self._problems.add(place, "replicas", what, "leave multi_region empty, or write true")
         description = self._try(place, "description", _description, row.get("description", ""))
         policy = self._try(place, "policy", self._policy, row.get("policy", ""))
         material = self._try(place, "material", _material, row.get("material", ""))
@@ -134,7 +138,8 @@ class _Manifest:
             description=description or "",
             tags=tags,
             policy=policy or ABSENT,
-            multi_region=bool(multi_region),
+            multi_region=bool(multi_region or replicas),
+            replicas=replicas,
             material=material or ABSENT,
         )
 
@@ -143,7 +148,7 @@ class _Manifest:
         if not written:
             return ABSENT
         if written not in self._policies:
-            self._policies[written] = _policy_in(self._file.parent / written)
+            self._policies[written] = policy_in(self._file.parent / written)
         return self._policies[written]
 
     def _try(self, place: Place, column: str, what: Callable[[str], T], cell: str) -> T | None:
@@ -195,7 +200,8 @@ def _tag_value(value: str) -> str:
     return value
 
 
-def _policy_in(file: Path) -> str:
+def policy_in(file: Path) -> str:
+    """The key policy in a file. Raises: Unfit."""
     noted = Problems()
     text = read_text(file, Place(str(file), 0), "", noted, max_bytes=POLICY_BYTES)
     if text is None:

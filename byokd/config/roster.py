@@ -24,6 +24,7 @@ from byokd.config.key_list import MAX_BYTES, KeyList, Row, policy_settings, read
 from byokd.config.locate import Path as SettingPath
 from byokd.config.names import ParsedName, parse_name
 from byokd.config.problems import Place, Problems, Unfit, did_you_mean, quoted
+from byokd.config.replicas import replicas_of
 from byokd.config.schema import MAX_MATERIALS, ConfigFile, FleetSettings, PolicySettings, SourceSettings
 from byokd.decide.wrapping import wrapping
 from byokd.facts.key import Absent, KeyRef, LaneId
@@ -49,6 +50,8 @@ class Found(NamedTuple):
     place: Place
     where: str
     key: DesiredKey
+    primary: DesiredKey | None = None
+    """Of a key that is written as the replica of another one."""
 
 
 @dataclass(slots=True)
@@ -68,6 +71,10 @@ class Roster:
 
     def __iter__(self) -> Iterator[DesiredKey]:
         return (found.key for found in self.walk(Problems()))
+
+    def replicas(self) -> Iterator[tuple[DesiredKey, DesiredKey]]:
+        """Every key that is written as a replica, behind its primary."""
+        return ((found.primary, found.key) for found in self.walk(Problems()) if found.primary is not None)
 
     @property
     def list_files(self) -> tuple[Path, ...]:
@@ -138,6 +145,8 @@ class _Entry:
     where: str
     materials: tuple[str, ...] = ()
     """All of them, where there are several."""
+    replicas: tuple[str, ...] = ()
+    """Names of lanes."""
     path: SettingPath = ()
     """Empty for a row of a key list, whose settings all stand in one line."""
 
@@ -186,8 +195,9 @@ class _Fleet:
             entry = _Entry(settings.key, settings.material, self._roster.document.place(path), dotted(path), path=path)
             if settings.materials is not None:
                 entry = replace(entry, materials=settings.materials)
-            if found := self._found(entry, self._terms_of(settings)):
-                yield found
+            if settings.replicas is not None:
+                entry = replace(entry, replicas=settings.replicas)
+            yield from self._family(entry, self._terms_of(settings))
         if listed := self._roster.lists.get(self._name):
             yield from self._listed(listed)
 
@@ -204,10 +214,11 @@ class _Fleet:
             entry = _Entry(row.key, row.material, Place(file, row.line), where)
             if row.material is not None and SEVERAL in row.material:
                 entry = replace(entry, material=None, materials=tuple(row.material.split(SEVERAL)))
+            if row.replicas:
+                entry = replace(entry, replicas=tuple(each.strip() for each in row.replicas.split(SEVERAL)))
             terms = self._terms_of_row(row, columns)
             if isinstance(terms, _Terms):
-                if found := self._found(entry, terms):
-                    yield found
+                yield from self._family(entry, terms)
                 continue
             for setting, what, hint in terms:
                 self._problems.add(*entry.at(setting, self._roster.document), what, hint)
@@ -255,6 +266,16 @@ class _Fleet:
             place = self._roster.document.place((*path, complaint.setting))
             where = dotted((*path, complaint.setting))
         self._problems.add(place, where, complaint.what, complaint.hint)
+
+    def _family(self, entry: _Entry, terms: _Terms) -> Iterator[Found]:
+        """A key and, where it has some, its replicas: the same key in other lanes."""
+        if (found := self._found(entry, terms)) is None:
+            return
+        yield found
+        if entry.replicas:
+            lanes, written = self._roster.lanes, self._roster.written("lanes")
+            for key in self._tried(entry, "replicas", replicas_of, found.key, entry.replicas, lanes, written) or ():
+                yield Found(entry.place, entry.where, key, found.key)
 
     def _found(self, entry: _Entry, terms: _Terms) -> Found | None:
         """The key, or None with its problems noted."""

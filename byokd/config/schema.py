@@ -114,6 +114,10 @@ MAX_MATERIALS: Final = 26
 """A key's first material, and one for each of the 25 rotations on demand of its life (API model, RotateKeyOnDemand)."""
 
 
+MAX_REPLICAS: Final = 50
+"""More than AWS has Regions: a multi-Region key has one replica in each at most."""
+
+
 class KeySettings(PolicySettings):
     """One key, and what it does differently from its fleet."""
 
@@ -129,14 +133,18 @@ class KeySettings(PolicySettings):
     materials, from the key's first on, up to 26. Those that KMS does not have yet are in stock for coming rotations.
     Default: none."""
 
+    replicas: Annotated[tuple[Line, ...], Field(min_length=1, max_length=MAX_REPLICAS)] | None = None
+    """For the primary of a multi-Region key: the lanes of its replicas, which get the same material and policy as it.
+    `byokd replicate` makes those that are not there yet. Default: none."""
+
 
 class FleetSettings(PolicySettings):
     """Keys that are kept alive in the same way."""
 
     keys_csv: ConfigPath | None = None
-    """List of keys in CSV: a header `key,material` and, as wanted, `lane`, `source` and any policy setting but
-    `windows`; an empty cell inherits. `alert_before` is written with spaces: `30d 7d`; several materials of a key, from
-    the first on, with bars: `a.key|b.key`. Up to 256 MiB. Default: none."""
+    """List of keys in CSV: a header `key,material` and, as wanted, `replicas`, `lane`, `source` and any policy setting
+    but `windows`; an empty cell inherits. `alert_before` is written with spaces: `30d 7d`; several materials of a key,
+    from the first on, and the lanes of its replicas with bars: `a.key|b.key`. Up to 256 MiB. Default: none."""
 
     keys: tuple[KeySettings, ...] = ()
     """Keys written here, as `[[fleets.NAME.keys]]`. Default: none."""

@@ -23,6 +23,8 @@ class Adopted:
     material: str | Absent
     """ABSENT where the config's own default is meant."""
     aliases: tuple[str, ...] = ()
+    replicas: tuple[str, ...] = ()
+    """Names of the lanes of its replicas, which its own entry brings into the config."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

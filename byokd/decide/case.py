@@ -13,6 +13,7 @@ from byokd.facts.key import (
     NEVER,
     SYMMETRIC,
     Absent,
+    Blind,
     Expiry,
     Family,
     KeyState,
@@ -141,6 +142,16 @@ class Case:
         mine = self.seen.materials if self.seen else ()
         has_it = pending and any(each.material_id == pending.material_id and each.imported for each in mine)
         return None if has_it else pending
+
+    @property
+    def unmade(self) -> bool:
+        """Whether KMS does not find this key, and another one of its family was seen that does not list it yet."""
+        view, arn = self.snapshot.view, self.snapshot.arn
+        if not isinstance(view, Blind) or view.code != "key_not_found":
+            return False
+        seen = (last_seen(each.view) for each in self.snapshot.relatives)
+        families = [each.family for each in seen if isinstance(each, ObservedKey)]
+        return any(isinstance(each, Family) and arn not in each.members for each in families)
 
     @property
     def next_wanted(self) -> bool:

@@ -79,6 +79,8 @@ def blind(the: Case, verdict: Verdict) -> Condition | None:
     view = the.snapshot.view
     if not isinstance(view, Blind) or view.failures < _PATIENCE:
         return None
+    if the.unmade:
+        return Condition(kind=ConditionKind.REPLICA_MISSING, severity=Severity.WARNING, detail=verdict.message)
     near = the.tier in _NEAR or view.code in ("access_denied", "duplicate_key")
     return Condition(
         kind=_BLIND_KINDS.get(view.code, ConditionKind.COULD_NOT_LOOK),

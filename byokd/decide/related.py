@@ -5,10 +5,13 @@ A relative is known from two sides: KMS lists the ARNs of the whole family, and 
 
 from __future__ import annotations
 
+from typing import TypeGuard
+
 from byokd.decide.case import Case, in_stock
-from byokd.decide.verdict import Verdict
+from byokd.decide.verdict import SOON, Verdict
 from byokd.facts.condition import Condition, ConditionKind, Severity
-from byokd.facts.key import Blind, KeyArn, ObservedMaterial, region_of
+from byokd.facts.key import Blind, KeyArn, ObservedKey, ObservedMaterial, View, region_of
+from byokd.facts.relative import Relative
 
 
 def relatives_unmanaged(the: Case, verdict: Verdict) -> Condition | None:
@@ -65,6 +68,29 @@ def rotation_unfinished(the: Case, verdict: Verdict) -> Condition | None:
         f"material {_short(the.pending)} waits for a rotation that nobody has ordered here: order it, or delete that"
     )
     return Condition(kind=ConditionKind.ROTATION_UNFINISHED, severity=Severity.INFO, detail=detail)
+
+
+def outdated(the: Case) -> tuple[Relative, ...]:
+    """Members of the family whose record is behind this reading: not found, of another family, or not rotated as it.
+
+    So a replica that was made is looked for, a primary hears of it, and all show a rotation. Readings that differ
+    because KMS is behind do not chase each other: a record counts as behind only once it is older by half a minute.
+    """
+    family, seen = the.family, the.seen
+    if family is None or seen is None:
+        return ()
+    return tuple(
+        each
+        for each in the.snapshot.relatives
+        if each.arn in family.members and _tells_otherwise(each.view, seen) and each.view.at < seen.at - SOON
+    )
+
+
+def _tells_otherwise(view: View, seen: ObservedKey) -> TypeGuard[Blind | ObservedKey]:
+    if isinstance(view, Blind):
+        return view.code == "key_not_found"
+    shared = (seen.family, seen.current_material)
+    return isinstance(view, ObservedKey) and (view.family, view.current_material) != shared
 
 
 def _short(material: ObservedMaterial) -> str:

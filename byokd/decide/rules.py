@@ -43,6 +43,9 @@ def could_not_look(the: Case) -> Verdict | None:
     again = retry_at(
         who=the.snapshot.ref, failures=view.failures, now=the.now, deadline=the.deadline, emergency=the.emergency
     )
+    if the.unmade:
+        message = "is a replica that is not made yet: `byokd replicate` makes it"
+        return Verdict(reason=Reason.KEY_NOT_FOUND, message=message, wake_at=again)
     reason = Reason.KEY_NOT_FOUND if view.code == "key_not_found" else Reason.COULD_NOT_LOOK
     return Verdict(reason=reason, message=f"{view.message}; looks again at {again:%H:%M:%S}", wake_at=again)
 

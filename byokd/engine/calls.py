@@ -6,7 +6,8 @@ record, so it is patient with each call instead.
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable
+import asyncio
+from collections.abc import Awaitable, Callable, Iterable
 from typing import Final, TypeVar
 
 from byokd.engine.pace import Pace
@@ -20,6 +21,22 @@ WAITS_S: Final = (1.0, 2.0, 4.0, 8.0, 15.0, 30.0)
 THROTTLED_MOST: Final = 100
 """Refusals of one call for its rate: each slows the lane down, so that this many take minutes."""
 PASSING: Final = (KmsUnreachable, KmsInternal, BadAnswer)
+
+
+async def each(work: Callable[[T], Awaitable[None]], items: Iterable[T], *, in_flight: int) -> None:
+    """Work on items, so many at a time; the first error ends it."""
+    rest = iter(items)
+
+    async def worker() -> None:
+        for item in rest:
+            await work(item)
+
+    try:
+        async with asyncio.TaskGroup() as group:
+            for _ in range(in_flight):
+                group.create_task(worker())
+    except ExceptionGroup as failed:
+        raise failed.exceptions[0] from failed
 
 
 class Calls:

@@ -11,14 +11,13 @@ CreateKey that may be repeated. It shows what was made with a delay, so the sear
 
 from __future__ import annotations
 
-import asyncio
-from collections.abc import Awaitable, Callable, Iterable, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from datetime import timedelta
 from functools import partial
 from typing import Final
 
-from byokd.engine.calls import PASSING, Calls
+from byokd.engine.calls import PASSING, Calls, each
 from byokd.engine.discovery import Discovery
 from byokd.errors import AlreadyExists, AnswerLost, KeyNotFound, KmsError, RequestRefused, WrongKeyState
 from byokd.facts.estate import CREATED_AS, Found, Managed, NewKey, Stage, Step, Wanted
@@ -30,7 +29,7 @@ SETTLE_FOR: Final = timedelta(minutes=2)
 """How long a key that was made may stay invisible (developer guide, "eventual consistency": seconds, or minutes)."""
 ROUNDS: Final = 5
 """How often a key is asked for whose making is not answered."""
-_NOT_YET: Final = (*PASSING, AnswerLost, KeyNotFound, WrongKeyState)
+NOT_YET: Final = (*PASSING, AnswerLost, KeyNotFound, WrongKeyState)
 """What naming a new key meets and what passes; an alias may be asked for twice."""
 
 
@@ -84,7 +83,7 @@ class Creation:
         there = await Discovery(self._estate, self._calls, self._clock, in_flight=1).aliases()
         clashes: dict[str, str] = {}
         for key_id, alias in [(id_, alias) for id_, names in there.items() for alias in names if alias in wanted]:
-            seen = await self._calls.make("DescribeKey", partial(self._estate.describe, alias), passing=_NOT_YET)
+            seen = await self._calls.make("DescribeKey", partial(self._estate.describe, alias), passing=NOT_YET)
             arn = seen.arn
             tags = await self._calls.make("ListResourceTags", partial(self._estate.tags, arn))
             if tags.get(CREATED_AS) == alias:
@@ -99,7 +98,7 @@ class Creation:
         Raises: KmsError for what would befall every key; StoreError.
         """
         for _ in range(ROUNDS):
-            await self._each(self._go_on, [key for key in keys if not self._unsure(key)])
+            await each(self._go_on, [key for key in keys if not self._unsure(key)], in_flight=self._in_flight)
             unsure = [key for key in keys if self._unsure(key) and key.alias not in self._created.failed]
             if not unsure:
                 break
@@ -112,21 +111,6 @@ class Creation:
             else:
                 self._created.failed.setdefault(key.alias, "KMS did not answer: run the command again")
         return self._created
-
-    async def _each(self, work: Callable[[NewKey], Awaitable[None]], keys: Iterable[NewKey]) -> None:
-        """Work on keys, so many at a time; the first error ends it."""
-        rest = iter(keys)
-
-        async def worker() -> None:
-            for key in rest:
-                await work(key)
-
-        try:
-            async with asyncio.TaskGroup() as group:
-                for _ in range(self._in_flight):
-                    group.create_task(worker())
-        except ExceptionGroup as failed:
-            raise failed.exceptions[0] from failed
 
     async def _go_on(self, key: NewKey) -> None:
         """Bring one key as far as it goes."""
@@ -158,13 +142,7 @@ class Creation:
     async def _name(self, alias: str) -> None:
         arn = self._arn(alias)
         assert arn is not None, "a key that is made has an ARN"
-        try:
-            await self._calls.make("CreateAlias", partial(self._estate.create_alias, alias, arn), passing=_NOT_YET)
-        except AlreadyExists:
-            # By a call whose answer was lost, or by somebody else.
-            seen = await self._calls.make("DescribeKey", partial(self._estate.describe, alias), passing=_NOT_YET)
-            if seen.arn != arn:
-                raise
+        await name_key(self._estate, self._calls, alias, arn)
         self._note(alias, Stage.NAMED, arn)
 
     async def _recognise(self, unsure: Sequence[NewKey]) -> None:
@@ -214,10 +192,21 @@ class Creation:
         self._journal.note(Step(alias=alias, stage=stage, at=self._clock.now(), arn=arn))
 
 
+async def name_key(estate: Estate, calls: Calls, alias: str, arn: KeyArn) -> None:
+    """Give a new key its alias, which it may have already. Raises: AlreadyExists where that names another key."""
+    try:
+        await calls.make("CreateAlias", partial(estate.create_alias, alias, arn), passing=NOT_YET)
+    except AlreadyExists:
+        # By a call whose answer was lost, or by somebody else.
+        seen = await calls.make("DescribeKey", partial(estate.describe, alias), passing=NOT_YET)
+        if seen.arn != arn:
+            raise
+
+
 def _by_alias(found: Found) -> dict[str, list[KeyArn]]:
     """The keys that were made for each alias, in the order of their ARNs."""
     made: dict[str, list[KeyArn]] = {}
-    for each in sorted(found.keys, key=lambda key: key.seen.arn):
-        if not isinstance(each.tags, Absent):
-            made.setdefault(each.tags[CREATED_AS], []).append(each.seen.arn)
+    for key in sorted(found.keys, key=lambda key: key.seen.arn):
+        if not isinstance(key.tags, Absent):
+            made.setdefault(key.tags[CREATED_AS], []).append(key.seen.arn)
     return made

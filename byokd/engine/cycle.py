@@ -23,6 +23,7 @@ import structlog
 from byokd.decide.backoff import retry_at
 from byokd.decide.case import case
 from byokd.decide.decide import decide
+from byokd.decide.related import outdated
 from byokd.decide.rotation import behind
 from byokd.decide.wrapping import chosen
 from byokd.engine.gather import Gatherer, answered
@@ -345,15 +346,16 @@ class Cycle:
             level = log.debug if quiet else log.info
             level(entry.event.value, key=after.desired.name, detail=entry.detail, cause=entry.cause)
         if change.snapshot.relatives:
-            await self._wake_behind(change.snapshot, now)
+            await self._wake_relatives(change.snapshot, now)
         return change, decision
 
-    async def _wake_behind(self, primary: Snapshot, now: datetime) -> None:
-        """Make the replicas due that a rotation of their primary waits for.
+    async def _wake_relatives(self, snapshot: Snapshot, now: datetime) -> None:
+        """Make the replicas due that a rotation of their primary waits for, and relatives with an outdated reading.
 
         Not those that cannot be looked at, which have a time for that. A wake that is lost comes with the next turn.
         """
-        late = [each for each in behind(case(primary, now)) if isinstance(each.view, ObservedKey)]
-        if late:
-            await self._store.wake([each.ref for each in late], at=now)
-            self._woke({each.lane for each in late})
+        the = case(snapshot, now)
+        wanted = [each for each in behind(the) if isinstance(each.view, ObservedKey)] + list(outdated(the))
+        if wanted:
+            await self._store.wake([each.ref for each in wanted], at=now)
+            self._woke({each.lane for each in wanted})

@@ -34,6 +34,7 @@ class ConditionKind(StrEnum):
     MATERIAL_UNMANAGED = "material_unmanaged"
     RELATIVES_UNMANAGED = "relatives_unmanaged"
     REPLICA_WITHOUT_PRIMARY = "replica_without_primary"
+    REPLICA_MISSING = "replica_missing"
     ROTATION_UNFINISHED = "rotation_unfinished"
     EXPIRY_DRIFT = "expiry_drift"
     COULD_NOT_LOOK = "could_not_look"

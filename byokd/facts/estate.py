@@ -99,6 +99,8 @@ class NewKey:
     """The key policy, as JSON; ABSENT for KMS's default."""
     multi_region: bool = False
     """Whether it becomes the primary of a multi-Region key."""
+    replicas: tuple[str, ...] = ()
+    """Names of the lanes where it is to have replicas, once its material is in."""
     material: str | Absent = ABSENT
     """Where the source finds its material; ABSENT: by its alias."""
 

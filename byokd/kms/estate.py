@@ -89,6 +89,17 @@ class AwsEstate:
         target = arn.rpartition("/")[2]
         await self._client.call("CreateAlias", {"AliasName": alias, "TargetKeyId": target}, changes=True)
 
+    async def replicate(self, arn: KeyArn, region: str, *, policy: str | Absent) -> KeyArn:
+        """See `ports.Estate`."""
+        request = {"KeyId": arn, "ReplicaRegion": region}
+        if not isinstance(policy, Absent):
+            request["Policy"] = policy
+        answer = await self._client.call("ReplicateKey", request, changes=True)
+        replica = answer.get("ReplicaKeyMetadata", {}).get("Arn")
+        if not isinstance(replica, str) or not replica:
+            raise AnswerLost("ReplicateKey: the answer does not name the replica; it may have been made")
+        return KeyArn(replica)
+
     async def describe(self, key: str) -> ObservedKey:
         """See `ports.Estate`."""
         return await self._kms.describe(key)

@@ -1,7 +1,7 @@
 """Estate: what there is in a lane, beyond the keys that byokd was told of. No renewal ever needs it.
 
 It stands apart from `Kms` because it needs permissions that keeping keys alive does not: kms:ListKeys, kms:ListAliases,
-kms:ListResourceTags, and for new keys kms:CreateKey, kms:TagResource and kms:CreateAlias.
+kms:ListResourceTags; for new keys kms:CreateKey, kms:TagResource and kms:CreateAlias, for replicas kms:ReplicateKey.
 """
 
 from __future__ import annotations
@@ -56,6 +56,14 @@ class Estate(Protocol):
 
     async def create_alias(self, alias: str, arn: KeyArn) -> None:
         """CreateAlias. Raises `AlreadyExists` where the alias is there, whatever it names; `AnswerLost` as above."""
+        ...
+
+    async def replicate(self, arn: KeyArn, region: str, *, policy: str | Absent) -> KeyArn:
+        """ReplicateKey of an Enabled primary into another Region; ABSENT for KMS's default policy there.
+
+        The replica is Creating for a few seconds. Raises `AlreadyExists` where the Region has one; `AnswerLost` as
+        above.
+        """
         ...
 
     async def describe(self, key: str) -> ObservedKey:

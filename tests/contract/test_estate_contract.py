@@ -7,9 +7,19 @@ from typing import TypeVar
 
 import pytest
 
-from byokd.errors import AlreadyExists, KeyNotFound
+from byokd.errors import AlreadyExists, KeyNotFound, WrongKeyState, WrongOrigin
 from byokd.facts.estate import CREATED_AS, NewKey
-from byokd.facts.key import ABSENT, SYMMETRIC, Absent, KeyArn, KeyState
+from byokd.facts.key import (
+    ABSENT,
+    NEVER,
+    SYMMETRIC,
+    Absent,
+    Family,
+    KeyArn,
+    KeyState,
+    WrappingAlgorithm,
+    WrappingKeySpec,
+)
 from byokd.localkms.wrapping import WrappingKeys
 from byokd.ports.estate import Page
 from tests.contract.kms_worlds import FakeWorld, World, local_world
@@ -105,6 +115,32 @@ async def test_an_hmac_key_is_made_as_one(world: World):
     """The use that KMS asks for follows from the spec."""
     arn = await world.estate.create_key(NewKey(alias="alias/mac", spec="HMAC_256"))
     assert (await world.estate.describe(arn)).spec == "HMAC_256"
+
+
+async def test_a_primary_is_replicated_once_in_a_region(world: World):
+    """Where it has one already, whoever asks again is told so; the primary lists it."""
+    arn = await world.estate.create_key(NewKey(alias="alias/new", multi_region=True))
+    assert (await world.estate.describe(arn)).family == Family(primary=arn)
+    with pytest.raises(WrongKeyState):
+        await world.estate.replicate(arn, "us-east-1", policy=ABSENT)
+    parameters = await world.kms.get_parameters(
+        arn, algorithm=WrappingAlgorithm.OAEP_SHA_256, spec=WrappingKeySpec.RSA_2048
+    )
+    sealed = world.seal(bytes(32), parameters, WrappingAlgorithm.OAEP_SHA_256)
+    await world.kms.import_material(arn, token=parameters.token, ciphertext=sealed, expiry=NEVER, material=ABSENT)
+
+    replica = await world.estate.replicate(arn, "us-east-1", policy=ABSENT)
+    assert replica == arn.replace(REGION, "us-east-1")
+    assert (await world.estate.describe(arn)).family == Family(primary=arn, replicas=(replica,))
+    with pytest.raises(AlreadyExists):
+        await world.estate.replicate(arn, "us-east-1", policy=ABSENT)
+
+
+async def test_a_key_of_a_single_region_is_not_replicated(world: World):
+    """KMS refuses it for good."""
+    arn = await world.estate.create_key(NewKey(alias="alias/new"))
+    with pytest.raises(WrongOrigin):
+        await world.estate.replicate(arn, "us-east-1", policy=ABSENT)
 
 
 async def test_an_alias_names_one_key_and_is_made_once(world: World):

@@ -41,6 +41,7 @@ OPERATIONS = (
     "ListResourceTags",
     "CreateKey",
     "CreateAlias",
+    "ReplicateKey",
     "RotateKeyOnDemand",
 )
 

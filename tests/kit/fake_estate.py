@@ -6,9 +6,9 @@ from collections.abc import Mapping, Sequence
 from datetime import datetime, timedelta
 from typing import TypeVar
 
-from byokd.errors import AlreadyExists
+from byokd.errors import AlreadyExists, WrongKeyState, WrongOrigin
 from byokd.facts.estate import CREATED_AS, NewKey
-from byokd.facts.key import ABSENT, Absent, KeyArn, ObservedKey
+from byokd.facts.key import ABSENT, Absent, Family, KeyArn, KeyState, ObservedKey
 from byokd.ports.estate import AliasOf, Page
 from tests.kit.fake_kms import FakeKms
 
@@ -51,9 +51,10 @@ class FakeEstate:
         """See `ports.Estate`."""
         await self.kms._called("CreateKey", key.alias)
         number = len(self.made_at) + 1
-        arn = self.kms.create(
-            f"arn:aws:kms:eu-central-1:111122223333:key/{number:08d}-0000-4000-9000-000000000000", spec=key.spec
-        )
+        key_id = f"mrk-{number:032d}" if key.multi_region else f"{number:08d}-0000-4000-9000-000000000000"
+        arn = self.kms.create(f"arn:aws:kms:eu-central-1:111122223333:key/{key_id}", spec=key.spec)
+        if key.multi_region:
+            self.kms.put(arn, family=Family(primary=arn))
         self.made_at[arn] = self.kms._clock.now()
         self.tagged[arn] = {**key.tags, CREATED_AS: key.alias}
         self.kms._raise_late("CreateKey")
@@ -67,6 +68,21 @@ class FakeEstate:
             raise AlreadyExists(f"CreateAlias: AlreadyExistsException: {alias}")
         self.kms.aliases[alias] = target
         self.kms._raise_late("CreateAlias")
+
+    async def replicate(self, arn: KeyArn, region: str, *, policy: str | Absent) -> KeyArn:
+        """See `ports.Estate`. The replica itself is in another lane, which is not here."""
+        await self.kms._called("ReplicateKey", arn)
+        family = self.kms.key(arn).family
+        if isinstance(family, Absent) or arn != family.primary:
+            raise WrongOrigin(f"ReplicateKey: UnsupportedOperationException: {arn} is not a multi-region primary key.")
+        if self.kms.state(arn) is not KeyState.ENABLED:
+            raise WrongKeyState(f"ReplicateKey: KMSInvalidStateException: {arn} is pending import.")
+        replica = KeyArn(arn.replace("eu-central-1", region))
+        if replica in family.members:
+            raise AlreadyExists(f"ReplicateKey: AlreadyExistsException: Key '{replica}' already exists")
+        self.kms.put(arn, family=Family(primary=arn, replicas=tuple(sorted((*family.replicas, replica)))))
+        self.kms._raise_late("ReplicateKey")
+        return replica
 
     async def describe(self, key: str) -> ObservedKey:
         """See `ports.Estate`."""

@@ -35,6 +35,7 @@ from byokd.facts.key import (
     SYMMETRIC,
     Absent,
     Expiry,
+    Family,
     KeyArn,
     KeyState,
     MaterialId,
@@ -78,6 +79,7 @@ class Key:
     enabled: bool = True
     deletion_at: datetime | Absent = ABSENT
     materials: tuple[Material, ...] = ()
+    family: Family | Absent = ABSENT
 
     def state(self, now: datetime) -> KeyState:
         """Enabled only when every permanent material is in (developer guide, "Importing key material")."""
@@ -184,6 +186,7 @@ class FakeKms:
             materials_known=False,
             deletion_at=found.deletion_at,
             alias_target=found.arn if key.startswith("alias/") else ABSENT,
+            family=found.family,
         )
         self._raise_late("DescribeKey")
         return answer

@@ -44,6 +44,7 @@ def a_lane(**changes: Any) -> Lane:
                 "ListResourceTags",
                 "CreateKey",
                 "CreateAlias",
+                "ReplicateKey",
                 "RotateKeyOnDemand",
             )
         },

@@ -10,8 +10,9 @@ from hypothesis import strategies as st
 
 from byokd.decide.case import Loss, case, waiting
 from byokd.decide.decide import decide
+from byokd.decide.related import outdated
 from byokd.decide.rotation import behind, next_material, rotates
-from byokd.facts.key import ABSENT, NEVER_LOOKED, Family, KeyArn, KeyRef, LaneId, ObservedKey
+from byokd.facts.key import ABSENT, NEVER_LOOKED, Family, KeyArn, KeyRef, LaneId, NeverLooked, ObservedKey
 from byokd.facts.ledger import OrderKind
 from byokd.facts.relative import Relative, identity
 from byokd.facts.snapshot import ImportWanted, Reason, RotationWanted, Snapshot
@@ -90,6 +91,23 @@ def test_nobody_waits_for_a_replica_that_has_it(it: Snapshot, now: datetime) -> 
 def _replicas(it: Snapshot) -> tuple[KeyArn, ...]:
     family = it.view.family if isinstance(it.view, ObservedKey) else ABSENT
     return family.replicas if isinstance(family, Family) else ()
+
+
+@quick
+@given(members, moments)
+def test_only_an_older_record_is_outdated(it: Snapshot, now: datetime) -> None:
+    """So that two lanes never chase each other; what shows the same family and material is up to date."""
+    the = case(it, now)
+    late = outdated(the)
+    assert set(late) <= set(it.relatives)
+    assert not late or the.seen is not None
+    for each in late:
+        assert the.seen is not None
+        assert not isinstance(each.view, NeverLooked)
+        assert each.view.at < the.seen.at
+        same = replace(the.seen, at=each.view.at, arn=each.arn)
+        current = replace(it, relatives=tuple(replace(other, view=same) for other in it.relatives))
+        assert outdated(case(current, now)) == ()
 
 
 @quick

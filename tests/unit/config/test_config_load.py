@@ -75,6 +75,7 @@ def test_the_built_in_quotas(folder):
         "ListResourceTags": Quota(per_second=100, burst=100, ceiling=100),
         "CreateKey": Quota(per_second=5, burst=1, ceiling=5),
         "CreateAlias": Quota(per_second=5, burst=1, ceiling=5),
+        "ReplicateKey": Quota(per_second=5, burst=1, ceiling=5),
         "RotateKeyOnDemand": Quota(per_second=5, burst=5, ceiling=5),
     }
 
@@ -93,6 +94,7 @@ def test_a_share_of_every_quota_is_taken(folder):
         "ListResourceTags": Quota(per_second=50, burst=50, ceiling=50),
         "CreateKey": Quota(per_second=2.5, burst=1, ceiling=2.5),
         "CreateAlias": Quota(per_second=2.5, burst=1, ceiling=2.5),
+        "ReplicateKey": Quota(per_second=2.5, burst=1, ceiling=2.5),
         "RotateKeyOnDemand": Quota(per_second=2.5, burst=2.5, ceiling=2.5),
     }
 

@@ -42,6 +42,15 @@ def test_an_alias_is_enough(manifest: Manifest):
     assert manifest.told == []
 
 
+def test_replicas_make_a_key_multi_region(manifest: Manifest):
+    """Whose own cell may say so or nothing, but not the contrary."""
+    keys = manifest.read("alias,replicas,multi_region\nalias/a,us | ie,\nalias/b,us,true\nalias/c,us,false\n")
+    assert [(key.replicas, key.multi_region) for key in keys] == [(("us", "ie"), True), (("us",), True)]
+    assert manifest.told == [
+        "4: replicas: only a multi-Region key has replicas (leave multi_region empty, or write true)"
+    ]
+
+
 def test_all_that_a_row_may_say(manifest: Manifest):
     """Quoted cells, a policy in a file beside it, a column for each tag; an empty cell is no tag."""
     (manifest.file.parent / "p.json").write_text(POLICY)

@@ -70,8 +70,8 @@ def test_the_example_names_every_setting(path, setting):
         # Setting it would take their own lane from the ARNs below: it stands there as prose.
         assert re.search(r"^# lane = ", EXAMPLE, re.MULTILINE)
         return
-    if path[-1] == "materials":
-        path = (*path[:3], 1, "materials")  # it stands in place of the first key's `material`
+    if path[-1] in ("materials", "replicas"):
+        path = (*path[:3], 1, path[-1])  # not for the first key, which has `material` and an ARN of a single Region
     assert path in locate(WHOLE), f"{path} is missing from byokd.example.toml"
     shown = tomllib.loads(WHOLE)
     for part in path:
@@ -95,7 +95,7 @@ def test_the_example_loads(tmp_path, text):
     (tmp_path / "byokd.toml").write_text(text, encoding="utf-8")
     (tmp_path / "payments.csv").write_text("key,material\nalias/payments-3,3.key\n", encoding="utf-8")
     config = load(tmp_path / "byokd.toml")
-    assert len(list(config.keys())) == (4 if text is WHOLE else 3)
+    assert len(list(config.keys())) == (5 if text is WHOLE else 3)
 
 
 def test_the_example_shows_the_built_in_policy():

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from datetime import timedelta
 from typing import Any
 
 import pytest
@@ -10,6 +11,7 @@ import pytest
 from byokd.decide.case import case
 from byokd.decide.decide import decide
 from byokd.decide.orders import after_deciding
+from byokd.decide.related import outdated
 from byokd.decide.rotation import behind
 from byokd.facts.condition import ConditionKind, Severity
 from byokd.facts.key import (
@@ -107,6 +109,67 @@ def test_a_new_replica_waits_for_its_first_import_and_has_not_lapsed() -> None:
     assert decision.reason is Reason.FIRST_IMPORT
     assert isinstance(decision.action, ImportWanted)
     assert decision.conditions == ()
+
+
+def unseen(arn: KeyArn, *relatives: Relative) -> Snapshot:
+    """A key that KMS does not find."""
+    return a_key(arn, *relatives, view=blind("key_not_found"), ledger=Ledger())
+
+
+ALONE = observed(arn=HOME, family=Family(primary=HOME, replicas=(THIRD,)))
+
+
+def test_a_replica_that_its_primary_does_not_list_is_to_be_made() -> None:
+    """It was written into the config and never made: people hear what to do."""
+    decision = decide(unseen(AWAY, relative(HOME, view=ALONE)), START)
+    assert "`byokd replicate` makes it" in decision.message
+    assert [each.kind for each in decision.conditions] == [ConditionKind.REPLICA_MISSING]
+
+
+@pytest.mark.parametrize("others", [(relative(HOME),), (relative(HOME, view=NEVER_LOOKED),), ()])
+def test_a_replica_that_is_listed_or_unknown_is_not_found(others: tuple[Relative, ...]) -> None:
+    """KMS may be behind, or the key was deleted: that is another matter."""
+    decision = decide(unseen(AWAY, *others), START)
+    assert [each.kind for each in decision.conditions] == [ConditionKind.KEY_NOT_FOUND]
+
+
+def earlier(view: Any, by: timedelta = timedelta(hours=1)) -> Any:
+    """The same seen some time ago."""
+    return replace(view, at=START - by)
+
+
+OUTDATED: dict[str, tuple[KeyArn, Any, Any, bool]] = {
+    "a replica that was not found": (HOME, relative(AWAY, view=earlier(blind("key_not_found"))), FAMILY, True),
+    "a replica that the primary does not list": (
+        HOME,
+        relative(AWAY, view=earlier(blind("key_not_found"))),
+        None,
+        False,
+    ),
+    "a replica that cannot be reached": (HOME, relative(AWAY, view=earlier(blind("kms_unreachable"))), FAMILY, False),
+    "a primary that did not list it yet": (AWAY, relative(HOME, view=earlier(ALONE)), FAMILY, True),
+    "a replica that does not show the rotation yet": (
+        HOME,
+        relative(AWAY, view=earlier(observed(arn=AWAY, family=FAMILY, current_material=MaterialId("0f" * 32)))),
+        FAMILY,
+        True,
+    ),
+    "a moment ago": (AWAY, relative(HOME, view=earlier(ALONE, timedelta(seconds=9))), FAMILY, False),
+    "a primary that says the same": (
+        AWAY,
+        relative(HOME, view=earlier(observed(arn=HOME, family=FAMILY))),
+        FAMILY,
+        False,
+    ),
+}
+
+
+@pytest.mark.parametrize("case_", OUTDATED)
+def test_whose_record_is_outdated(case_: str) -> None:
+    """A wake costs one look; readings that only differ for a moment do not chase each other."""
+    arn, other, family, outdated_ = OUTDATED[case_]
+    view = observed(arn=arn, family=family) if family else ALONE
+    assert outdated(case(a_key(arn, other, view=view), START)) == ((other,) if outdated_ else ())
 
 
 # -- rotation ---------------------------------------------------------------------------------------------------------
