@@ -6,7 +6,7 @@
     conditions   since when the source or KMS failed                ┘
 
 What no line tells is taken from today, and said (`Replayed.assumed`): the policy, for one. Where too much is missing
-nothing is rebuilt (`NotKnown`): a guess would look like an answer.
+nothing is rebuilt (`NotKnown`): a guess would look like an answer (docs/decisions, what was known is rebuilt).
 """
 
 from __future__ import annotations
