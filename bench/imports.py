@@ -106,7 +106,7 @@ def _spread(ratios: list[float]) -> str:
 @asynccontextmanager
 async def client_of(site: Lane, config: AioConfig) -> AsyncIterator[Any]:
     """A client of aiobotocore for a lane's endpoint."""
-    session = lane_session(site, models_of=shared_session(), config=config, identity=identity_of(site))
+    session = lane_session(site, shared=shared_session(), config=config, identity=identity_of(site))
     async with session.create_client(
         "kms", region_name=site.region, endpoint_url=str(site.endpoint), config=config
     ) as client:

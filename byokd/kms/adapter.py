@@ -12,8 +12,6 @@ from contextlib import asynccontextmanager
 from datetime import UTC, datetime, timedelta
 from typing import Any, Final, TypeVar
 
-from aiobotocore.session import AioSession
-
 from byokd.errors import AnswerLost, BadAnswer
 from byokd.facts.key import (
     ABSENT,
@@ -33,7 +31,7 @@ from byokd.facts.key import (
 )
 from byokd.facts.policy import Lane
 from byokd.kms.client import LaneClient
-from byokd.kms.identity import Identity
+from byokd.kms.identity import Identity, Session
 from byokd.ports import Clock, ImportParameters, Kms
 
 T = TypeVar("T")
@@ -46,13 +44,13 @@ _PAGE: Final = 1000
 
 @asynccontextmanager
 async def open_kms(
-    lane: Lane, *, clock: Clock, session: AioSession, identity: Identity | None = None
+    lane: Lane, *, clock: Clock, session: Session, identity: Identity | None = None
 ) -> AsyncIterator[Kms]:
     """KMS as the lane sees it, until the block is left. Opening does no I/O and does not fail.
 
     `session` is the one of `identity.shared_session()`, the same for all lanes.
     """
-    client = LaneClient(lane, clock=clock, models_of=session, identity=identity or Identity())
+    client = LaneClient(lane, clock=clock, shared=session, identity=identity or Identity())
     try:
         yield AwsKms(client, clock)
     finally:

@@ -18,7 +18,6 @@ from functools import lru_cache
 from typing import Any, Final
 
 from aiobotocore.config import AioConfig
-from aiobotocore.session import AioSession
 from botocore import xform_name
 from botocore.exceptions import ClientError
 
@@ -27,8 +26,9 @@ from byokd.errors import CredentialsInvalid
 from byokd.facts.key import ABSENT, Absent
 from byokd.facts.policy import Lane
 from byokd.kms.faults import Progress, mapped
-from byokd.kms.identity import Identity, lane_session
+from byokd.kms.identity import Identity, Session, lane_session
 from byokd.kms.quotas import read_request_quotas
+from byokd.kms.transport import SharedTrust
 from byokd.ports import Clock
 
 _progress: Final[ContextVar[Progress]] = ContextVar("progress")
@@ -46,10 +46,10 @@ class _Opened:
 class LaneClient:
     """Makes one lane's calls, each once and each within the lane's timeout."""
 
-    def __init__(self, lane: Lane, *, clock: Clock, models_of: AioSession, identity: Identity) -> None:
+    def __init__(self, lane: Lane, *, clock: Clock, shared: Session, identity: Identity) -> None:
         self._lane = lane
         self._clock = clock
-        self._models_of = models_of
+        self._shared = shared
         self._identity = identity
         self._config = lane_config(lane)
         if identity.transport is not None:
@@ -86,9 +86,7 @@ class LaneClient:
         progress = Progress()
         with mapped("ListServiceQuotas", progress, changes=False):
             async with asyncio.timeout(self._timeout_s):
-                session = lane_session(
-                    self._lane, models_of=self._models_of, config=self._config, identity=self._identity
-                )
+                session = lane_session(self._lane, shared=self._shared, config=self._config, identity=self._identity)
                 return await read_request_quotas(session, self._lane.region, self._config, self._identity)
 
     async def close(self) -> None:
@@ -134,7 +132,7 @@ class LaneClient:
                 self._opened = None
 
     async def _open(self) -> _Opened:
-        session = lane_session(self._lane, models_of=self._models_of, config=self._config, identity=self._identity)
+        session = lane_session(self._lane, shared=self._shared, config=self._config, identity=self._identity)
         endpoint = None if isinstance(self._lane.endpoint, Absent) else self._lane.endpoint
         async with AsyncExitStack() as stack:
             client = await stack.enter_async_context(
@@ -170,6 +168,7 @@ def lane_config(lane: Lane) -> AioConfig:
         connect_timeout=lane.connect_timeout.total_seconds(),
         read_timeout=lane.call_timeout.total_seconds(),
         max_pool_connections=lane.max_in_flight,
+        http_session_cls=SharedTrust,
         use_fips_endpoint=lane.fips,
         use_dualstack_endpoint=lane.dual_stack,
     )

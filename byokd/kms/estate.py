@@ -6,15 +6,13 @@ from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 from typing import Any, Final
 
-from aiobotocore.session import AioSession
-
 from byokd.errors import AnswerLost, BadAnswer
 from byokd.facts.estate import CREATED_AS, NewKey
 from byokd.facts.key import ABSENT, SYMMETRIC, Absent, KeyArn, ObservedKey
 from byokd.facts.policy import Lane
 from byokd.kms.adapter import AwsKms
 from byokd.kms.client import LaneClient
-from byokd.kms.identity import Identity
+from byokd.kms.identity import Identity, Session
 from byokd.ports import Clock
 from byokd.ports.estate import AliasOf, Estate, Page
 
@@ -26,10 +24,10 @@ TAGS_PER_PAGE: Final = 50
 
 @asynccontextmanager
 async def open_estate(
-    lane: Lane, *, clock: Clock, session: AioSession, identity: Identity | None = None
+    lane: Lane, *, clock: Clock, session: Session, identity: Identity | None = None
 ) -> AsyncIterator[Estate]:
     """The lane's estate, until the block is left. Opening does no I/O and does not fail; see `open_kms`."""
-    client = LaneClient(lane, clock=clock, models_of=session, identity=identity or Identity())
+    client = LaneClient(lane, clock=clock, shared=session, identity=identity or Identity())
     try:
         yield AwsEstate(client, clock)
     finally:

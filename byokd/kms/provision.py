@@ -10,12 +10,10 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import Any, Final
 
-from aiobotocore.session import AioSession
-
 from byokd.errors import AnswerLost, BadAnswer, KeyNotFound, KmsInternal, KmsUnreachable, RequestRefused, Throttled
 from byokd.facts.policy import Lane
 from byokd.kms.client import LaneClient
-from byokd.kms.identity import Identity
+from byokd.kms.identity import Identity, Session
 from byokd.ports import Clock
 
 WAITS_S: Final = (1.0, 2.0, 4.0, 8.0, 15.0, 30.0)
@@ -24,13 +22,13 @@ PASSING: Final = (Throttled, KmsUnreachable, KmsInternal, BadAnswer, AnswerLost)
 
 
 async def create_missing_keys(
-    lane: Lane, aliases: Iterable[str], *, clock: Clock, session: AioSession, identity: Identity
+    lane: Lane, aliases: Iterable[str], *, clock: Clock, session: Session, identity: Identity
 ) -> int:
     """Create a symmetric key with Origin EXTERNAL for each alias that names none; returns how many.
 
     Raises: KmsError for what does not pass within a minute.
     """
-    client = LaneClient(lane, clock=clock, models_of=session, identity=identity)
+    client = LaneClient(lane, clock=clock, shared=session, identity=identity)
     try:
         return sum([await _Missing(client, alias).made(clock) for alias in aliases])
     finally:

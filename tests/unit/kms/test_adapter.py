@@ -381,6 +381,6 @@ def _asking(service: Endpoint) -> Identity:
 async def test_a_lane_chooses_among_the_endpoints_of_its_region(kinds: dict[str, bool], host: str) -> None:
     """AWS's own rules tell the host; byokd only asks for the kind."""
     chosen = a_lane(**kinds)
-    session = lane_session(chosen, models_of=SESSION, config=lane_config(chosen), identity=KEYS)
+    session = lane_session(chosen, shared=SESSION, config=lane_config(chosen), identity=KEYS)
     async with session.create_client("kms", region_name=chosen.region, config=lane_config(chosen)) as client:
         assert client.meta.endpoint_url == f"https://{host}"
