@@ -44,6 +44,7 @@ DIFFERENCES: Final[Mapping[ConditionKind, Between]] = {
     ConditionKind.MATERIAL_UNMANAGED: Between.CONFIG_AND_AWS,
     ConditionKind.RELATIVES_UNMANAGED: Between.CONFIG_AND_AWS,
     ConditionKind.REPLICA_WITHOUT_PRIMARY: Between.CONFIG_AND_AWS,
+    ConditionKind.REPLICA_MISSING: Between.CONFIG_AND_AWS,
     ConditionKind.ROTATION_UNFINISHED: Between.CONFIG_AND_AWS,
     ConditionKind.UNMANAGED_KEYS: Between.CONFIG_AND_AWS,
     ConditionKind.MATERIAL_DIFFERS: Between.JOURNAL_AND_AWS,

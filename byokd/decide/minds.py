@@ -62,6 +62,8 @@ def _could_not_look(the: Case, said: Verdict) -> Mind:
     if view is NEVER_LOOKED:
         return _mind("the first look at the key", "the first look")
     assert isinstance(view, Blind)  # the rule passes what was seen
+    if the.unmade:
+        return _mind("the replica to be made", "`byokd replicate`, once the primary is Enabled")
     step = step_for(view.code)
     return _mind("a look that succeeds", "a look that succeeds" + (f". {step}" if step else ""))
 

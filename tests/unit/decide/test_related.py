@@ -13,6 +13,7 @@ from byokd.decide.decide import decide
 from byokd.decide.orders import after_deciding
 from byokd.decide.related import outdated
 from byokd.decide.rotation import behind
+from byokd.decide.why import explained
 from byokd.facts.condition import ConditionKind, Severity
 from byokd.facts.key import (
     ABSENT,
@@ -124,6 +125,8 @@ def test_a_replica_that_its_primary_does_not_list_is_to_be_made() -> None:
     decision = decide(unseen(AWAY, relative(HOME, view=ALONE)), START)
     assert "`byokd replicate` makes it" in decision.message
     assert [each.kind for each in decision.conditions] == [ConditionKind.REPLICA_MISSING]
+    (way,) = explained(case(unseen(AWAY, relative(HOME, view=ALONE)), START)).mind.ways
+    assert way.what.startswith("`byokd replicate`")
 
 
 @pytest.mark.parametrize("others", [(relative(HOME),), (relative(HOME, view=NEVER_LOOKED),), ()])
