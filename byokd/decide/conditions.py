@@ -12,6 +12,7 @@ from typing import Final
 from byokd.decide.case import Case, Loss
 from byokd.decide.related import relatives_unmanaged, replica_without_primary, rotation_unfinished
 from byokd.decide.verdict import Verdict
+from byokd.decide.windows import opens_at
 from byokd.facts.condition import Condition, ConditionKind, Severity
 from byokd.facts.key import NEVER, SYMMETRIC, Absent, Blind, KeyState, ObservedKey
 from byokd.facts.ledger import ImportState, OrderKind, Tier, Unproved
@@ -42,13 +43,15 @@ def lost(the: Case, verdict: Verdict) -> Condition | None:
 def expiring(the: Case, verdict: Verdict) -> Condition | None:
     """A threshold before `ValidTo` was crossed and the material was not renewed.
 
-    A threshold that lies before the renewal is due says nothing, unless the key cannot be renewed.
+    A threshold that lies before the renewal may begin says nothing, unless the key cannot be renewed: it is due, and in
+    one of its change windows.
     """
     if the.window is None or the.loss is not Loss.NONE or the.suspended_by:
         return None
     left = the.window.valid_to - the.now
     blocked = verdict.blocks or verdict.reason is Reason.COULD_NOT_LOOK
-    lead = the.window.valid_to - the.window.renew_at
+    begins = opens_at(the.policy.windows, the.window.renew_at, by=the.window.urgent_at)
+    lead = the.window.valid_to - begins
     thresholds = [each for each in the.policy.alert_before if blocked or each < lead]
     crossed = [each for each in thresholds if left <= each]
     if not crossed:

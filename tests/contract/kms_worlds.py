@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import random
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from datetime import UTC, datetime, timedelta
@@ -20,11 +21,15 @@ from byokd.material.secret import Secret
 from byokd.material.wrap import wrap
 from byokd.ports import ImportParameters, Kms
 from byokd.ports.estate import Estate
-from tests.kit.clock import ManualClock
+from tests.kit.clock import START, ManualClock
 from tests.kit.fake_estate import FakeEstate
 from tests.kit.fake_kms import FakeKms
 from tests.kit.fake_source import proof_of, sealed
 from tests.kit.lanes import ACCOUNT, REGION, a_lane
+from tests.sim.book import Book
+from tests.sim.clocks import HostClock, Times
+from tests.sim.model import ModelKms
+from tests.sim.plan import LanePlan
 
 WAITING_PERIOD = timedelta(days=7)
 
@@ -49,7 +54,7 @@ class FakeWorld:
 
     def __init__(self, clock: ManualClock) -> None:
         self.clock = clock
-        self.fake = FakeKms(clock)
+        self.fake: Any = FakeKms(clock)
         self.kms: Kms = self.fake
         self.fake_estate = FakeEstate(self.fake)
         self.estate: Estate = self.fake_estate
@@ -58,7 +63,7 @@ class FakeWorld:
     async def create(self, *, origin: str = "EXTERNAL", alias: str = "") -> KeyArn:
         self.created += 1
         arn = f"arn:aws:kms:{REGION}:{ACCOUNT}:key/{self.created:08d}-0000-4000-8000-000000000000"
-        return self.fake.create(arn, origin=origin, alias=alias)
+        return KeyArn(self.fake.create(arn, origin=origin, alias=alias))
 
     async def name_key(self, arn: KeyArn, alias: str) -> None:
         self.fake.aliases[alias] = arn
@@ -77,6 +82,39 @@ class FakeWorld:
 
     def seal(self, material: bytes, parameters: ImportParameters, algorithm: WrappingAlgorithm) -> bytes:
         return sealed(proof_of(material), public_key=parameters.public_key, algorithm=algorithm).ciphertext
+
+
+class ModelWorld(FakeWorld):
+    """The simulator's KMS in fair weather: nobody else uses its quotas, and nothing takes time."""
+
+    def __init__(self, clock: ManualClock) -> None:
+        super().__init__(clock)
+        times = Times(lambda: self.passed_s)
+        lane = LanePlan(
+            account=ACCOUNT,
+            region=REGION,
+            per_second=1.0,
+            real_per_second=1.0,
+            in_flight=1,
+            reserve=0.0,
+            latency_s=0.0,
+        )
+        self.book = Book(times.monotonic, lambda: 0.0)
+        self.fake = ModelKms(lane, times, HostClock(times, notices=True), random.Random(1), self.book)
+        self.fake.unlimited()
+        self.kms = self.fake
+        self.fake_estate = FakeEstate(self.fake)
+        self.estate = self.fake_estate
+
+    @property
+    def passed_s(self) -> float:
+        """Seconds since the clock's start."""
+        return (self.clock.now() - START).total_seconds()
+
+    async def create(self, *, origin: str = "EXTERNAL", alias: str = "") -> KeyArn:
+        arn = await super().create(origin=origin, alias=alias)
+        self.book.follow(arn, arn, "")
+        return arn
 
 
 class LocalWorld:

@@ -1,4 +1,4 @@
-"""What every `ports.Kms` promises: the fake in memory, and the real adapter over HTTP against the local KMS."""
+"""What every `ports.Kms` promises: the twins in memory, and the real adapter over HTTP against the local KMS."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ from byokd.facts.key import (
     WrappingKeySpec,
 )
 from byokd.localkms.wrapping import KEYS_PER_SPEC, WrappingKeys, WrappingSpec, generate
-from tests.contract.kms_worlds import FakeWorld, World, local_world
+from tests.contract.kms_worlds import FakeWorld, ModelWorld, World, local_world
 from tests.kit.clock import ManualClock
 from tests.kit.lanes import ACCOUNT, REGION
 
@@ -53,11 +53,13 @@ def clock() -> ManualClock:
     return ManualClock()
 
 
-@pytest.fixture(params=["fake", "local"])
+@pytest.fixture(params=["fake", "model", "local"])
 async def world(request: pytest.FixtureRequest, clock: ManualClock) -> AsyncIterator[World]:
     """Each implementation in turn."""
     if request.param == "fake":
         yield FakeWorld(clock)
+    elif request.param == "model":
+        yield ModelWorld(clock)
     else:
         async with local_world(clock, request.getfixturevalue("wrapping_keys")) as local:
             yield local

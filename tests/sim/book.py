@@ -81,6 +81,21 @@ class Life:
     """When the newest hold ends by itself."""
     asked: bool = False
     """Whether an order to import is not carried out yet."""
+    suspensions: list[tuple[float, float]] = field(default_factory=list)
+    """When it was suspended, and until when."""
+    resumed_s: float = float("-inf")
+    suspended_empty: set[float] = field(default_factory=set)
+    """Those suspensions that found no material."""
+    disabled: list[tuple[float, float]] = field(default_factory=list)
+
+    def disabled_between(self, begin_s: float, end_s: float) -> bool:
+        """Whether it was disabled at some time of a span: then byokd waits for an order before it enables the key."""
+        return any(a < end_s and b > begin_s for a, b in self.disabled)
+
+    @property
+    def suspended(self) -> bool:
+        """Whether a suspension is in force."""
+        return "suspended" in self.off_since
 
 
 @dataclass(slots=True)
@@ -194,6 +209,8 @@ class Book:
         # A token is taken before the key is looked at: what looks longer sends later, and the next one comes nearer.
         if tokens < -0.05 - per_second * JITTER_S:
             self.broken("quota", lane, f"{operation} is sent faster than {per_second}/s")
+        if arn not in self.by_arn:
+            return  # of a key that is not there, which KMS will say
         life = self.by_arn[arn]
         for why, since_s in life.off_since.items():
             if why == "held" and now_s >= life.held_until_s - 2:
@@ -217,6 +234,8 @@ class Book:
 
     def importing(self, arn: str, token: bytes, fingerprint: str, expiry: Expiry) -> None:
         """byokd sends ImportKeyMaterial."""
+        if arn not in self.by_arn:
+            return
         life = self.by_arn[arn]
         if self._tokens.get(token) != arn:
             self.broken("one token, one key", life.ref, "the token was issued for another key")
@@ -240,6 +259,20 @@ class Book:
             life.off_since.pop("disabled", None)
         who = "somebody" if done.by_hand else "byokd"
         self.tell(life.ref, f"{who} imports until {done.expiry} (was {done.before})")
+
+    def deleting(self, arn: str) -> None:
+        """byokd sends DeleteImportedKeyMaterial."""
+        if arn not in self.by_arn:
+            return
+        life = self.by_arn[arn]
+        if not life.suspended and self.now_s() > life.resumed_s + HANDS_OFF_STORM_S:
+            self.broken("deletes when ordered", life.ref, "DeleteImportedKeyMaterial, and nobody suspended the key")
+
+    def deleted(self, arn: str) -> None:
+        """byokd deleted material that was there."""
+        life = self.by_arn[arn]
+        life.deleted_s.append(self.now_s())
+        self.tell(life.ref, "byokd deletes the material")
 
     # -- the store ----------------------------------------------------------------------------------------------------
 
@@ -288,11 +321,15 @@ class Book:
             return
         told.heard.append((self.now_s(), notice))
 
-    def ordered(self, order: Order) -> None:
-        """An operator gave an order."""
+    def ordered(self, order: Order, *, empty: bool) -> None:
+        """An operator gave an order; the key was `empty` of its material, or not."""
         self.tell(order.ref, f"order {order.kind.value}")
-        if order.kind is OrderKind.IMPORT:
+        if order.kind in (OrderKind.IMPORT, OrderKind.RESUME):
             self.lives[order.ref].asked = True
+        if order.kind is OrderKind.SUSPEND:
+            self._suspended(self.lives[order.ref], empty=empty)
+        if order.kind is OrderKind.RESUME:
+            self.resumed(self.lives[order.ref])
         if order.kind is OrderKind.RELEASE:
             self.lives[order.ref].off_since.pop("held", None)
         if order.kind is OrderKind.HOLD:
@@ -300,6 +337,20 @@ class Book:
             self.lives[order.ref].held_until_s = until_s
             if until_s > self.now_s():
                 self.lives[order.ref].off_since.setdefault("held", self.now_s())
+
+    def _suspended(self, life: Life, *, empty: bool) -> None:
+        now_s = self.now_s()
+        life.off_since.setdefault("suspended", now_s)
+        life.suspensions.append((now_s, float("inf")))
+        if empty:
+            life.suspended_empty.add(now_s)
+
+    def resumed(self, life: Life, *, by_order: bool = True) -> None:
+        """Its suspensions are over, by order or since it left the config; then nobody asked for it to come back."""
+        life.off_since.pop("suspended", None)
+        life.resumed_s = self.now_s()
+        over = [(begin_s, min(end_s, life.resumed_s)) for begin_s, end_s in life.suspensions]
+        life.suspensions = over if by_order else [each for each in over if each[1] < life.resumed_s]
 
 
 def moment(true_s: float) -> str:

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+from collections.abc import Callable
 from datetime import datetime, timedelta
 
 from tests.kit.clock import START
@@ -21,9 +22,9 @@ _NEVER_EARLY_S = 1e-3
 class Times:
     """True time."""
 
-    def __init__(self) -> None:
-        self.monotonic = asyncio.get_running_loop().time
-        """What the host's monotonic clock reads, in seconds."""
+    def __init__(self, monotonic: Callable[[], float] | None = None) -> None:
+        self.monotonic = monotonic or asyncio.get_running_loop().time
+        """What the host's monotonic clock reads, in seconds; that of the loop, unless another is given."""
         self.suspended_s = 0.0
 
     @property

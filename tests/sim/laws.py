@@ -13,7 +13,7 @@ from datetime import datetime
 from typing import Final
 
 from byokd.facts.condition import ConditionKind, NoticeKind, Severity
-from byokd.facts.key import Absent, KeyState
+from byokd.facts.key import NEVER, Absent, KeyState
 from byokd.facts.ledger import HistoryEvent
 from byokd.facts.policy import Policy
 from tests.sim.book import Book, Imported, Told
@@ -101,7 +101,23 @@ class Laws:
 
     def _lead_s(self, key: SimKey, ends_s: float) -> float:
         """The shortest lead that the config gave while it mattered."""
-        return min(each.renew_before.total_seconds() for each in self._policies(key, ends_s - key.plan.life_s, ends_s))
+        lead_s = min(
+            each.renew_before.total_seconds() for each in self._policies(key, ends_s - key.plan.life_s, ends_s)
+        )
+        return lead_s if key.plan.window is None else lead_s / 2  # the other half may pass while no window opens
+
+    def _life_s(self, policy: Policy) -> float:
+        """How long an import lives; what never ends is measured by its lead."""
+        return (3 * policy.renew_before if policy.valid_for is NEVER else policy.valid_for).total_seconds()
+
+    def _due_s(self, key: SimKey, policy: Policy, ends_s: float) -> float:
+        """From when on a renewal may begin: in the first window that opens before it is urgent."""
+        lead_s = policy.renew_before.total_seconds()
+        due_s = ends_s - lead_s
+        if key.plan.window is None:
+            return due_s
+        urgent_s = ends_s - max(lead_s / 2, self._life_s(policy) * key.plan.emergency_share)
+        return min(key.plan.window.opens_s(due_s), urgent_s)
 
     def _known_s(self, key: SimKey, period: Period) -> float:
         """From when on byokd had to know this ValidTo."""
@@ -135,9 +151,13 @@ class Laws:
         if self._free_enough(key, speaks, begin_s, ends_s) and not self._heard(key, ends_s, Severity.WARNING):
             self._broken(key, "announced in time", ends_s, "lapsed, and nobody had been told")
         limit_s = HEAL_S + key.plan.look_s
-        for a, b in self.book.obstacles.free(speaks, ends_s, min(self.end_s, ends_s + 20 * limit_s)):
+        # What somebody else had healed before byokd could see it is history.
+        last_s = period.until_s if period.next is not None and period.next.by_hand else self.end_s
+        for a, b in self.book.obstacles.free(speaks, ends_s, min(last_s, ends_s + 20 * limit_s)):
             if b - a > limit_s:
-                if not self._heard_of(key, OUTAGES, ends_s - 60, b):
+                # Of a key that is suspended, or to be resumed, that is what is told.
+                kinds = (*OUTAGES, ConditionKind.SUSPENDED) if key.life.suspensions else OUTAGES
+                if not self._heard_of(key, kinds, ends_s - 60, b):
                     self._broken(key, "an outage is told", b, f"lapsed at {span(ends_s)}, and nobody was told")
                 return
 
@@ -168,7 +188,7 @@ class Laws:
         policies = self._policies(key, ends_s - key.plan.life_s, ends_s)
         if len(policies) != 1:
             return
-        due_s = ends_s - policies[0].renew_before.total_seconds()
+        due_s = self._due_s(key, policies[0], ends_s)
         late_s = due_s + BASE_S + self._queue_s(key)
         calm_s = due_s - 4 * HOUR_S - 2 * key.plan.drill_s - key.plan.look_s
         if calm_s < self._known_s(key, period) or late_s > min(ends_s, self.end_s):
@@ -208,7 +228,7 @@ class Laws:
         gap_s = each.at_s - last.at_s
         left_s = seconds(last.expiry) - each.at_s if isinstance(last.expiry, datetime) else float("inf")
         policies = self._policies(key, last.at_s - key.plan.look_s, each.at_s)
-        longest_s = max(each.valid_for.total_seconds() for each in policies)  # type: ignore[union-attr]  # none is for ever
+        longest_s = max(self._life_s(each) for each in policies)
         lost = not isinstance(each.before, datetime)
         hurry = lost or left_s <= longest_s * key.plan.emergency_share + abs(each.off_by_s) + 60
         if gap_s < (58.0 if hurry else min(key.plan.floor_s, 1e9) - 2):
@@ -251,6 +271,10 @@ class Laws:
         for at_s, event, text in key.life.entries:
             if event not in (HistoryEvent.IMPORT_DONE, HistoryEvent.IMPORT_ADOPTED):
                 continue
+            if text == "to never":
+                if not key.plan.never:
+                    self._broken(key, "no false success", at_s, f"{event.value} {text}: nobody wanted that")
+                continue
             claimed_s = seconds(datetime.fromisoformat(text.removeprefix("to ")))
             if not any(abs(claimed_s - end_s) <= 5 for end_s in ends):
                 self._broken(key, "no false success", at_s, f"{event.value} {text}: KMS never saw it")
@@ -286,6 +310,7 @@ class Laws:
         for event in self.world.plan.events:
             wanted = {
                 "disable": (ConditionKind.DISABLED,),
+                "suspend_key": (ConditionKind.SUSPENDED,),
                 "schedule_deletion": (ConditionKind.PENDING_DELETION,),
                 "source": (
                     ConditionKind.SOURCE_UNREADABLE,
@@ -317,7 +342,7 @@ class Laws:
 
     def _interferes(self, key: SimKey, number: int, begin_s: float, end_s: float) -> bool:
         """Whether another event about the same key goes on meanwhile."""
-        people = ("disable", "schedule_deletion", "source", "hold", "untrack", "policy")
+        people = ("disable", "schedule_deletion", "source", "hold", "untrack", "policy", "suspend_key")
         return any(
             each.number != number
             and each.kind in people

@@ -40,8 +40,10 @@ SIGNATURES_S: Final = 300.0
 """AWS refuses a signature that was made by a clock which is off by more (IAM user guide, "Signature Version 4")."""
 IMPORT: Final = "ImportKeyMaterial"
 PARAMETERS: Final = "GetParametersForImport"
+DELETION: Final = "DeleteImportedKeyMaterial"
+ROTATION: Final = "RotateKeyOnDemand"
 OPERATIONS: Final = {
-    "all": ("DescribeKey", "ListKeyRotations", PARAMETERS, IMPORT),
+    "all": ("DescribeKey", "ListKeyRotations", PARAMETERS, IMPORT, DELETION, ROTATION),
     "import": (IMPORT,),
     "parameters": (PARAMETERS,),
     "describe": ("DescribeKey",),
@@ -181,6 +183,22 @@ class ModelKms(FakeKms):
         self._answered()
         return done
 
+    async def delete_imported_material(self, arn: KeyArn, *, material: MaterialId | Absent) -> None:
+        """See `ports.Kms`."""
+        self._book.deleting(arn)
+        await self._sent(DELETION, arn)
+        there = arn in self._keys and self.managed_expiry(arn) is not Absent.ABSENT
+        await super().delete_imported_material(arn, material=material)
+        if there and self.managed_expiry(arn) is Absent.ABSENT:
+            self._book.deleted(arn)
+        self._answered()
+
+    async def rotate_on_demand(self, arn: KeyArn) -> None:
+        """See `ports.Kms`."""
+        await self._sent(ROTATION, arn)
+        await super().rotate_on_demand(arn)
+        self._answered()
+
     async def _apply(self, arn: KeyArn, asked: dict[str, Any], *, late: bool = False) -> MaterialId | Absent:
         before = self.managed_expiry(arn)
         done = await super().import_material(arn, **asked)
@@ -228,6 +246,10 @@ class ModelKms(FakeKms):
         lag_s = self.weather.lag_s * self._rng.random()
         versions.append((self._times.true_s + lag_s, self.key(arn)))
 
+    def unlimited(self) -> None:
+        """AWS counts no requests here."""
+        self._real.clear()
+
     def count(self, operation: str) -> int:
         """Calls are counted by the book."""
         raise NotImplementedError
@@ -239,7 +261,7 @@ class ModelKms(FakeKms):
         arn = self.aliases.get(key, KeyArn(key))
         rate = self.allowed_per_second if operation == PARAMETERS else 50.0
         burst = 1.0 if operation == PARAMETERS else 50.0
-        state = self.state(arn).value if operation in (PARAMETERS, IMPORT) else ""
+        state = self.state(arn).value if operation in (PARAMETERS, IMPORT) and arn in self._keys else ""
         self._book.requested(self.plan.id, operation, arn, state, per_second=rate, burst=burst)
         await asyncio.sleep(self.plan.latency_s * (0.5 + self._rng.random()))
         if abs(self._host.off_by_s) > SIGNATURES_S:

@@ -10,7 +10,7 @@ from byokd.facts.ledger import OrderKind
 from tests.kit.fake_source import proof_of
 from tests.sim.clocks import at
 from tests.sim.happening import Happening, Undo
-from tests.sim.plan import DAY_S, Event
+from tests.sim.plan import DAY_S, HOUR_S, Event
 from tests.sim.world import SimKey, policy_of
 
 TURN_LIMIT_S: Final = 2 * 660.0 + 60.0
@@ -65,12 +65,14 @@ class People(Happening):
         mine = self._mine(event, event.who)
         key.lane.put(key.arn, enabled=False)
         key.life.off_since.setdefault("disabled", self.world.now_s)
+        key.life.disabled.append((self.world.now_s, self.world.now_s + event.span_s))
         self._people(event, key, "disabled")
 
         async def undo() -> None:
             if mine():
                 key.lane.put(key.arn, enabled=True)
                 key.life.off_since.pop("disabled", None)
+                await self._have_back(key)
 
         return undo
 
@@ -152,6 +154,36 @@ class People(Happening):
 
         return undo
 
+    async def _suspend_key(self, event: Event) -> Undo | None:
+        """Somebody pulls the kill switch of a key, and takes it back later."""
+        key = self.world.keys[event.who]
+        if not key.tracked:
+            return None
+        mine = self._mine(event, event.who)
+        await self.world.order(key, OrderKind.SUSPEND)
+        self._people(event, key, "suspended")
+
+        async def undo() -> None:
+            self.world.bring_others(key)
+            if mine() and key.life.suspended:
+                await self.world.order(key, OrderKind.RESUME)
+                self.world.at(self.world.now_s + HOUR_S, lambda: self._have_back(key))
+
+        return undo
+
+    async def _have_back(self, key: SimKey) -> None:
+        """Whoever disabled a key meant it: byokd waits for an order of its own before an import enables it again."""
+        usable = key.lane.managed_expiry(key.arn) is not ABSENT
+        if key.life.disabled and not usable and not key.life.off_since:
+            await self.world.order(key, OrderKind.IMPORT)
+
+    async def _renew(self, event: Event) -> None:
+        """An operator has a whole lane imported now."""
+        lane = self.world.lanes[event.who]
+        for key in self.world.keys:
+            if key.lane is lane:
+                await self.world.order(key, OrderKind.IMPORT)
+
     async def _order(self, event: Event) -> None:
         await self.world.order(self.world.keys[event.who], OrderKind.IMPORT)
 
@@ -186,6 +218,7 @@ class People(Happening):
                 key.life.off_since.pop("not in the config", None)
                 # Orders that were open when it left the config are cancelled.
                 key.life.off_since.pop("held", None)
+                self.world.book.resumed(key.life, by_order=False)
                 key.life.asked = True
                 await self.world.sync()
 

@@ -8,8 +8,10 @@ from __future__ import annotations
 
 import math
 import random
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any, Final
+
+from tests.sim.windows import WindowPlan
 
 DAY_S: Final = 86400.0
 HOUR_S: Final = 3600.0
@@ -64,6 +66,11 @@ class KeyPlan:
     """Whether somebody imported its material by hand before byokd came."""
     other_material: bool
     """Whether it owns a second, older material that byokd has no source for."""
+    window: WindowPlan | None = None
+    """When its routine renewals may begin; None: at any time."""
+    priority: int = 0
+    never: bool = False
+    """Whether its material is imported never to end."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -116,10 +123,15 @@ def draw(seed: int) -> Plan:
     lanes = tuple(_lane(rng, number) for number in range(rng.choice((1, 1, 2, 3))))
     few, many = rng.choices(_FLEETS, _FLEET_WEIGHTS)[0]
     keys = tuple(_key(rng, number, len(lanes), life_s) for number in range(rng.randint(few, many)))
+    # What came later is drawn apart, so that the seeds that are known mean what they meant, and more.
+    more = random.Random(f"{seed} wishes")
+    keys = tuple(_wished(more, key) for key in keys)
     stormy_s = life_s * LIVES_PER_WORLD
     count = rng.randint(4, 40)
     notices_steps = rng.random() < 0.7
-    events = sorted((_event(rng, lanes, keys, life_s, stormy_s) for _ in range(count)), key=lambda each: each["at_s"])
+    drawn = [_event(rng, _KINDS, lanes, keys, life_s, stormy_s) for _ in range(count)]
+    drawn += [_event(more, _ORDERS, lanes, keys, life_s, stormy_s) for _ in range(more.randint(0, 6))]
+    events = sorted(drawn, key=lambda each: each["at_s"])
     return Plan(
         seed=seed,
         lanes=lanes,
@@ -171,6 +183,21 @@ def _key(rng: random.Random, number: int, lanes: int, life_s: float) -> KeyPlan:
     )
 
 
+def _wished(rng: random.Random, key: KeyPlan) -> KeyPlan:
+    """The key with what its owners want of it."""
+    window = None
+    if rng.random() < 0.2 and key.lead_s > 4 * DAY_S:
+        weekly = rng.random() < 0.3 and key.lead_s > 30 * DAY_S
+        window = WindowPlan(
+            hour=rng.randrange(24),
+            lasts_s=int(rng.choice((1, 4, 8)) * HOUR_S),
+            weekday=rng.randrange(7) if weekly else None,
+        )
+    priority, never = rng.choice((0, 0, 0, -10, 10, 100)), rng.random() < 0.06
+    return replace(key, window=window, priority=priority, never=never)
+
+
+_ORDERS: Final = {"suspend_key": 3, "renew": 1}
 _KINDS: Final = {
     "outage": 6,
     "others": 4,
@@ -200,13 +227,18 @@ _KINDS: Final = {
     "prune": 1,
     "meddle": 2,
 }
-OF_A_LANE: Final = ("outage", "others", "quota", "answers", "stale", "lane_settings", "lease")
+OF_A_LANE: Final = ("outage", "others", "quota", "answers", "stale", "lane_settings", "lease", "renew")
 
 
 def _event(
-    rng: random.Random, lanes: tuple[LanePlan, ...], keys: tuple[KeyPlan, ...], life_s: float, stormy_s: float
+    rng: random.Random,
+    kinds: dict[str, int],
+    lanes: tuple[LanePlan, ...],
+    keys: tuple[KeyPlan, ...],
+    life_s: float,
+    stormy_s: float,
 ) -> dict[str, Any]:
-    kind = rng.choices(tuple(_KINDS), tuple(_KINDS.values()))[0]
+    kind = rng.choices(tuple(kinds), tuple(kinds.values()))[0]
     who = rng.randrange(len(lanes)) if kind in OF_A_LANE else rng.randrange(len(keys))
     key = keys[rng.randrange(len(keys)) if kind in OF_A_LANE else who]
     # Half of all trouble comes where it hurts: in the last part of a life.
@@ -218,6 +250,7 @@ def _event(
     quiet = kind in (
         "disable",
         "hold",
+        "suspend_key",
         "schedule_deletion",
         "policy",
         "untrack",

@@ -17,6 +17,7 @@ from tests.sim.events import Events
 from tests.sim.laws import Laws, all_is_well
 from tests.sim.loop import run_virtually
 from tests.sim.plan import DAY_S, HOUR_S, Plan, draw
+from tests.sim.wishes import Wishes
 from tests.sim.world import World
 
 YEAR_S: Final = 365.25 * DAY_S
@@ -81,6 +82,7 @@ async def live(plan: Plan, defects: list[str], *, make: Callable[[Plan], World] 
     for what in defects:
         world.book.broken("no defect", "*", what)
     Laws(world).hold()
+    Wishes(world).hold()
     before_s = world.now_s
     await world.stop()
     if world.now_s - before_s > 60:

@@ -7,6 +7,7 @@ from typing import Any
 from byokd.facts.condition import ConditionKind
 from tests.sim.plan import DAY_S, HOUR_S, Event, KeyPlan, LanePlan, Plan
 from tests.sim.run import run
+from tests.sim.windows import WindowPlan
 
 
 def _key(**other: Any) -> KeyPlan:
@@ -75,3 +76,15 @@ def test_an_order_is_carried_out_once_where_readings_are_behind() -> None:
     (life,) = verdict.book.lives.values()
     ends = [each.at_s for each in life.imports if 9.5 * DAY_S <= each.at_s < 10 * DAY_S]
     assert len(ends) == 6, "one import for each order"
+
+
+def test_a_key_that_waits_for_its_window_alarms_nobody() -> None:
+    """A weekly window opened days after the renewal was due, and people were told meanwhile that nothing was done."""
+    weekly = WindowPlan(hour=2, lasts_s=4 * 3600, weekday=3)
+    verdict = run(
+        _world(keys=tuple(_key(number=number, life_s=int((30 + number) * DAY_S), window=weekly) for number in range(4)))
+    )
+
+    assert verdict.ok, verdict.violations[0]
+    told = {each.condition.condition.kind for each in verdict.book.told.values()}
+    assert ConditionKind.EXPIRING not in told

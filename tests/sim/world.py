@@ -31,6 +31,7 @@ from byokd.facts.key import (
     ABSENT,
     NEVER,
     SYMMETRIC,
+    Absent,
     KeyArn,
     KeyRef,
     LaneId,
@@ -251,6 +252,8 @@ class World:
                 "DescribeKey": Quota(per_second=1000.0, burst=1000.0),
                 "ListKeyRotations": generous,
                 "ImportKeyMaterial": generous,
+                "DeleteImportedKeyMaterial": generous,
+                "RotateKeyOnDemand": generous,
                 "GetParametersForImport": Quota(per_second=kms.allowed_per_second, burst=1.0),
             },
             reserve=kms.plan.reserve,
@@ -292,12 +295,17 @@ class World:
         )
         if plan.imported:
             self.import_by_hand(key, plan.life_s * self.rng.uniform(0.05, 1.0))
-        if plan.other_material:
+        self.bring_others(key)
+        return key
+
+    def bring_others(self, key: SimKey) -> None:
+        """Somebody imports what byokd has no source for, and a suspension takes away like all the rest."""
+        if key.plan.other_material:
             other = Material(
                 id=MaterialId("0" * 64), fingerprint="other", expiry=NEVER, state=MaterialState.NON_CURRENT
             )
-            kms.put(arn, materials=(*kms.key(arn).materials, other))
-        return key
+            known = (each for each in key.lane.key(key.arn).materials if each.id != other.id)
+            key.lane.put(key.arn, materials=(*known, other))
 
     def import_by_hand(self, key: SimKey, life_s: float) -> None:
         """Somebody imports the key's own material with another ValidTo."""
@@ -335,7 +343,7 @@ class World:
         entry = HistoryEntry(at=now, ref=order.ref, event=HistoryEvent.ORDER_GIVEN, detail=kind.value)
         if key.tracked:
             await self.memory.add_orders([(order, entry)])
-            self.book.ordered(order)
+            self.book.ordered(order, empty=isinstance(key.lane.managed_expiry(key.arn), Absent))
             if self.engine is not None:
                 self.engine.wake()
 
@@ -355,7 +363,7 @@ def policy_of(plan: KeyPlan, *, life: float = 1.0, lead: float | None = None) ->
     life_s = int(plan.life_s * life)
     lead_s = int(plan.lead_s * life if lead is None else life_s * lead)
     return base_policy(
-        valid_for=timedelta(seconds=life_s),
+        valid_for=NEVER if plan.never else timedelta(seconds=life_s),
         renew_before=timedelta(seconds=lead_s),
         emergency_share=plan.emergency_share,
         spread=timedelta(seconds=plan.spread_s),
@@ -368,4 +376,6 @@ def policy_of(plan: KeyPlan, *, life: float = 1.0, lead: float | None = None) ->
         look_every=timedelta(seconds=plan.look_s),
         drill_every=timedelta(seconds=plan.drill_s),
         settle_for=timedelta(seconds=plan.settle_s),
+        windows=() if plan.window is None else (plan.window.of_config,),
+        priority=plan.priority,
     )

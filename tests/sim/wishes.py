@@ -1,0 +1,87 @@
+"""The laws about what people want of single keys: change windows, suspensions, material without end.
+
+Like those of `laws` they are held when a world is over, against the book alone.
+"""
+
+from __future__ import annotations
+
+from datetime import datetime
+from typing import Final
+
+from byokd.facts.key import NEVER
+from tests.sim.book import Imported
+from tests.sim.clocks import seconds
+from tests.sim.laws import BASE_S, HEAL_S, Laws, periods
+from tests.sim.plan import span
+from tests.sim.world import SimKey
+
+TURN_S: Final = 120.0
+"""A turn that began while a window was open may send its import so much later."""
+
+
+class Wishes(Laws):
+    """Judges a world that is over."""
+
+    def hold(self) -> None:
+        """Write every breach into the book."""
+        for key in self.world.keys:
+            self._obeys_windows(key)
+            self._suspended(key)
+            self._resumed(key)
+            for period in periods(key, self.end_s):
+                if period.next is not None and not period.next.by_hand:
+                    self._endless(key, period.began, period.next)
+
+    def _obeys_windows(self, key: SimKey) -> None:
+        """A routine renewal begins while a change window is open; what is urgent does not wait for one."""
+        window = key.plan.window
+        if window is None:
+            return
+        for each in key.life.imports:
+            if each.by_hand or each.ordered or each.late or not isinstance(each.before, datetime):
+                continue
+            policies = self._policies(key, each.at_s - key.plan.look_s, each.at_s)
+            life_s = max(self._life_s(policy) for policy in policies)
+            half_s = max(policy.renew_before.total_seconds() / 2 for policy in policies)
+            urgent_s = max(half_s, life_s * key.plan.emergency_share)
+            left_s = seconds(each.before) - each.at_s
+            scopes = ("*", key.life.lane, key.life.ref)
+            calm = len(self.book.obstacles.free(scopes, each.at_s - 3600, each.at_s)) == 1
+            if not calm or left_s <= urgent_s + abs(each.off_by_s) + 60:
+                continue
+            slack_s = TURN_S + abs(each.off_by_s)
+            if not window.open(each.at_s) and window.opens_s(each.at_s - slack_s) > each.at_s + slack_s:
+                self._broken(key, "window", each.at_s, f"renewed with {span(left_s)} left while no window was open")
+
+    def _suspended(self, key: SimKey) -> None:
+        """A suspension is carried out: the material goes, as soon as the world allows."""
+        limit_s = HEAL_S + key.plan.look_s
+        scopes = ("*", key.life.lane, f"config {key.life.ref}")
+        for begin_s, end_s in key.life.suspensions:
+            for a, b in self.book.obstacles.free(scopes, begin_s, min(end_s, self.end_s)):
+                gone = any(begin_s <= at_s <= a + limit_s for at_s in key.life.deleted_s)
+                lapsed = any(p.lapsed and p.ends_s <= a + limit_s <= p.until_s for p in periods(key, self.end_s))
+                never_there = not any(each.at_s <= a + limit_s for each in key.life.imports)
+                if b - a > limit_s and not (gone or lapsed or never_there or begin_s in key.life.suspended_empty):
+                    self._broken(key, "suspended", a + limit_s, f"ordered at {span(begin_s)}, and has its material")
+                    break
+
+    def _resumed(self, key: SimKey) -> None:
+        """What was suspended and is resumed comes back, whatever the policy says of losses."""
+        for begin_s, end_s in key.life.suspensions:
+            if end_s > self.end_s or key.life.disabled_between(begin_s, self.end_s):
+                continue
+            back_s = min((each.at_s for each in key.life.imports if each.at_s > end_s), default=self.end_s)
+            limit_s = HEAL_S + self._queue_s(key) + key.plan.look_s + BASE_S
+            untouched = not any(begin_s <= at_s <= end_s for at_s in key.life.deleted_s)
+            if untouched:
+                continue
+            for a, b in self.book.obstacles.free(self.book.scopes(key.life), end_s, back_s):
+                if b - a > limit_s:
+                    self._broken(key, "resumed", a + limit_s, f"resumed at {span(end_s)}, and not imported since")
+                    break
+
+    def _endless(self, key: SimKey, last: Imported, each: Imported) -> None:
+        """Material that was imported never to end is not imported again without being asked for."""
+        if last.expiry is NEVER and each.before is NEVER and not (each.ordered or self._doubtful(last, each)):
+            self._broken(key, "not too early", each.at_s, "imported again, though it never ends")
