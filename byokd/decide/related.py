@@ -8,9 +8,9 @@ from __future__ import annotations
 from typing import TypeGuard
 
 from byokd.decide.case import Case, in_stock
-from byokd.decide.verdict import SOON, Verdict
+from byokd.decide.verdict import Verdict
 from byokd.facts.condition import Condition, ConditionKind, Severity
-from byokd.facts.key import Blind, KeyArn, ObservedKey, ObservedMaterial, View, region_of
+from byokd.facts.key import ABSENT, Blind, KeyArn, ObservedKey, ObservedMaterial, View, region_of
 from byokd.facts.relative import Relative
 
 
@@ -73,8 +73,7 @@ def rotation_unfinished(the: Case, verdict: Verdict) -> Condition | None:
 def outdated(the: Case) -> tuple[Relative, ...]:
     """Members of the family whose record is behind this reading: not found, of another family, or not rotated as it.
 
-    So a replica that was made is looked for, a primary hears of it, and all show a rotation. Readings that differ
-    because KMS is behind do not chase each other: a record counts as behind only once it is older by half a minute.
+    So a replica that was made is looked for, a primary hears of it, and all show a rotation.
     """
     family, seen = the.family, the.seen
     if family is None or seen is None:
@@ -82,15 +81,18 @@ def outdated(the: Case) -> tuple[Relative, ...]:
     return tuple(
         each
         for each in the.snapshot.relatives
-        if each.arn in family.members and _tells_otherwise(each.view, seen) and each.view.at < seen.at - SOON
+        if each.arn in family.members and _tells_otherwise(each.view, seen) and each.view.at < seen.at
     )
 
 
 def _tells_otherwise(view: View, seen: ObservedKey) -> TypeGuard[Blind | ObservedKey]:
     if isinstance(view, Blind):
         return view.code == "key_not_found"
-    shared = (seen.family, seen.current_material)
-    return isinstance(view, ObservedKey) and (view.family, view.current_material) != shared
+    if not isinstance(view, ObservedKey):
+        return False
+    # A replica without material may tell no id: that is no other one, and would make both look for ever.
+    ids = {view.current_material, seen.current_material} - {ABSENT}
+    return view.family != seen.family or len(ids) > 1
 
 
 def _short(material: ObservedMaterial) -> str:

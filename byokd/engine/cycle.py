@@ -25,13 +25,14 @@ from byokd.decide.case import case
 from byokd.decide.decide import decide
 from byokd.decide.related import outdated
 from byokd.decide.rotation import behind
+from byokd.decide.verdict import SOON
 from byokd.decide.wrapping import chosen
 from byokd.engine.gather import Gatherer, answered
 from byokd.engine.pace import IMPORT_PARAMETERS, Pace
 from byokd.engine.record import conclude, has_ended, on_record, prepare, queue, settle, with_import, with_order
 from byokd.errors import ByokdError, KmsError, MaterialChanged, Remedy, Throttled
 from byokd.facts.change import Change
-from byokd.facts.key import ABSENT, NEVER_LOOKED, SYMMETRIC, Absent, LaneId, ObservedKey, last_seen
+from byokd.facts.key import ABSENT, NEVER_LOOKED, SYMMETRIC, Absent, LaneId, NeverLooked, ObservedKey, last_seen
 from byokd.facts.ledger import HistoryEvent, Import, ImportState, Order, OrderState, Proved, Tier
 from byokd.facts.snapshot import Decision, DeletionWanted, ImportWanted, ProofWanted, RotationWanted, Snapshot
 from byokd.ports import Clock, Kms, NewId, Store
@@ -355,7 +356,12 @@ class Cycle:
         Not those that cannot be looked at, which have a time for that. A wake that is lost comes with the next turn.
         """
         the = case(snapshot, now)
-        wanted = [each for each in behind(the) if isinstance(each.view, ObservedKey)] + list(outdated(the))
-        if wanted:
-            await self._store.wake([each.ref for each in wanted], at=now)
-            self._woke({each.lane for each in wanted})
+        late = [each for each in behind(the) if isinstance(each.view, ObservedKey)]
+        if late:
+            await self._store.wake([each.ref for each in late], at=now)
+        for each in (old := outdated(the)):
+            # Where KMS is behind, two lanes see different things for a while, and must not chase each other.
+            seen_at = now if isinstance(each.view, NeverLooked) else each.view.at
+            await self._store.wake([each.ref], at=max(now, seen_at + SOON))
+        if late or old:
+            self._woke({each.lane for each in (*late, *old)})

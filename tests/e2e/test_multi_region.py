@@ -151,6 +151,10 @@ async def test_a_rotation_of_the_whole_family(tmp_path: Path) -> None:
         assert await states(it) == ROTATED
         order = await newest(it)
         assert (order.state, order.outcome[:10]) == (OrderState.DONE, "rotated to")
+        for key in it.keys:  # and each lane has seen it, long before its next regular look
+            seen = last_seen((await it.world.know(key.ref)).view)
+            assert isinstance(seen, ObservedKey)
+            assert order.outcome == f"rotated to {seen.current_material}"
 
         after = await secrets(it)
         await it.world.pass_time(200 * DAY, step=DAY)
