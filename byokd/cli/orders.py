@@ -1,4 +1,7 @@
-"""`byokd import`, `hold`, `release`, `suspend`, `resume`, `rotate` give orders; `orders` lists, `cancel` takes back."""
+"""Giving orders (`byokd import`, `hold`, `release`, `suspend`, `resume`, `rotate`), and seeing to those given.
+
+Whether an order is in force at once or only proposed is the daemon's to say; here it is told.
+"""
 
 from __future__ import annotations
 
@@ -25,6 +28,7 @@ def register(app: typer.Typer) -> None:
     _plain(app, "resume", "Bring the material of suspended keys back.")
     _plain(app, "rotate", "Import the next material of keys, and make it the current one. The old ones are kept alive.")
     app.command()(orders)
+    app.command()(approve)
     app.command()(cancel)
 
 
@@ -69,9 +73,17 @@ class _Asked:
         elif "order" in document:
             order = document["order"]
             until = f" until {order['until']}" if order["until"] else ""
-            print(f"{order['kind']}{until} ordered for {order['key']}")
+            print(f"{order['kind']}{until} {_verb([order])} for {order['key']}")
+            self._tell_how([order])
         else:
-            _tell(self.body["kind"], document)
+            _tell(self.body["kind"], document, _verb(document["orders"]))
+            self._tell_how(document["orders"])
+
+    def _tell_how(self, orders: list[dict[str, Any]]) -> None:
+        """How an order gets into force that is only proposed."""
+        if _verb(orders) == "proposed" and not self.dry_run:
+            which = next(f"--{name} " for name in ("fleet", "lane", "key") if self.body[name]).removeprefix("--key ")
+            print(f"Another person must approve it: byokd approve {self.body['kind']} {which}{self.name}")
 
     def send(self, *, dry_run: bool) -> dict[str, Any]:
         """The daemon's answer."""
@@ -161,6 +173,26 @@ def orders(
         show(rows.orders(document["orders"], document["at"]), empty="No order is open.")
 
 
+def approve(
+    context: typer.Context,
+    kind: Annotated[str, typer.Argument(metavar="KIND", help="What was proposed: suspend, rotate, ...")],
+    key: OneKey = "",
+    fleet: Fleet = "",
+    lane: Lane = "",
+    dry_run: DryRun = False,
+    json: Json = False,
+) -> None:
+    """Approve orders that another person has proposed, where the config wants two."""
+    from byokd.cli.listing import show_json
+
+    body = {"kind": kind, "key": key, "fleet": fleet, "lane": lane, "dry_run": dry_run}
+    document = of(context).reach().approve(body)
+    if json:
+        show_json(document)
+    else:
+        _tell(kind, document, "approved")
+
+
 def cancel(
     context: typer.Context,
     order: Annotated[str, typer.Argument(metavar="ORDER", help="The order's id: see `byokd orders`.")],
@@ -176,9 +208,14 @@ def cancel(
     print(f"{document['order']['kind']} cancelled for {document['order']['key']}")
 
 
-def _tell(kind: str, document: dict[str, Any]) -> None:
+def _verb(orders: list[dict[str, Any]]) -> str:
+    """What has become of orders just given."""
+    return "proposed" if any(order["state"] == "proposed" for order in orders) else "ordered"
+
+
+def _tell(kind: str, document: dict[str, Any], verb: str) -> None:
     """What an order for many keys came to, or would."""
-    verb = "would be ordered" if document["dry_run"] else "ordered"
+    verb = f"would be {verb}" if document["dry_run"] else verb
     print(f"{kind} {verb} for {document['ordered']} key{'' if document['ordered'] == 1 else 's'}")
     for order in document["orders"]:
         print(f"  {order['key']}")

@@ -157,6 +157,11 @@ class Reach:
         status, document = client.call(self._socket, "POST", "/v1/orders", {}, dict(body), timeout_s=ORDER_TIMEOUT_S)
         return _good(status, document)
 
+    def approve(self, body: Mapping[str, Any]) -> Document:
+        """Approve proposed orders. Raises `DaemonUnreachable` where nobody takes it."""
+        status, document = client.call(self._socket, "POST", "/v1/approvals", {}, dict(body), timeout_s=ORDER_TIMEOUT_S)
+        return _good(status, document)
+
     def cancel_order(self, order_id: str) -> Document:
         """Take an order back. Raises `DaemonUnreachable` where nobody takes it."""
         target = f"/v1/orders/{quote(order_id, safe='')}/cancel"

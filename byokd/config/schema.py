@@ -25,6 +25,7 @@ from byokd.config.quantities import Span
 from byokd.config.settings import ConfigPath, Count, Flag, Line, Name, Rate, Settings
 from byokd.config.sources import CommandSource, Encoding, FileSource, SourceSettings
 from byokd.config.windows import WindowSettings
+from byokd.facts.ledger import OrderKind
 
 __all__ = [
     "ChannelSettings",
@@ -104,6 +105,10 @@ class DaemonSettings(Settings):
 
     safety_wake: Annotated[timedelta, Span("1s", "1h")] = timedelta(seconds=60)
     """The daemon sleeps at most this long before it reads the clock again: from 1s to 1h. Default 60s."""
+
+    approval: tuple[OrderKind, ...] = ()
+    """Kinds of orders that a second person must approve before they are in force: import, hold, release, suspend,
+    resume, rotate. Default: none."""
 
     stop_timeout: Annotated[timedelta, Span("1s", "10m")] = timedelta(seconds=45)
     """How long what is in flight may take to finish when the daemon stops; shorter than systemd's `TimeoutStopSec`:

@@ -115,6 +115,7 @@ class Daemon:
             status=self._status,
             cursor=cursor,
             lanes=lambda: tuple(self._config.lanes.values()),
+            approval=lambda: self.settings.approval,
         )
         await self._stack.enter_async_context(serving(app, self.settings.socket))
         self._ready = True

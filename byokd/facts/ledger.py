@@ -169,6 +169,8 @@ class OrderKind(StrEnum):
 class OrderState(StrEnum):
     """An order is open until byokd has carried it out, refused it, or it was cancelled."""
 
+    PROPOSED = "proposed"
+    """Not in force: a second person must approve it first."""
     OPEN = "open"
     DONE = "done"
     REFUSED = "refused"
@@ -187,7 +189,7 @@ class Order:
     kind: OrderKind
     state: OrderState
     by: str
-    """Who asked: the Unix user at the socket."""
+    """Who asked: the Unix user at the socket; and who approved it, where somebody had to."""
     why: str
     created_at: datetime
     until: datetime | Absent = ABSENT
@@ -272,6 +274,7 @@ class HistoryEvent(StrEnum):
     IMPORT_FAILED = "import_failed"
     IMPORT_REFUSED = "import_refused"
     IMPORT_CANCELLED = "import_cancelled"
+    ORDER_PROPOSED = "order_proposed"
     ORDER_GIVEN = "order_given"
     ORDER_CLOSED = "order_closed"
 

@@ -273,14 +273,21 @@ class Store(Protocol):
     # Orders.
 
     async def add_orders(self, given: Sequence[tuple[Order, HistoryEntry]]) -> None:
-        """Record open orders, all or none, and make each one's key due at its `created_at`.
+        """Record open or proposed orders, all or none, and make each one's key due at its `created_at`.
 
         Raises `OrderRefused` where one is for a key that is not in the config.
         """
         ...
 
+    async def approve_orders(self, given: Sequence[tuple[Order, HistoryEntry]]) -> None:
+        """Put proposed orders in force, all or none: with state, `by` and `created_at` as given, their keys due then.
+
+        Raises `OrderRefused` where one is not proposed any more.
+        """
+        ...
+
     async def cancel_order(self, order: Order, entry: HistoryEntry) -> None:
-        """Close an order as cancelled, and make its key due. Raises `OrderRefused` where it is not open any more."""
+        """Close an order as cancelled, and make its key due. Raises `OrderRefused` where it is closed already."""
         ...
 
     async def order(self, order_id: str) -> Order | Absent:
@@ -288,7 +295,7 @@ class Store(Protocol):
         ...
 
     async def orders(self, *, ref: KeyRef | None = None, only_open: bool, limit: int) -> tuple[Order, ...]:
-        """Orders, the newest first."""
+        """Orders, the newest first; `only_open` leaves out those that are closed."""
         ...
 
     # Conditions of lanes and the daemon, and the outbox.

@@ -61,7 +61,7 @@ _CANCEL_IMPORTS: Final = (
 )
 _CANCEL_ORDERS: Final = (
     update(orders)
-    .where(orders.c.ref.in_(_REFS), ordered.OPEN)
+    .where(orders.c.ref.in_(_REFS), ordered.NOT_CLOSED)
     .values(state=OrderState.CANCELLED.value, closed_at=bindparam("now"), outcome=LEFT_CONFIG)
 )
 _RESOLVE: Final = (

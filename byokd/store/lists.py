@@ -183,7 +183,7 @@ def list_orders(connection: Connection, *, ref: KeyRef | None, only_open: bool, 
     if ref is not None:
         rows = rows.where(orders.c.ref == ref)
     if only_open:
-        rows = rows.where(ordered.OPEN)
+        rows = rows.where(ordered.NOT_CLOSED)
     return tuple(read_order(row) for row in connection.execute(rows))
 
 

@@ -128,6 +128,10 @@ class SqlStore:
         """See `ports.Store`."""
         await self._writer.do(lambda connection: ordering.add_orders(connection, given))
 
+    async def approve_orders(self, given: Sequence[tuple[Order, HistoryEntry]]) -> None:
+        """See `ports.Store`."""
+        await self._writer.do(lambda connection: ordering.approve_orders(connection, given))
+
     async def cancel_order(self, order: Order, entry: HistoryEntry) -> None:
         """See `ports.Store`."""
         await self._writer.do(lambda connection: ordering.cancel_order(connection, order, entry))

@@ -7,7 +7,7 @@ order. A nudge that gets lost costs nothing: the store makes the key due.
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Callable, Iterable
+from collections.abc import AsyncIterator, Callable, Collection, Iterable
 from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Final
@@ -25,6 +25,8 @@ from byokd.web import documents
 from byokd.web.answers import Cursor, NotOneKey, one_key
 from byokd.web.requests import Request
 
+EVERY: Final = 1_000_000
+"""Of what is not closed, everything: a lane may have a hundred thousand keys."""
 CHUNK: Final = 1000
 """Keys whose record is read at once."""
 _UNDONE_BY: Final = {OrderKind.HOLD: "release", OrderKind.SUSPEND: "resume"}
@@ -48,11 +50,13 @@ class Counter:
     new_id: NewId
     wake: Callable[[], None]
     cursor: Cursor
+    approval: Callable[[], Collection[OrderKind]]
+    """The kinds of orders that a second person must approve."""
 
     async def give(self, request: Request, *, by: str) -> Given:
         """Put an order on record for each key that is meant, all or none, and nudge the engine.
 
-        A dry run writes nothing.
+        Where a second person must approve it, it is proposed, and not in force. A dry run writes nothing.
 
         Raises:
             OrderRefused: there is no such key, or none that the order makes sense for; nothing was written.
@@ -60,8 +64,11 @@ class Counter:
         """
         now = self.now()
         orders, refused = [], []
+        proposed = await self._proposed(request.kind)
         async for snapshot in self._meant(request):
-            if why := unfit(request.kind, snapshot, now):
+            if before := proposed.get(snapshot.ref):
+                refused.append((snapshot.ref, f"{before.by} has proposed it already: approve or cancel that"))
+            elif why := unfit(request.kind, snapshot, now):
                 refused.append((snapshot.ref, why))
             else:
                 orders.append(self._order(request, snapshot.ref, by=by, now=now))
@@ -72,12 +79,40 @@ class Counter:
             self.wake()
         return Given(orders=tuple(orders), refused=tuple(refused))
 
+    async def approve(self, request: Request, *, by: str) -> Given:
+        """Put the proposed orders of a kind in force for the keys that are meant, as if they were given now.
+
+        Raises:
+            OrderRefused: there is none, none that somebody else proposed, or none that makes sense any more.
+            StoreError: it could not be written.
+        """
+        now = self.now()
+        orders, refused = [], []
+        proposed = await self._proposed(request.kind)
+        async for snapshot in self._meant(request):
+            if (order := proposed.get(snapshot.ref)) is None:
+                continue
+            if order.by == by:
+                refused.append((snapshot.ref, f"{by} proposed it: another person must approve it"))
+            elif why := unfit(request.kind, snapshot, now):
+                refused.append((snapshot.ref, why))
+            else:
+                given = f"{order.by}, approved by {by}"
+                orders.append(replace(order, state=OrderState.OPEN, by=given, created_at=now))
+        if not orders:
+            none = f"no {request.kind.value} is proposed for {request.meant}"
+            raise OrderRefused(f"{refused[0][0]}: {refused[0][1]}" if refused else none)
+        if not request.dry_run:
+            await self.store.approve_orders([(order, _entry(order)) for order in orders])
+            self.wake()
+        return Given(orders=tuple(orders), refused=tuple(refused))
+
     async def cancel(self, order_id: str, *, by: str) -> Order:
         """Take back an order that byokd has not begun to carry out. Raises `OrderRefused` where it has."""
         order = await self.store.order(order_id)
         if isinstance(order, Absent):
             raise OrderRefused(f"there is no order {order_id!r}")
-        if undo := _UNDONE_BY.get(order.kind):
+        if order.state is OrderState.OPEN and (undo := _UNDONE_BY.get(order.kind)):
             raise OrderRefused(f"a {order.kind.value} is not cancelled: {undo} the key")
         for snapshot in await self.store.snapshots([order.ref]):
             if any(row.order_id == order.id and row.state is ImportState.RUNNING for row in snapshot.open_imports):
@@ -96,6 +131,10 @@ class Counter:
         await self.store.cancel_order(cancelled, entry)
         self.wake()
         return cancelled
+
+    async def _proposed(self, kind: OrderKind) -> dict[KeyRef, Order]:
+        orders = await self.store.orders(only_open=True, limit=EVERY)
+        return {order.ref: order for order in orders if order.state is OrderState.PROPOSED and order.kind is kind}
 
     async def _meant(self, request: Request) -> AsyncIterator[Snapshot]:
         if request.key:
@@ -119,7 +158,7 @@ class Counter:
             id=self.new_id(),
             ref=ref,
             kind=request.kind,
-            state=OrderState.OPEN,
+            state=OrderState.PROPOSED if request.kind in self.approval() else OrderState.OPEN,
             by=by,
             why=request.why,
             created_at=now,
@@ -167,7 +206,7 @@ def _entry(order: Order) -> HistoryEntry:
     return HistoryEntry(
         at=order.created_at,
         ref=order.ref,
-        event=HistoryEvent.ORDER_GIVEN,
+        event=HistoryEvent.ORDER_PROPOSED if order.state is OrderState.PROPOSED else HistoryEvent.ORDER_GIVEN,
         detail=f"{order.kind.value}{end}{to}{why}",
         cause=f"order of {order.by}",
     )

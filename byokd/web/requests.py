@@ -73,6 +73,14 @@ def read(body: object, now: datetime) -> Request:
     )
 
 
+def read_approval(body: object, now: datetime) -> Request:
+    """The approval that a decoded JSON body asks for. Raises: OperatorError where it is not well-formed."""
+    asked = read(body, now)
+    if asked.why or asked.until is not ABSENT or asked.valid_to is not ABSENT:
+        raise OperatorError("an approval changes nothing of the order: it has no why, until or valid_to")
+    return asked
+
+
 def _members(body: object) -> tuple[dict[str, str], bool]:
     if not isinstance(body, dict):
         raise OperatorError(f"an order is a JSON object with the members {', '.join(MEMBERS)}")

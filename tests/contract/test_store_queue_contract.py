@@ -173,6 +173,42 @@ async def test_an_order_is_open_until_a_change_closes_it_and_wakes_its_key(fleet
     assert (await fleet.events())[1:] == [HistoryEvent.ORDER_GIVEN] * 2
 
 
+async def test_a_proposed_order_is_in_force_once_it_is_approved(fleet: Fleet) -> None:
+    """Until then the key's record does not have it; then it counts as given when it was approved, once."""
+    await fleet.save(due_at=START + DAY)
+    asked = order(OrderKind.SUSPEND, ref=REF, state=OrderState.PROPOSED, by="ann", created_at=START)
+    await fleet.store.add_orders([(asked, entry(HistoryEvent.ORDER_PROPOSED))])
+    assert (await fleet.read()).ledger.open_orders == ()
+    assert await fleet.store.orders(only_open=True, limit=9) == (asked,)
+    await fleet.save(due_at=START + DAY)
+    given = replace(asked, state=OrderState.OPEN, by="ann, approved by bob", created_at=START + HOUR)
+    await fleet.store.approve_orders([(given, entry(HistoryEvent.ORDER_GIVEN))])
+    assert (await fleet.read()).ledger.open_orders == (given,)
+    assert await fleet.store.next_due_at(LANE_ID, after=LONG_AGO) == START + HOUR
+    with pytest.raises(OrderRefused):
+        await fleet.store.approve_orders([(given, entry(HistoryEvent.ORDER_GIVEN))])
+    assert (await fleet.events())[1:] == [HistoryEvent.ORDER_PROPOSED, HistoryEvent.ORDER_GIVEN]
+
+
+async def test_approvals_are_all_or_none(fleet: Fleet) -> None:
+    """One that was taken back meanwhile leaves the others proposed."""
+    first, second = (order(OrderKind.SUSPEND, id=each, ref=REF, state=OrderState.PROPOSED) for each in ("o1", "o2"))
+    await fleet.store.add_orders([(first, entry()), (second, entry())])
+    back = replace(second, state=OrderState.CANCELLED, closed_at=START + HOUR, outcome="cancelled by ann")
+    await fleet.store.cancel_order(back, entry())
+    with pytest.raises(OrderRefused):
+        await fleet.store.approve_orders([(replace(each, state=OrderState.OPEN), entry()) for each in (first, second)])
+    assert (await fleet.read()).ledger.open_orders == ()
+
+
+async def test_proposals_for_a_key_that_leaves_the_config_are_taken_back(fleet: Fleet) -> None:
+    """Nobody could approve them any more."""
+    asked = order(OrderKind.SUSPEND, ref=REF, state=OrderState.PROPOSED)
+    await fleet.store.add_orders([(asked, entry())])
+    await fleet.store.sync_fleet([], now=START)
+    assert await fleet.store.orders(only_open=True, limit=9) == ()
+
+
 async def test_an_order_for_a_key_outside_the_config_is_refused(fleet: Fleet) -> None:
     """Nobody would ever carry it out, so nobody may think that it stands."""
     with pytest.raises(OrderRefused):

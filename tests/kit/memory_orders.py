@@ -35,9 +35,22 @@ class MemoryOrders:
             self._history.append(entry)
             self._wake(self._keys[order.ref], order.created_at)
 
+    async def approve_orders(self, given: Sequence[tuple[Order, HistoryEntry]]) -> None:
+        for order, _ in given:
+            known = await self.order(order.id)
+            if isinstance(known, Absent) or known.state is not OrderState.PROPOSED:
+                raise OrderRefused(f"the order {order.id} is not proposed any more")
+        for order, entry in given:
+            known = self._keys[order.ref].orders[order.id]
+            self._keys[order.ref].orders[order.id] = replace(
+                known, state=OrderState.OPEN, by=order.by, created_at=order.created_at
+            )
+            self._history.append(entry)
+            self._wake(self._keys[order.ref], order.created_at)
+
     async def cancel_order(self, order: Order, entry: HistoryEntry) -> None:
         known = await self.order(order.id)
-        if isinstance(known, Absent) or known.state is not OrderState.OPEN:
+        if isinstance(known, Absent) or isinstance(known.closed_at, datetime):
             raise OrderRefused(f"the order {order.id} is not open any more")
         assert isinstance(order.closed_at, datetime)
         self._keys[order.ref].orders[order.id] = replace(order, state=OrderState.CANCELLED)
@@ -49,7 +62,7 @@ class MemoryOrders:
 
     async def orders(self, *, ref: KeyRef | None = None, only_open: bool, limit: int) -> tuple[Order, ...]:
         keys: Sequence[OrderedKey] = tuple(self._keys.values()) if ref is None else (self._keys[ref],)
-        found = [each for key in keys for each in key.orders.values() if each.state is OrderState.OPEN or not only_open]
+        found = [each for key in keys for each in key.orders.values() if each.closed_at is ABSENT or not only_open]
         return tuple(sorted(found, key=lambda each: each.id, reverse=True)[:limit])
 
     def _wake(self, key: Any, at: datetime) -> None:

@@ -287,7 +287,7 @@ class MemoryStore(MemoryOrders, MemoryOutbox, MemoryPast):
         key.managed, key.due_at = False, ABSENT
         self._close(ref, key, now)
         for order in key.orders.values():
-            if order.state is OrderState.OPEN:
+            if order.closed_at is ABSENT:
                 key.orders[order.id] = replace(order, state=OrderState.CANCELLED, closed_at=now, outcome=LEFT_CONFIG)
         self._record(now, ref, HistoryEvent.UNTRACKED, LEFT_CONFIG)
 

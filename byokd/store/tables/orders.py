@@ -20,6 +20,9 @@ from byokd.store.times import (
 )
 
 OPEN: Final = one_of("orders.state", (OrderState.OPEN,))
+NOT_CLOSED: Final = text("orders.closed_at IS NULL")
+"""Open, or proposed to become so."""
+PROPOSED: Final = one_of("orders.state", (OrderState.PROPOSED,))
 CLOSED_AT: Final = text("orders.closed_at IS NOT NULL")
 
 orders: Final = Table(

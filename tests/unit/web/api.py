@@ -13,7 +13,7 @@ import aiohttp
 from structlog.testing import capture_logs
 
 from byokd.facts.key import KeyRef
-from byokd.facts.ledger import HistoryEntry, Order
+from byokd.facts.ledger import HistoryEntry, Order, OrderKind
 from byokd.facts.policy import Lane
 from byokd.ports import Store
 from byokd.store.views import cursor
@@ -34,6 +34,7 @@ class Api:
     status: dict[str, Any]
     clock: ManualClock = field(default_factory=ManualClock)
     lanes: tuple[Lane, ...] = ()
+    approval: tuple[OrderKind, ...] = ()
     wakes: list[str] = field(default_factory=list)
     logged: list[Any] = field(default_factory=list)
 
@@ -74,6 +75,7 @@ async def an_api(directory: Path, store: Store | None = None) -> AsyncIterator[A
             status=lambda: api.status,
             cursor=cursor,
             lanes=lambda: api.lanes,
+            approval=lambda: api.approval,
         )
         with capture_logs() as api.logged:
             async with serving(app, path):
