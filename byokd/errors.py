@@ -232,12 +232,34 @@ class CiphertextRefused(KmsError):
     step = "If it lasts, try another wrapping algorithm and report it."
 
 
+class CheckRefused(KmsError):
+    """KMS says that a signature or a MAC is not what the key makes of the message."""
+
+    code = "check_refused"
+    step = "See the probe's condition: the key does not do what it is for."
+
+
 class MaterialRefused(KmsError):
     """KMS says this is not the material that was imported before (IncorrectKeyMaterialException)."""
 
     code = "material_refused"
     remedy = Remedy.REFUSE
     step = "Find the original material: no other can ever be imported into this key."
+
+
+class MaterialDiffers(KmsError):
+    """KMS took the import and calls the material by another KeyMaterialId than the one on record."""
+
+    code = "material_differs"
+    remedy = Remedy.REFUSE
+    step = "Find out what was imported into the key: KMS computes the id of key and material (docs/runbook.md)."
+
+
+class ProbeFailed(KmsError):
+    """The key was used after an import, and what it made did not check out."""
+
+    code = "probe_failed"
+    step = "Stop using the key until you know why: `byokd show KEY`, and try it by hand (docs/runbook.md)."
 
 
 class RequestRefused(KmsError):

@@ -67,6 +67,7 @@ def whole_policy(layers: Sequence[PolicySettings]) -> tuple[Policy, tuple[Compla
         settle_for=value["settle_for"],
         windows=tuple(window.window() for window in value["windows"] or ()),
         priority=value["priority"],
+        probe=value["probe"],
     )
     layer = {setting: index for setting, (_, index) in said.items()}
     return policy, tuple(_complaints(policy, value["emergency_share"], layer))

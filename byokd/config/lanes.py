@@ -140,6 +140,25 @@ class QuotasSettings(Settings):
     RotateKeyOnDemand: QuotaSettings = QuotaSettings(per_second=5, burst=5, ceiling=5)
     """One for each rotation that an operator orders; AWS's quota is 5 a second. Default 5, burst 5."""
 
+    Encrypt: QuotaSettings = QuotaSettings(per_second=10, burst=10, ceiling=10)
+    """One for each probe of a key for ENCRYPT_DECRYPT (`probe`); AWS's quota, thousands a second for symmetric keys and
+    hundreds for RSA, is that of everybody who uses keys. Default 10, burst 10."""
+
+    Decrypt: QuotaSettings = QuotaSettings(per_second=10, burst=10, ceiling=10)
+    """One for each such probe. Default 10, burst 10."""
+
+    Sign: QuotaSettings = QuotaSettings(per_second=10, burst=10, ceiling=10)
+    """One for each probe of a key for SIGN_VERIFY. Default 10, burst 10."""
+
+    Verify: QuotaSettings = QuotaSettings(per_second=10, burst=10, ceiling=10)
+    """One for each such probe. Default 10, burst 10."""
+
+    GenerateMac: QuotaSettings = QuotaSettings(per_second=10, burst=10, ceiling=10)
+    """One for each probe of a key for GENERATE_VERIFY_MAC. Default 10, burst 10."""
+
+    VerifyMac: QuotaSettings = QuotaSettings(per_second=10, burst=10, ceiling=10)
+    """One for each such probe. Default 10, burst 10."""
+
     def quotas(self, share: float) -> dict[str, Quota]:
         """The facts that these settings come to, by operation."""
         settings = {name: getattr(self, name) for name in type(self).model_fields}

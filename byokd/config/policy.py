@@ -15,7 +15,7 @@ from pydantic import BeforeValidator, Field
 
 from byokd.config.problems import Unfit, quoted
 from byokd.config.quantities import Portion, Span
-from byokd.config.settings import Count, Name, Settings
+from byokd.config.settings import Count, Flag, Name, Settings
 from byokd.config.windows import WindowSettings
 from byokd.facts.key import Never
 from byokd.facts.ledger import MOST_PRIORITY
@@ -99,6 +99,10 @@ class PolicySettings(Settings):
     """Whose routine renewals, and whose lapsed keys, the lane serves first: the higher number, from -100 to 100.
     Between keys near their deadlines the deadline alone decides. Default 0."""
 
+    probe: Flag | None = None
+    """Whether a key is used once after each import (Encrypt and Decrypt, Sign and Verify, or GenerateMac and VerifyMac,
+    as it is meant to be), which needs those permissions. Default false."""
+
     source: Name | None = None
     """The source of the material, by its name in `[sources]`. Default: the only source, where there is one."""
 
@@ -122,5 +126,6 @@ BUILT_IN: Final = PolicySettings(
     drill_every=timedelta(days=1),
     settle_for=timedelta(minutes=2),
     priority=0,
+    probe=False,
 )
 """What holds where nobody says otherwise."""

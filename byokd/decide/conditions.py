@@ -10,9 +10,11 @@ from datetime import timedelta
 from typing import Final
 
 from byokd.decide.case import Case, Loss
+from byokd.decide.probing import failing_probe
 from byokd.decide.related import relatives_unmanaged, replica_without_primary, rotation_unfinished
 from byokd.decide.verdict import Verdict
 from byokd.decide.windows import opens_at
+from byokd.errors import AccessDenied, MaterialDiffers, ProbeFailed
 from byokd.facts.condition import Condition, ConditionKind, Severity
 from byokd.facts.key import NEVER, SYMMETRIC, Absent, Blind, KeyState, ObservedKey
 from byokd.facts.ledger import ImportState, OrderKind, Tier, Unproved
@@ -182,18 +184,38 @@ def refused(the: Case, verdict: Verdict) -> Condition | None:
     if (
         isinstance(row, Absent)
         or renewed
+        or row.outcome == MaterialDiffers.code  # has a condition of its own
         or (row.outcome == "material_changed" and isinstance(the.snapshot.proof, Unproved))
     ):
         return None
     return _critical(ConditionKind.IMPORT_REFUSED, row.detail)
 
 
-def differs(the: Case, verdict: Verdict) -> Condition | None:
-    """KMS lists other materials than the one on record: database and key do not belong together.
+def probe_failed(the: Case, verdict: Verdict) -> Condition | None:
+    """The key was imported into and does not do what it is for, or could not be tried. Said of its first material."""
+    probe = failing_probe(the.snapshot)
+    if probe is None or the.snapshot.place or the.suspended_by:
+        return None
+    wrong = probe.code == ProbeFailed.code
+    if not wrong and probe.code != AccessDenied.code and probe.failures < _PATIENCE:
+        return None
+    return Condition(
+        kind=ConditionKind.PROBE_FAILED,
+        severity=Severity.CRITICAL if wrong else Severity.WARNING,
+        detail=f"the key could not be used after its import of {probe.of:%Y-%m-%d %H:%M:%S}Z: {probe.message}",
+        stage="wrong" if wrong else "",
+    )
 
-    Said of the first material alone: KMS never forgets a key's first, while one that waited for its rotation may end.
-    A listing that names none is behind the key.
+
+def differs(the: Case, verdict: Verdict) -> Condition | None:
+    """KMS lists other materials than the one on record, or answered an import by another name than it has there.
+
+    What is listed counts for the first material alone: KMS never forgets a key's first, while one that waited for its
+    rotation may end. A listing that names none is behind the key.
     """
+    row = the.snapshot.ledger.refused_import
+    if not isinstance(row, Absent) and row.outcome == MaterialDiffers.code:
+        return _critical(ConditionKind.MATERIAL_DIFFERS, row.detail)
     known, seen = the.snapshot.ledger.material, the.snapshot.view
     if the.snapshot.place or isinstance(known, Absent) or not isinstance(seen, ObservedKey) or not seen.materials:
         return None
@@ -270,6 +292,7 @@ CHECKS: Final[tuple[Check, ...]] = (
     failing,
     refused,
     differs,
+    probe_failed,
     unmanaged,
     relatives_unmanaged,
     replica_without_primary,

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Final
 
-from byokd.decide import rotation, rules
+from byokd.decide import probing, rotation, rules
 from byokd.decide.case import Case, Loss
 from byokd.decide.intents import settles_at
 from byokd.decide.rules import Rule
@@ -247,6 +247,10 @@ def _renewal_due(the: Case, said: Verdict) -> Mind:
     return _importing(the, said, "somebody else renewing the material")
 
 
+def _probes(the: Case, said: Verdict) -> Mind:
+    return _mind("KMS's answer", "the key does what it is for, or does not", "`probe` in the key's policy")
+
+
 def _drill(the: Case, said: Verdict) -> Mind:
     return _mind("the source's answer", "the source proves that it has the material, or does not")
 
@@ -313,6 +317,7 @@ MINDS: Final[Mapping[Rule, Explain]] = {
     rotation.cannot_rotate: _cannot_rotate,
     rules.waits_for_window: _waits_for_window,
     rules.renewal_due: _renewal_due,
+    probing.probes: _probes,
     rules.drill: _drill,
     rules.fresh: _fresh,
 }

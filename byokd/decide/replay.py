@@ -46,6 +46,7 @@ from byokd.facts.ledger import (
     Ledger,
     Order,
     OrderState,
+    Probe,
     Proof,
     Proved,
     Tier,
@@ -70,6 +71,7 @@ SOURCE_CODES: Final[Mapping[ConditionKind, str]] = {
         ConditionKind.MATERIAL_CHANGED,
     )
 }
+_PROBES: Final = (HistoryEvent.KEY_PROBED, HistoryEvent.PROBE_FAILED)
 _EARLIEST: Final = datetime.min.replace(tzinfo=UTC)
 _TOLD: Final = re.compile(r"(?:material (?P<number>[0-9]+) of [0-9]+: )?(?P<text>.*)", re.DOTALL)
 """What a condition says of one material of several."""
@@ -127,13 +129,24 @@ class _Moment:
             self._assumed.append("its relatives in other Regions are as they are today")
         view = self._view()
         tracks = tuple(self._track(place, view) for place in self._now.places)
-        ledger = Ledger(pinned_arn=self._now.ledger.pinned_arn, open_orders=self._orders())
+        ledger = Ledger(pinned_arn=self._now.ledger.pinned_arn, open_orders=self._orders(), probe=self._probe(tracks))
         blank = replace(
             self._now, view=view, ledger=ledger, conditions=self._conditions, place=len(tracks), others=tracks
         )
         return Replayed(
             snapshot=replace(blank.turned_to(0), others=tracks[1:]), assumed=tuple(dict.fromkeys(self._assumed))
         )
+
+    def _probe(self, tracks: tuple[Track, ...]) -> Probe | Absent:
+        """What had come of using the key after its last import."""
+        of = max((each.last_success_at for each in tracks if isinstance(each.last_success_at, datetime)), default=None)
+        told = [each for each in self._past.history if each.event in _PROBES and of is not None and each.at <= self._at]
+        if of is None or not told or told[-1].at < of:
+            return ABSENT
+        last = told[-1]
+        failed = last.event is HistoryEvent.PROBE_FAILED
+        code = ConditionKind.PROBE_FAILED.value if failed else ""
+        return Probe(of=of, at=self._at, failures=int(failed), code=code, message=last.detail if failed else "")
 
     # -- KMS ----------------------------------------------------------------------------------------------------------
 

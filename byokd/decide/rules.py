@@ -17,6 +17,7 @@ from byokd.decide.backoff import LONGEST as LONGEST_WAIT
 from byokd.decide.backoff import retry_at
 from byokd.decide.case import Case, Loss
 from byokd.decide.intents import settles_at
+from byokd.decide.probing import probes
 from byokd.decide.rotation import cannot_rotate, next_material, rotates
 from byokd.decide.verdict import SOON, Verdict, wanted
 from byokd.decide.windows import opens_at
@@ -351,6 +352,7 @@ RULES: Final[tuple[Rule, ...]] = (
     cannot_rotate,
     waits_for_window,
     renewal_due,
+    probes,
     drill,
     fresh,
 )

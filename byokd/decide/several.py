@@ -11,7 +11,15 @@ from typing import Final
 from byokd.facts.condition import Condition, ConditionKind
 from byokd.facts.key import Absent
 from byokd.facts.ledger import Tier
-from byokd.facts.snapshot import Decision, DeletionWanted, ImportWanted, ProofWanted, Reason, RotationWanted
+from byokd.facts.snapshot import (
+    Decision,
+    DeletionWanted,
+    ImportWanted,
+    ProbeWanted,
+    ProofWanted,
+    Reason,
+    RotationWanted,
+)
 
 
 class Precedence(IntEnum):
@@ -20,9 +28,10 @@ class Precedence(IntEnum):
     DELETION = 0
     IMPORT = 1
     ROTATION = 2
-    PROOF = 3
-    WAITING = 4
-    NOTHING = 5
+    PROBE = 3
+    PROOF = 4
+    WAITING = 5
+    NOTHING = 6
 
 
 _TIERS: Final = tuple(Tier)
@@ -66,6 +75,8 @@ def precedence(decision: Decision) -> Precedence:
             return Precedence.IMPORT
         case RotationWanted():
             return Precedence.ROTATION
+        case ProbeWanted():
+            return Precedence.PROBE
         case ProofWanted():
             return Precedence.PROOF
         case Absent():

@@ -10,7 +10,7 @@ from typing import Final
 from byokd.decide.case import Case, Loss
 from byokd.facts.condition import Condition, OpenCondition
 from byokd.facts.key import ABSENT, NEVER, Absent, Expiry, KeyRef, NeverLooked, last_seen
-from byokd.facts.ledger import HistoryEntry, HistoryEvent, Import, ImportState
+from byokd.facts.ledger import HistoryEntry, HistoryEvent, Import, ImportState, Probe
 from byokd.facts.snapshot import Snapshot
 
 TO: Final = " → "
@@ -29,12 +29,24 @@ def of_key(before: Snapshot, the: Case) -> Iterator[HistoryEntry]:
         and not isinstance(the.snapshot.ledger.pinned_arn, Absent)
     ):
         yield _entry(ref, now, HistoryEvent.PINNED, f"{before.desired.name} is {the.snapshot.ledger.pinned_arn}")
+    yield from _of_probe(before.ledger.probe, the)
     seen, old = the.seen, last_seen(before.view)
     if seen is None or seen is old:
         return
     was = UNSEEN if isinstance(old, NeverLooked) else old.state.value
     if isinstance(old, NeverLooked) or old.state is not seen.state:
         yield _entry(ref, now, HistoryEvent.STATE_CHANGED, f"{was}{TO}{seen.state.value}", _cause(the))
+
+
+def _of_probe(before: Probe | Absent, the: Case) -> Iterator[HistoryEntry]:
+    """What came of using the key; a failure once, while it stays the same one."""
+    probe = the.snapshot.ledger.probe
+    if isinstance(probe, Absent) or probe == before:
+        return
+    if probe.works:
+        yield _entry(the.snapshot.ref, the.now, HistoryEvent.KEY_PROBED, "the key does what it is for")
+    elif isinstance(before, Absent) or (before.of, before.code) != (probe.of, probe.code):
+        yield _entry(the.snapshot.ref, the.now, HistoryEvent.PROBE_FAILED, probe.message)
 
 
 def of_material(before: Snapshot, the: Case) -> Iterator[HistoryEntry]:

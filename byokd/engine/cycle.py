@@ -21,7 +21,7 @@ from typing import Final
 import structlog
 
 from byokd.decide.backoff import retry_at
-from byokd.decide.case import case
+from byokd.decide.case import case, managed_material
 from byokd.decide.decide import decide
 from byokd.decide.related import outdated
 from byokd.decide.rotation import behind
@@ -29,12 +29,31 @@ from byokd.decide.verdict import SOON
 from byokd.decide.wrapping import chosen
 from byokd.engine.gather import Gatherer, answered
 from byokd.engine.pace import IMPORT_PARAMETERS, Pace
+from byokd.engine.probe import probed
 from byokd.engine.record import conclude, has_ended, on_record, prepare, queue, settle, with_import, with_order
-from byokd.errors import ByokdError, KmsError, MaterialChanged, Remedy, Throttled
+from byokd.errors import ByokdError, KmsError, MaterialChanged, MaterialDiffers, Remedy, Throttled
 from byokd.facts.change import Change
-from byokd.facts.key import ABSENT, NEVER_LOOKED, SYMMETRIC, Absent, LaneId, NeverLooked, ObservedKey, last_seen
+from byokd.facts.key import (
+    ABSENT,
+    NEVER_LOOKED,
+    SYMMETRIC,
+    Absent,
+    LaneId,
+    MaterialId,
+    NeverLooked,
+    ObservedKey,
+    last_seen,
+)
 from byokd.facts.ledger import HistoryEvent, Import, ImportState, Order, OrderState, Proved, Tier
-from byokd.facts.snapshot import Decision, DeletionWanted, ImportWanted, ProofWanted, RotationWanted, Snapshot
+from byokd.facts.snapshot import (
+    Decision,
+    DeletionWanted,
+    ImportWanted,
+    ProbeWanted,
+    ProofWanted,
+    RotationWanted,
+    Snapshot,
+)
 from byokd.ports import Clock, Kms, NewId, Store
 
 log = structlog.get_logger("byokd.engine")
@@ -119,6 +138,10 @@ class Cycle:
             if booked:
                 self._pace.give_back()
             return await self._rotate(before, after, orders, decision.action)
+        if isinstance(decision.action, ProbeWanted):
+            if booked:
+                self._pace.give_back()
+            return await self._probe(before, after, orders)
         if isinstance(decision.action, ProofWanted):
             after, now, decision = await self._proved(after, decision.action.places)
         after = after.turned_to(decision.place)
@@ -188,6 +211,11 @@ class Cycle:
         changed = {each.id: each for each in (*orders, asked, *closed)}  # it may be carried out already
         return await self._conclude(before, after, tuple(changed.values()), now)
 
+    async def _probe(self, before: Snapshot, after: Snapshot, orders: tuple[Order, ...]) -> Decision:
+        """Use the key once, and record what came of it. What was cut short is done again."""
+        after = await probed(after, kms=self._kms, pace=self._pace, clock=self._clock)
+        return await self._conclude(before, after, orders, self._clock.now())
+
     async def _proved(self, after: Snapshot, places: Sequence[int]) -> tuple[Snapshot, datetime, Decision]:
         """The materials at these places proved, and what follows."""
         for place in places:
@@ -223,8 +251,9 @@ class Cycle:
     async def _carry_out(self, intended: Snapshot) -> Decision:
         row = intended.ledger.open_import
         assert not isinstance(row, Absent)  # just written by `_intend`
+        named: MaterialId | Absent = ABSENT
         try:
-            await self._import(intended, row)
+            named = await self._import(intended, row)
             sent = replace(row, answered=True)
         except ByokdError as error:
             sent = self._failed(intended, row, error)
@@ -234,12 +263,25 @@ class Cycle:
         now = self._clock.now()
         after = with_import(intended, sent, now)
         if sent.state is ImportState.RUNNING:
-            after = settle(await self._gather.look(after), self._clock.now())
+            seen = await self._gather.look(after)
             now = self._clock.now()
+            after = self._as_named(seen, settle(seen, now), row, named)
         return await self._conclude(intended, after, (), now)
 
-    async def _import(self, intended: Snapshot, row: Import) -> None:
-        """GetParametersForImport, wrap, ImportKeyMaterial. The lane has admitted the first call already."""
+    def _as_named(self, seen: Snapshot, settled: Snapshot, row: Import, named: MaterialId | Absent) -> Snapshot:
+        """The settled snapshot, unless KMS shows the import done by another KeyMaterialId than it answered with."""
+        ended, shown = settled.ledger.open_import, managed_material(settled)
+        done = not isinstance(ended, Absent) and ended.state is ImportState.DONE
+        if not done or ABSENT in (named, shown) or named == shown:
+            return settled
+        error = MaterialDiffers(f"KMS took the material as {named}, and shows {shown}")
+        return with_import(seen, self._failed(seen, row, error), self._clock.now())
+
+    async def _import(self, intended: Snapshot, row: Import) -> MaterialId | Absent:
+        """GetParametersForImport, wrap, ImportKeyMaterial. The lane has admitted the first call already.
+
+        Returns what KMS calls the material. Raises: `MaterialDiffers` where the record calls it otherwise.
+        """
         arn, desired = intended.arn, intended.desired
         assert not isinstance(arn, Absent)  # a key that was seen has an ARN
         way, seen = chosen(intended), last_seen(intended.view)
@@ -262,7 +304,7 @@ class Cycle:
                 )
             try:
                 async with self._pace.request("ImportKeyMaterial"):
-                    await self._kms.import_material(
+                    named = await self._kms.import_material(
                         arn,
                         token=parameters.token,
                         ciphertext=sealed.ciphertext,
@@ -276,7 +318,10 @@ class Cycle:
                     await self._pace.admit(IMPORT_PARAMETERS)
                     continue
                 raise
-            return
+            if ABSENT not in (named, row.material) and named != row.material:
+                raise MaterialDiffers(f"KMS took the material as {named}, and the record has {row.material}")
+            return named
+        raise AssertionError("the last try returns or raises")
 
     def _failed(self, intended: Snapshot, row: Import, error: ByokdError) -> Import:
         """What an error makes of the intent."""

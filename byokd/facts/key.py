@@ -144,6 +144,8 @@ class ObservedKey:
     """Whether a key that is PendingImport was Disabled when its material was last seen: an import would enable it."""
     alias_target: KeyArn | Absent = ABSENT
     """For a key named by alias: where the alias points now, which may be another key than the one pinned."""
+    usage: str = ""
+    """KeyUsage; empty in readings from before it was read."""
     family: Family | Absent = ABSENT
     """ABSENT for a single-Region key."""
 

@@ -232,6 +232,26 @@ class Track(Remembered):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Probe:
+    """What came of using the key after an import."""
+
+    of: datetime
+    """Which import: the `last_success_at` of its material."""
+    at: datetime
+    """When it was last tried."""
+    failures: int = 0
+    """In a row."""
+    code: str = ""
+    """Of the error; empty where the key works."""
+    message: str = ""
+
+    @property
+    def works(self) -> bool:
+        """Whether the key did what it is for."""
+        return not self.code
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Ledger(Remembered):
     """byokd's own memory of one key, and of that material of it which is at hand."""
 
@@ -239,6 +259,8 @@ class Ledger(Remembered):
     """The ARN that the key's alias meant when it was first resolved; for other keys, the ARN."""
     open_orders: tuple[Order, ...] = ()
     """Of the whole key, oldest first."""
+    probe: Probe | Absent = ABSENT
+    """Of the whole key, where its policy asks for probes."""
 
     @property
     def hold(self) -> Order | Absent:
@@ -274,6 +296,8 @@ class HistoryEvent(StrEnum):
     IMPORT_FAILED = "import_failed"
     IMPORT_REFUSED = "import_refused"
     IMPORT_CANCELLED = "import_cancelled"
+    KEY_PROBED = "key_probed"
+    PROBE_FAILED = "probe_failed"
     ORDER_PROPOSED = "order_proposed"
     ORDER_GIVEN = "order_given"
     ORDER_CLOSED = "order_closed"

@@ -62,6 +62,8 @@ class Policy:
     """Renewals of the tier DUE begin only while one of these is open; empty: at any time."""
     priority: int = 0
     """Whose routine renewals, and whose lapsed keys, come first: the higher number. See `Import.rank`."""
+    probe: bool = False
+    """Whether the key is used once after each import, to see that it works."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -121,6 +121,7 @@ class Reason(StrEnum):
     CANNOT_ROTATE = "cannot_rotate"
     WAITS_FOR_WINDOW = "waits_for_window"
     RENEWAL_DUE = "renewal_due"
+    PROBING = "probing"
     FRESH = "fresh"
     NEVER_EXPIRES = "never_expires"
 
@@ -160,7 +161,12 @@ class RotationWanted:
     order_id: str
 
 
-Action = ImportWanted | ProofWanted | DeletionWanted | RotationWanted
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ProbeWanted:
+    """Use the key once, as it is meant to be used: the policy asks for it after each import."""
+
+
+Action = ImportWanted | ProofWanted | DeletionWanted | RotationWanted | ProbeWanted
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -12,10 +12,11 @@ from contextlib import asynccontextmanager
 from datetime import UTC, datetime, timedelta
 from typing import Any, Final, TypeVar
 
-from byokd.errors import AnswerLost, BadAnswer
+from byokd.errors import AnswerLost, BadAnswer, CheckRefused, CiphertextRefused
 from byokd.facts.key import (
     ABSENT,
     NEVER,
+    SYMMETRIC,
     Absent,
     Expiry,
     Family,
@@ -30,6 +31,7 @@ from byokd.facts.key import (
     WrappingKeySpec,
 )
 from byokd.facts.policy import Lane
+from byokd.facts.uses import PROBE_CONTEXT, KeyUsage, Use
 from byokd.kms.client import LaneClient
 from byokd.kms.identity import Identity, Session
 from byokd.ports import Clock, ImportParameters, Kms
@@ -87,6 +89,7 @@ class AwsKms:
             materials_known=False,
             deletion_at=read.time("DeletionDate") if read.has("DeletionDate") else ABSENT,
             alias_target=arn if _is_alias(key) else ABSENT,
+            usage=read.text("KeyUsage") if read.has("KeyUsage") else "",
             family=read.family(),
         )
 
@@ -161,6 +164,28 @@ class AwsKms:
         """See `ports.Kms`."""
         await self._client.call("RotateKeyOnDemand", {"KeyId": arn}, changes=True)
 
+    async def make(self, arn: KeyArn, *, use: Use, message: bytes) -> bytes:
+        """See `ports.Kms`."""
+        request, told = {
+            KeyUsage.ENCRYPT_DECRYPT: (_cipher(arn, use) | {"Plaintext": message}, "CiphertextBlob"),
+            KeyUsage.SIGN_VERIFY: (_signature(arn, use, message), "Signature"),
+            KeyUsage.GENERATE_VERIFY_MAC: (_mac(arn, use, message), "Mac"),
+        }[use.usage]
+        return _Answer(use.makes, await self._client.call(use.makes, request)).blob(told)
+
+    async def check(self, arn: KeyArn, *, use: Use, message: bytes, made: bytes) -> bool:
+        """See `ports.Kms`."""
+        request, told, right = {
+            KeyUsage.ENCRYPT_DECRYPT: (_cipher(arn, use) | {"CiphertextBlob": made}, "Plaintext", message),
+            KeyUsage.SIGN_VERIFY: (_signature(arn, use, message) | {"Signature": made}, "SignatureValid", True),
+            KeyUsage.GENERATE_VERIFY_MAC: (_mac(arn, use, message) | {"Mac": made}, "MacValid", True),
+        }[use.usage]
+        try:
+            answer = await self._client.call(use.checks, request)
+        except (CiphertextRefused, CheckRefused):
+            return False
+        return bool(answer.get(told) == right)
+
     async def request_quotas(self) -> dict[str, float]:
         """See `ports.Kms`."""
         return await self._client.request_quotas()
@@ -168,6 +193,22 @@ class AwsKms:
     def skew(self) -> timedelta | Absent:
         """See `ports.Kms`. The `Date` header knows whole seconds, so a second of either sign means nothing."""
         return self._client.skew
+
+
+def _cipher(arn: KeyArn, use: Use) -> dict[str, Any]:
+    """The members that Encrypt and Decrypt have in common. Only symmetric keys take a context."""
+    context = {"EncryptionContext": dict(PROBE_CONTEXT)} if use.algorithm == SYMMETRIC else {}
+    return {"KeyId": arn, "EncryptionAlgorithm": use.algorithm} | context
+
+
+def _mac(arn: KeyArn, use: Use, message: bytes) -> dict[str, Any]:
+    """The members that GenerateMac and VerifyMac have in common."""
+    return {"KeyId": arn, "MacAlgorithm": use.algorithm, "Message": message}
+
+
+def _signature(arn: KeyArn, use: Use, message: bytes) -> dict[str, Any]:
+    """The members that Sign and Verify have in common."""
+    return {"KeyId": arn, "SigningAlgorithm": use.algorithm, "Message": message, "MessageType": "RAW"}
 
 
 class _Answer:

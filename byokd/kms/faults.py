@@ -38,6 +38,7 @@ _CODES: Final[dict[str, type[errors.KmsError]]] = {
         errors.WrongOrigin: ("UnsupportedOperationException",),
         errors.TokenRefused: ("InvalidImportTokenException", "ExpiredImportTokenException"),
         errors.CiphertextRefused: ("InvalidCiphertextException",),
+        errors.CheckRefused: ("KMSInvalidSignatureException", "KMSInvalidMacException"),
         errors.MaterialRefused: ("IncorrectKeyMaterialException",),
         errors.KmsInternal: (
             "KMSInternalException", "DependencyTimeoutException", "KeyUnavailableException", "InternalFailure",

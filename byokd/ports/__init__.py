@@ -1,8 +1,7 @@
 """The five things the engine needs from outside, as contracts: Clock, Kms, Source, Store, Channel.
 
-The docstrings here are what an adapter promises and all that the engine may rely on. Each port has a fake in
-`tests/kit` that passes the same contract suite as the real adapters. Adapters raise the errors of `byokd.errors` and
-nothing else; what they keep open is closed by the `async with` that opened them.
+The docstrings are what an adapter promises and all that the engine may rely on. The fakes in `tests/kit` pass the same
+contract suites. Adapters raise the errors of `byokd.errors` alone; what they open, their `async with` closes.
 """
 
 from __future__ import annotations
@@ -35,6 +34,7 @@ from byokd.facts.policy import DesiredKey, Lane, LearnedPace
 from byokd.facts.prospect import Prospect
 from byokd.facts.relative import Relative
 from byokd.facts.snapshot import Snapshot
+from byokd.facts.uses import Use
 
 NewId = Callable[[], str]
 """Makes ids that are unique over all nodes and sort by creation time."""
@@ -54,8 +54,8 @@ class Clock(Protocol):
     async def wait(self, event: asyncio.Event, *, until: datetime, cap_s: float = 60.0) -> None:
         """Return when `event` is set, when the wall clock reads `until`, or after `cap_s` seconds, whichever is first.
 
-        Returns also when the clock is set or the machine resumes, where that is noticed; where it is not, the cap makes
-        it harmless. Does not clear the event.
+        Also when the clock is set or the machine resumes, if that is noticed: the cap makes it harmless where it is
+        not. Does not clear the event.
         """
         ...
 
@@ -128,9 +128,16 @@ class Kms(Protocol):
     async def rotate_on_demand(self, arn: KeyArn) -> None:
         """RotateKeyOnDemand: begin to make the material current that waits for it, which may take KMS a while.
 
-        Where it was begun already, or nothing waits, KMS refuses (`WrongKeyState`), so that it may be repeated after
-        `AnswerLost`.
+        Where it was begun, or nothing waits, KMS refuses (`WrongKeyState`): it may be repeated after `AnswerLost`.
         """
+        ...
+
+    async def make(self, arn: KeyArn, *, use: Use, message: bytes) -> bytes:
+        """Encrypt (with `PROBE_CONTEXT`), Sign or GenerateMac: what the key makes of at most 190 bytes."""
+        ...
+
+    async def check(self, arn: KeyArn, *, use: Use, message: bytes, made: bytes) -> bool:
+        """Decrypt, Verify or VerifyMac: whether the key accepts `made` for this message. KMS saying no is False."""
         ...
 
     async def request_quotas(self) -> Mapping[str, float]:

@@ -32,7 +32,7 @@ from byokd.facts.key import (
     WrappingKeySpec,
 )
 from byokd.facts.kinds import AUTO, Auto, MaterialKind
-from byokd.facts.ledger import NOT_PROVED, Fingerprint, NotProved, Proof, Proved, Unproved
+from byokd.facts.ledger import NOT_PROVED, Fingerprint, NotProved, Probe, Proof, Proved, Unproved
 from byokd.facts.policy import ChangeWindow, OnLoss, Policy
 from byokd.store.times import (
     expiry_or_absent,
@@ -125,6 +125,7 @@ def _observed_document(key: ObservedKey) -> Document:
         "known": key.materials_known,
         "deletion_at": seconds_or_null(key.deletion_at),
         "was_disabled": key.was_disabled,
+        "usage": key.usage,
         "alias": _or_null(key.alias_target),
     }
 
@@ -153,6 +154,7 @@ def _observed(document: Document) -> ObservedKey:
         materials_known=document["known"],
         deletion_at=instant_or_absent(document["deletion_at"]),
         was_disabled=document.get("was_disabled", False),
+        usage=document.get("usage", ""),
         alias_target=ABSENT if alias is None else KeyArn(alias),
         family=_family(document.get("family", ())),
     )
@@ -224,6 +226,25 @@ def read_proof(text: str) -> Proof:
             raise ValueError(f"A proof of the unknown kind {kind!r}.")
 
 
+# -- probes -----------------------------------------------------------------------------------------------------------
+
+
+def write_probe(probe: Probe | Absent) -> str | None:
+    """What came of using a key, as JSON; None where it was not tried."""
+    if isinstance(probe, Absent):
+        return None
+    whole = [seconds(probe.of), seconds(probe.at), probe.failures, probe.code, probe.message]
+    return _encode(whole)
+
+
+def read_probe(text: str | None) -> Probe | Absent:
+    """The probe that `write_probe` wrote."""
+    if text is None:
+        return ABSENT
+    of, at, failures, code, message = json.loads(text)
+    return Probe(of=instant(of), at=instant(at), failures=failures, code=code, message=message)
+
+
 # -- policies ---------------------------------------------------------------------------------------------------------
 
 
@@ -250,6 +271,8 @@ def write_policy(policy: Policy) -> tuple[str, str]:
         document["windows"] = [[each.cron, each.lasts // _MICROSECOND, each.time_zone] for each in policy.windows]
     if policy.priority:
         document["priority"] = policy.priority
+    if policy.probe:
+        document["probe"] = True
     text = _encode(document)
     return sha256(text.encode()).hexdigest()[:32], text
 
@@ -278,6 +301,7 @@ def read_policy(text: str) -> Policy:
             for cron, lasts, time_zone in document.get("windows", ())
         ),
         priority=document.get("priority", 0),
+        probe=document.get("probe", False),
     )
 
 

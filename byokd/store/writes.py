@@ -79,7 +79,7 @@ def _set(*columns: str) -> dict[str, Any]:
 
 _KNOWN: Final = (
     "seen", "proof", "pinned_arn", "fingerprint", "material", "last_expiry", "last_success_at", "lost_at",
-    "tracks", "of_locator", "arn", "key_id", "state", "expiry", "tier", "reason", "message",
+    "tracks", "of_locator", "probe", "arn", "key_id", "state", "expiry", "tier", "reason", "message",
 )  # fmt: skip
 
 UPDATE_KEY: Final = Write(

@@ -251,6 +251,7 @@ def _policy(policy: Policy) -> Document:
             {"cron": each.cron, "for_s": _seconds(each.lasts), "time_zone": each.time_zone} for each in policy.windows
         ],
         "priority": policy.priority,
+        "probe": policy.probe,
     }
 
 

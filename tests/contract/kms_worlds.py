@@ -11,7 +11,7 @@ from typing import Any, Protocol
 
 import aiobotocore.session
 
-from byokd.facts.key import KeyArn, WrappingAlgorithm
+from byokd.facts.key import SYMMETRIC, KeyArn, WrappingAlgorithm
 from byokd.kms.adapter import open_kms
 from byokd.kms.estate import open_estate
 from byokd.kms.identity import Identity, shared_session
@@ -26,6 +26,7 @@ from tests.kit.fake_estate import FakeEstate
 from tests.kit.fake_kms import FakeKms
 from tests.kit.fake_source import proof_of, sealed
 from tests.kit.lanes import ACCOUNT, REGION, a_lane
+from tests.kit.materials import usage
 from tests.sim.book import Book
 from tests.sim.clocks import HostClock, Times
 from tests.sim.model import ModelKms
@@ -40,7 +41,7 @@ class World(Protocol):
     kms: Kms
     estate: Estate
 
-    async def create(self, *, origin: str = "EXTERNAL", alias: str = "") -> KeyArn: ...
+    async def create(self, *, origin: str = "EXTERNAL", alias: str = "", spec: str = SYMMETRIC) -> KeyArn: ...
     async def name_key(self, arn: KeyArn, alias: str) -> None: ...
     async def tag(self, arn: KeyArn, **tags: str) -> None: ...
     async def disable(self, arn: KeyArn) -> None: ...
@@ -60,10 +61,10 @@ class FakeWorld:
         self.estate: Estate = self.fake_estate
         self.created = 0
 
-    async def create(self, *, origin: str = "EXTERNAL", alias: str = "") -> KeyArn:
+    async def create(self, *, origin: str = "EXTERNAL", alias: str = "", spec: str = SYMMETRIC) -> KeyArn:
         self.created += 1
         arn = f"arn:aws:kms:{REGION}:{ACCOUNT}:key/{self.created:08d}-0000-4000-8000-000000000000"
-        return KeyArn(self.fake.create(arn, origin=origin, alias=alias))
+        return KeyArn(self.fake.create(arn, origin=origin, alias=alias, spec=spec))
 
     async def name_key(self, arn: KeyArn, alias: str) -> None:
         self.fake.aliases[alias] = arn
@@ -111,8 +112,8 @@ class ModelWorld(FakeWorld):
         """Seconds since the clock's start."""
         return (self.clock.now() - START).total_seconds()
 
-    async def create(self, *, origin: str = "EXTERNAL", alias: str = "") -> KeyArn:
-        arn = await super().create(origin=origin, alias=alias)
+    async def create(self, *, origin: str = "EXTERNAL", alias: str = "", spec: str = SYMMETRIC) -> KeyArn:
+        arn = await super().create(origin=origin, alias=alias, spec=spec)
         self.book.follow(arn, arn, "")
         return arn
 
@@ -125,8 +126,8 @@ class LocalWorld:
         self.estate = estate
         self.people = people
 
-    async def create(self, *, origin: str = "EXTERNAL", alias: str = "") -> KeyArn:
-        answer = await self.people.create_key(Origin=origin)
+    async def create(self, *, origin: str = "EXTERNAL", alias: str = "", spec: str = SYMMETRIC) -> KeyArn:
+        answer = await self.people.create_key(Origin=origin, KeySpec=spec, KeyUsage=usage(spec))
         arn = KeyArn(answer["KeyMetadata"]["Arn"])
         if alias:
             await self.name_key(arn, alias)

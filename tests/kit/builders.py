@@ -43,6 +43,12 @@ OPERATIONS = (
     "CreateAlias",
     "ReplicateKey",
     "RotateKeyOnDemand",
+    "Encrypt",
+    "Decrypt",
+    "Sign",
+    "Verify",
+    "GenerateMac",
+    "VerifyMac",
 )
 
 
@@ -120,6 +126,7 @@ def observed(*, valid_to: Any = None, **changes: Any) -> ObservedKey:
         expiry=expiry,
         current_material=MATERIAL,
         materials=(material,),
+        usage="ENCRYPT_DECRYPT",
     )
     return replace(base, **changes)
 

@@ -35,7 +35,6 @@ from byokd.facts.key import (
     SYMMETRIC,
     Absent,
     Expiry,
-    Family,
     KeyArn,
     KeyState,
     MaterialId,
@@ -47,48 +46,15 @@ from byokd.facts.key import (
     WrappingKeySpec,
 )
 from byokd.facts.kinds import KINDS, Wrapping, ways
+from byokd.facts.uses import Use, use_of
 from byokd.ports import Clock, ImportParameters
+from tests.kit.fake_keys import Key, Material
 from tests.kit.fake_source import unsealed
+from tests.kit.fake_uses import mark
+from tests.kit.materials import usage
 
 VALIDITY_MAX = timedelta(days=365)
 TOKEN_LIFE = timedelta(hours=24)
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Material:
-    """One material that a key owns. `expiry` is ABSENT when it was deleted; a past one has lapsed."""
-
-    id: MaterialId
-    fingerprint: str
-    expiry: Expiry | Absent
-    state: MaterialState = MaterialState.CURRENT
-    rotated_at: datetime | Absent = ABSENT
-
-    def expiry_at(self, now: datetime) -> Expiry | Absent:
-        """The expiry, or ABSENT where the material is gone at `now`: unusable at `ValidTo`, inclusive."""
-        return ABSENT if isinstance(self.expiry, datetime) and self.expiry <= now else self.expiry
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Key:
-    """One key as KMS holds it."""
-
-    arn: KeyArn
-    spec: str = SYMMETRIC
-    origin: str = "EXTERNAL"
-    enabled: bool = True
-    deletion_at: datetime | Absent = ABSENT
-    materials: tuple[Material, ...] = ()
-    family: Family | Absent = ABSENT
-
-    def state(self, now: datetime) -> KeyState:
-        """Enabled only when every permanent material is in (developer guide, "Importing key material")."""
-        if not isinstance(self.deletion_at, Absent):
-            return KeyState.PENDING_DELETION
-        permanent = [each.expiry_at(now) for each in self.materials if each.state.permanent]
-        if self.origin == "EXTERNAL" and (not permanent or ABSENT in permanent):
-            return KeyState.PENDING_IMPORT
-        return KeyState.ENABLED if self.enabled else KeyState.DISABLED
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -117,6 +83,7 @@ class FakeKms:
         """Oldest first."""
         self.clock_skew: timedelta | Absent = ABSENT
         self.quotas: dict[str, float] = {}
+        self.impostors: set[KeyArn] = set()
 
     # -- the world ----------------------------------------------------------------------------------------------------
 
@@ -187,6 +154,7 @@ class FakeKms:
             deletion_at=found.deletion_at,
             alias_target=found.arn if key.startswith("alias/") else ABSENT,
             family=found.family,
+            usage=usage(found.spec),
         )
         self._raise_late("DescribeKey")
         return answer
@@ -277,6 +245,25 @@ class FakeKms:
         self.put(arn, materials=(*old, current))
         self._raise_late("RotateKeyOnDemand")
 
+    async def make(self, arn: KeyArn, *, use: Use, message: bytes) -> bytes:
+        """See `ports.Kms`."""
+        return mark(await self._used(use.makes, arn, use), use, message)
+
+    async def check(self, arn: KeyArn, *, use: Use, message: bytes, made: bytes) -> bool:
+        """See `ports.Kms`. Keys among `impostors` do not know what they made."""
+        known = mark(await self._used(use.checks, arn, use), use, message)
+        return arn not in self.impostors and made == known
+
+    async def _used(self, operation: str, arn: KeyArn, use: Use) -> str:
+        await self._called(operation, arn)
+        key = self._keys[self._resolved(arn)]
+        if key.state(self._clock.now()) is not KeyState.ENABLED:
+            raise WrongKeyState(f"{operation}: KMSInvalidStateException: {arn} is not Enabled")
+        if use != use_of(key.spec, usage(key.spec)):
+            raise RequestRefused(f"{operation}: InvalidKeyUsageException: {arn} is not for {use.usage}")
+        self._raise_late(operation)
+        return next(each.fingerprint for each in key.materials if each.state is MaterialState.CURRENT)
+
     async def request_quotas(self) -> Mapping[str, float]:
         """See `ports.Kms`; what the test has set in `quotas`."""
         await self._called("ListServiceQuotas", "")
@@ -292,13 +279,14 @@ class FakeKms:
         self.calls.append(Call(at=self._clock.now(), operation=operation, key=key, members=members))
         if gate := self._gates.get(operation):
             await gate.wait()
-        faults = self._faults[operation]
-        if faults and not faults[0][1]:
-            raise faults.popleft()[0]
+        self._raise_planned(operation, applied=False)
 
     def _raise_late(self, operation: str) -> None:
+        self._raise_planned(operation, applied=True)
+
+    def _raise_planned(self, operation: str, *, applied: bool) -> None:
         faults = self._faults[operation]
-        if faults and faults[0][1]:
+        if faults and faults[0][1] is applied:
             raise faults.popleft()[0]
 
     def _resolved(self, name: str) -> KeyArn:

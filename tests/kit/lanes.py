@@ -46,6 +46,12 @@ def a_lane(**changes: Any) -> Lane:
                 "CreateAlias",
                 "ReplicateKey",
                 "RotateKeyOnDemand",
+                "Encrypt",
+                "Decrypt",
+                "Sign",
+                "Verify",
+                "GenerateMac",
+                "VerifyMac",
             )
         },
         "reserve": 0.2,

@@ -29,7 +29,8 @@ from byokd.errors import (
 from byokd.facts.key import Absent, Expiry, KeyArn, MaterialId, ObservedKey, ObservedMaterial, WrappingAlgorithm
 from byokd.facts.key import WrappingKeySpec as Spec
 from byokd.ports import ImportParameters
-from tests.kit.fake_kms import FakeKms, Key
+from tests.kit.fake_keys import Key
+from tests.kit.fake_kms import FakeKms
 from tests.kit.fake_source import unsealed
 from tests.sim.book import Book, Imported
 from tests.sim.clocks import HostClock, KmsClock, Times

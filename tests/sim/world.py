@@ -45,7 +45,7 @@ from byokd.facts.policy import DesiredKey, Lane, OnLoss, Policy, Quota
 from byokd.ports import Kms
 from tests.kit.builders import lane as base_lane
 from tests.kit.builders import policy as base_policy
-from tests.kit.fake_kms import Material
+from tests.kit.fake_keys import Material
 from tests.kit.fake_source import proof_of
 from tests.kit.memory_store import MemoryStore
 from tests.sim.book import Book, Imported, Life

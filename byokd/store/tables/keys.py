@@ -30,7 +30,16 @@ from byokd.facts.key import (
 from byokd.facts.ledger import Fingerprint, Import, Ledger, Order
 from byokd.facts.policy import DesiredKey
 from byokd.facts.snapshot import Snapshot
-from byokd.store.codec import read_policy, read_proof, read_view, write_policy, write_proof, write_view
+from byokd.store.codec import (
+    read_policy,
+    read_probe,
+    read_proof,
+    read_view,
+    write_policy,
+    write_probe,
+    write_proof,
+    write_view,
+)
 from byokd.store.tables.metadata import METADATA, Seconds, partial_index
 from byokd.store.times import expiry_or_absent, expiry_seconds, instant_or_absent, seconds_or_null
 from byokd.store.tracks import with_rows, with_tracks, write_tracks
@@ -79,6 +88,8 @@ keys: Final = Table(
     Column("tracks", Text),
     # The locator of the material that this row itself speaks of, when that was written: the config may name others now.
     Column("of_locator", Text),
+    # What came of using the key after an import. NULL: it was not tried.
+    Column("probe", Text),
     Index("ix_keys_by_name", "name"),
     Index("ix_keys_of_lane", "lane", "ref"),
 )
@@ -138,6 +149,7 @@ def known_values(snapshot: Snapshot) -> Values:
         "lost_at": seconds_or_null(ledger.lost_at),
         "tracks": write_tracks(snapshot),
         "of_locator": snapshot.desired.locator,
+        "probe": write_probe(ledger.probe),
         "arn": arn,
         "key_id": _key_id(arn),
         "state": shown_state(snapshot.view),
@@ -176,6 +188,7 @@ def read_snapshot(
             last_success_at=instant_or_absent(row.last_success_at),
             lost_at=instant_or_absent(row.lost_at),
             open_orders=open_orders,
+            probe=read_probe(row.probe),
         ),
         conditions=conditions,
     )

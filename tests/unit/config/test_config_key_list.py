@@ -53,8 +53,9 @@ BAD = {
         "key,windows\n",
         [
             'keys.csv:1: fleets.a.keys_csv: unknown column "windows" (known here: alert_before, drill_every, '
-            "emergency_share, key, lane, look_every, material, on_foreign_delete, on_lapse, priority, renew_before, "
-            "renewal_floor, replicas, settle_for, source, spread, valid_for, wrapping_algorithm, wrapping_key_spec)"
+            "emergency_share, key, lane, look_every, material, on_foreign_delete, on_lapse, priority, probe, "
+            "renew_before, renewal_floor, replicas, settle_for, source, spread, valid_for, wrapping_algorithm, "
+            "wrapping_key_spec)"
         ],
     ),
     "nothing": ("", ["keys.csv:1: fleets.a.keys_csv: has no column named key (the first row is key,material)"]),

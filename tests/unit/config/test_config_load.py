@@ -61,6 +61,9 @@ def test_every_wrapping_can_be_asked_for(folder):
         assert (key.policy.wrapping_algorithm, key.policy.wrapping_key_spec) == (AUTO, spec)
 
 
+PROBES = ("Encrypt", "Decrypt", "Sign", "Verify", "GenerateMac", "VerifyMac")
+
+
 def test_the_built_in_quotas(folder):
     """Every operation that byokd calls has a quota, and settings replace one at a time."""
     config = folder.load(f"{LANE}quotas.GetParametersForImport = {{ per_second = 0.5 }}\n")
@@ -77,6 +80,7 @@ def test_the_built_in_quotas(folder):
         "CreateAlias": Quota(per_second=5, burst=1, ceiling=5),
         "ReplicateKey": Quota(per_second=5, burst=1, ceiling=5),
         "RotateKeyOnDemand": Quota(per_second=5, burst=5, ceiling=5),
+        **dict.fromkeys(PROBES, Quota(per_second=10, burst=10, ceiling=10)),
     }
 
 
@@ -96,6 +100,7 @@ def test_a_share_of_every_quota_is_taken(folder):
         "CreateAlias": Quota(per_second=2.5, burst=1, ceiling=2.5),
         "ReplicateKey": Quota(per_second=2.5, burst=1, ceiling=2.5),
         "RotateKeyOnDemand": Quota(per_second=2.5, burst=2.5, ceiling=2.5),
+        **dict.fromkeys(PROBES, Quota(per_second=5, burst=5, ceiling=5)),
     }
 
 

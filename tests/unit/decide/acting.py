@@ -6,11 +6,12 @@ from dataclasses import replace
 from datetime import timedelta
 
 from byokd.facts.key import ABSENT, NEVER, MaterialState
-from byokd.facts.ledger import OrderKind, Proved
+from byokd.facts.ledger import OrderKind, Probe, Proved
 from byokd.facts.snapshot import Reason
 from tests.kit.builders import (
     DAY,
     FINGERPRINT,
+    ledger,
     observed,
     order,
     queued,
@@ -156,6 +157,15 @@ ACTING = (
         in_policy(windows=(TOMORROW_AT_TWO,)),
         {"view": observed(valid_to=ENDS + 90 * DAY)},
         now=EMERGENCY,
+    ),
+    Named(
+        "never tried since its import",
+        "probes",
+        Reason.PROBING,
+        in_policy(probe=True),
+        in_policy(probe=True) | {"ledger": ledger(probe=Probe(of=START - 30 * DAY, at=START))},
+        waits_for="KMS's answer",
+        tells="the key does what it is for",
     ),
     Named("a drill", "drill", Reason.FRESH, {}, {"proof": unproved("source_unreadable")}, now=START + DAY),
     Named(

@@ -24,6 +24,7 @@ NEITHER = {
     ConditionKind.IMPORT_REFUSED,
     ConditionKind.SOURCE_UNSAFE,
     ConditionKind.MATERIAL_INVALID,
+    ConditionKind.PROBE_FAILED,
     ConditionKind.HELD,
     ConditionKind.SUSPENDED,
     ConditionKind.SLACK_LOW,

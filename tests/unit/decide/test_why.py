@@ -15,7 +15,16 @@ from byokd.decide.several import Precedence, precedence
 from byokd.decide.why import GOES_FIRST, Explanation, explained, why
 from byokd.facts.key import ABSENT, MaterialState, ObservedMaterial
 from byokd.facts.ledger import OrderKind, Track
-from byokd.facts.snapshot import Action, DeletionWanted, ImportWanted, ProofWanted, Reason, RotationWanted, Snapshot
+from byokd.facts.snapshot import (
+    Action,
+    DeletionWanted,
+    ImportWanted,
+    ProbeWanted,
+    ProofWanted,
+    Reason,
+    RotationWanted,
+    Snapshot,
+)
 from tests.kit.builders import DAY, FINGERPRINT, observed, order, snapshot
 from tests.kit.clock import START
 from tests.unit.decide.acting import ACTING
@@ -76,6 +85,7 @@ def test_every_kind_of_action_has_its_precedence_and_its_sentence() -> None:
         DeletionWanted: DeletionWanted(materials=(ABSENT,)),
         RotationWanted: RotationWanted(order_id="1"),
         ProofWanted: ProofWanted(),
+        ProbeWanted: ProbeWanted(),
     }
     action = _explained({}, DUE).verdict.action
     assert isinstance(action, ImportWanted)

@@ -20,7 +20,8 @@ from byokd.facts.policy import Quota
 from tests.kit.builders import lane
 from tests.kit.clock import ManualClock
 from tests.kit.fake_estate import FakeEstate
-from tests.kit.fake_kms import FakeKms, Material
+from tests.kit.fake_keys import Material
+from tests.kit.fake_kms import FakeKms
 
 T = TypeVar("T")
 DAY = timedelta(days=1)

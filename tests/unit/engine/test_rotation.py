@@ -14,7 +14,7 @@ from byokd.errors import AccessDenied, AnswerLost, KmsInternal, KmsUnreachable, 
 from byokd.facts.key import KeyState, MaterialId, MaterialState
 from byokd.facts.ledger import Order, OrderKind, OrderState
 from tests.kit.builders import ARN, DAY, desired
-from tests.kit.fake_kms import Material
+from tests.kit.fake_keys import Material
 from tests.kit.fake_source import proof_of
 from tests.kit.world import World, running
 

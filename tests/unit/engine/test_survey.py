@@ -19,7 +19,7 @@ from byokd.ports import Kms
 from byokd.ports.estate import Estate
 from tests.kit.builders import ARN, DAY, desired, lane
 from tests.kit.fake_estate import FakeEstate
-from tests.kit.fake_kms import Material
+from tests.kit.fake_keys import Material
 from tests.kit.world import World
 
 NOBODYS = KeyArn("arn:aws:kms:eu-central-1:111122223333:key/0a1b2c3d-0000-4000-8000-0000000000aa")

@@ -13,7 +13,7 @@ from byokd.facts.key import ABSENT, NEVER, KeyState, MaterialId, MaterialState
 from byokd.facts.ledger import OrderKind
 from byokd.facts.policy import OnLoss
 from tests.kit.builders import ARN, DAY, desired, policy
-from tests.kit.fake_kms import Material
+from tests.kit.fake_keys import Material
 from tests.kit.world import World, running
 
 DELETION = "DeleteImportedKeyMaterial"

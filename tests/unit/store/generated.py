@@ -93,7 +93,10 @@ policies = st.builds(
     settle_for=spans,
     windows=st.lists(st.builds(policy.ChangeWindow, cron=texts, lasts=spans, time_zone=texts), max_size=2).map(tuple),
     priority=st.integers(-100, 100),
+    probe=st.booleans(),
 )
+
+probes = st.builds(ledger.Probe, of=instants, at=instants, failures=counts, code=texts, message=texts)
 
 conditions = st.builds(
     condition.Condition,
@@ -159,6 +162,7 @@ def snapshots(draw: st.DrawFn) -> Snapshot:
         lost_at=maybe(instants),
         open_import=maybe(imports),
         refused_import=maybe(refused),
+        probe=maybe(probes),
         open_orders=_in_order(_orders(ref), lambda each: (each.created_at, each.id)),
     )
     desired = st.builds(

@@ -1,0 +1,55 @@
+"""What the fake KMS holds: keys and their materials."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import datetime
+
+from byokd.facts.key import (
+    ABSENT,
+    SYMMETRIC,
+    Absent,
+    Expiry,
+    Family,
+    KeyArn,
+    KeyState,
+    MaterialId,
+    MaterialState,
+)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Material:
+    """One material that a key owns. `expiry` is ABSENT when it was deleted; a past one has lapsed."""
+
+    id: MaterialId
+    fingerprint: str
+    expiry: Expiry | Absent
+    state: MaterialState = MaterialState.CURRENT
+    rotated_at: datetime | Absent = ABSENT
+
+    def expiry_at(self, now: datetime) -> Expiry | Absent:
+        """The expiry, or ABSENT where the material is gone at `now`: unusable at `ValidTo`, inclusive."""
+        return ABSENT if isinstance(self.expiry, datetime) and self.expiry <= now else self.expiry
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Key:
+    """One key as KMS holds it."""
+
+    arn: KeyArn
+    spec: str = SYMMETRIC
+    origin: str = "EXTERNAL"
+    enabled: bool = True
+    deletion_at: datetime | Absent = ABSENT
+    materials: tuple[Material, ...] = ()
+    family: Family | Absent = ABSENT
+
+    def state(self, now: datetime) -> KeyState:
+        """Enabled only when every permanent material is in (developer guide, "Importing key material")."""
+        if not isinstance(self.deletion_at, Absent):
+            return KeyState.PENDING_DELETION
+        permanent = [each.expiry_at(now) for each in self.materials if each.state.permanent]
+        if self.origin == "EXTERNAL" and (not permanent or ABSENT in permanent):
+            return KeyState.PENDING_IMPORT
+        return KeyState.ENABLED if self.enabled else KeyState.DISABLED
