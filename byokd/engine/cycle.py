@@ -20,7 +20,6 @@ from typing import Final
 
 import structlog
 
-from byokd.decide.backoff import retry_at
 from byokd.decide.case import case, managed_material
 from byokd.decide.decide import decide
 from byokd.decide.related import outdated
@@ -30,8 +29,8 @@ from byokd.decide.wrapping import chosen
 from byokd.engine.gather import Gatherer, answered
 from byokd.engine.pace import IMPORT_PARAMETERS, Pace
 from byokd.engine.probe import probed
-from byokd.engine.record import conclude, has_ended, on_record, prepare, queue, settle, with_import, with_order
-from byokd.errors import ByokdError, KmsError, MaterialChanged, MaterialDiffers, Remedy, Throttled
+from byokd.engine.record import conclude, failed, has_ended, on_record, prepare, queue, settle, with_import, with_order
+from byokd.errors import ByokdError, KmsError, MaterialChanged, MaterialDiffers, Remedy
 from byokd.facts.change import Change
 from byokd.facts.key import (
     ABSENT,
@@ -256,7 +255,7 @@ class Cycle:
             named = await self._import(intended, row)
             sent = replace(row, answered=True)
         except ByokdError as error:
-            sent = self._failed(intended, row, error)
+            sent = failed(intended, row, error, self._clock.now())
             log.warning(
                 "import_failed", key=intended.desired.name, attempt=row.attempts, error=error.code, why=str(error)
             )
@@ -275,7 +274,7 @@ class Cycle:
         if not done or ABSENT in (named, shown) or named == shown:
             return settled
         error = MaterialDiffers(f"KMS took the material as {named}, and shows {shown}")
-        return with_import(seen, self._failed(seen, row, error), self._clock.now())
+        return with_import(seen, failed(seen, row, error, self._clock.now()), self._clock.now())
 
     async def _import(self, intended: Snapshot, row: Import) -> MaterialId | Absent:
         """GetParametersForImport, wrap, ImportKeyMaterial. The lane has admitted the first call already.
@@ -322,40 +321,6 @@ class Cycle:
                 raise MaterialDiffers(f"KMS took the material as {named}, and the record has {row.material}")
             return named
         raise AssertionError("the last try returns or raises")
-
-    def _failed(self, intended: Snapshot, row: Import, error: ByokdError) -> Import:
-        """What an error makes of the intent."""
-        now = self._clock.now()
-        match error.remedy:
-            case Remedy.LOOK_AGAIN:
-                return row
-            case Remedy.REFUSE:
-                return replace(
-                    row,
-                    state=ImportState.REFUSED,
-                    finished_at=now,
-                    outcome=error.code,
-                    detail=f"{error} → {error.step}",
-                )
-            case Remedy.LATER | Remedy.FRESH_TOKEN:
-                the = case(intended, now)
-                # A throttled request was the lane's mistake and not the key's: its count does not grow.
-                attempts = row.attempts - 1 if isinstance(error, Throttled) else row.attempts
-                again = retry_at(
-                    who=row.ref,
-                    failures=max(1, attempts),
-                    now=now,
-                    deadline=row.deadline,
-                    emergency=the.emergency,
-                )
-                return replace(
-                    row,
-                    state=ImportState.FAILED,
-                    attempts=attempts,
-                    not_before=again,
-                    outcome=error.code,
-                    detail=str(error),
-                )
 
     async def _conclude(
         self,

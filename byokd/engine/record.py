@@ -5,12 +5,14 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from datetime import datetime
 
+from byokd.decide.backoff import retry_at
 from byokd.decide.case import Case, Loss, case, imported_since, in_stock, managed_material
 from byokd.decide.decide import decided
 from byokd.decide.intents import explain
 from byokd.decide.orders import after_deciding, answered, before_deciding, rotated, without
 from byokd.decide.several import merged
 from byokd.decide.transitions import compare, of_import, of_key, of_material
+from byokd.errors import ByokdError, Remedy, Throttled
 from byokd.facts.change import Change
 from byokd.facts.condition import OpenCondition
 from byokd.facts.key import ABSENT, Absent, MaterialId
@@ -63,6 +65,40 @@ def with_import(snapshot: Snapshot, row: Import, now: datetime) -> Snapshot:
         case _:
             ledger = replace(ledger, open_import=row)
     return replace(snapshot, ledger=ledger)
+
+
+def failed(intended: Snapshot, row: Import, error: ByokdError, now: datetime) -> Import:
+    """What an error makes of the intent."""
+    match error.remedy:
+        case Remedy.LOOK_AGAIN:
+            return row
+        case Remedy.REFUSE:
+            return replace(
+                row,
+                state=ImportState.REFUSED,
+                finished_at=now,
+                outcome=error.code,
+                detail=f"{error} → {error.step}",
+            )
+        case Remedy.LATER | Remedy.FRESH_TOKEN:
+            the = case(intended, now)
+            # A throttled request was the lane's mistake and not the key's: its count does not grow.
+            attempts = row.attempts - 1 if isinstance(error, Throttled) else row.attempts
+            again = retry_at(
+                who=row.ref,
+                failures=max(1, attempts),
+                now=now,
+                deadline=row.deadline,
+                emergency=the.emergency,
+            )
+            return replace(
+                row,
+                state=ImportState.FAILED,
+                attempts=attempts,
+                not_before=again,
+                outcome=error.code,
+                detail=str(error),
+            )
 
 
 def with_order(snapshot: Snapshot, order: Order) -> Snapshot:

@@ -8,33 +8,29 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from contextlib import AbstractAsyncContextManager
-from dataclasses import dataclass, field
-from datetime import datetime, timedelta
+from dataclasses import dataclass
+from datetime import datetime
 from typing import Protocol
 
 from byokd.facts.change import Change, FleetChange, FleetCounts, KeyFilter, KeyLine
 from byokd.facts.condition import Notice, OpenCondition
 from byokd.facts.key import (
     Absent,
-    Expiry,
     KeyArn,
     KeyRef,
     LaneId,
-    MaterialId,
-    ObservedKey,
-    ObservedMaterial,
     WrappingAlgorithm,
-    WrappingKeySpec,
 )
 from byokd.facts.kinds import MaterialKind
 from byokd.facts.ledger import Fingerprint, HistoryEntry, Import, Order
 from byokd.facts.past import LeftBehind, Past
-from byokd.facts.policy import DesiredKey, Lane, LearnedPace
+from byokd.facts.policy import DesiredKey, LearnedPace
 from byokd.facts.prospect import Prospect
 from byokd.facts.relative import Relative
 from byokd.facts.snapshot import Snapshot
-from byokd.facts.uses import Use
+from byokd.ports.kms import ImportParameters as ImportParameters
+from byokd.ports.kms import Kms as Kms
+from byokd.ports.kms import OpenKms as OpenKms
 
 NewId = Callable[[], str]
 """Makes ids that are unique over all nodes and sort by creation time."""
@@ -62,95 +58,6 @@ class Clock(Protocol):
     async def sleep(self, seconds: float) -> None:
         """Return after so many seconds of monotonic time; 0 gives other tasks a turn."""
         ...
-
-
-# -- KMS --------------------------------------------------------------------------------------------------------------
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class ImportParameters:
-    """What GetParametersForImport gave: a pair that belongs to one key and ends after 24 h (`valid_to`)."""
-
-    public_key: bytes
-    """DER SubjectPublicKeyInfo."""
-    token: bytes = field(repr=False)
-    valid_to: datetime
-
-
-class Kms(Protocol):
-    """AWS KMS as one lane sees it. Every method is one API call and makes one attempt: retrying is the lane's.
-
-    Raises any `KmsError`. `AnswerLost` is raised only by those that change something: `import_material`,
-    `delete_imported_material` and `rotate_on_demand`.
-    """
-
-    async def describe(self, key: str) -> ObservedKey:
-        """DescribeKey by ARN or alias; `materials` is empty and `at` is the time the request was sent."""
-        ...
-
-    async def list_materials(self, arn: KeyArn) -> tuple[ObservedMaterial, ...]:
-        """ListKeyRotations with all key material, every page, oldest first; symmetric keys only."""
-        ...
-
-    async def get_parameters(
-        self, arn: KeyArn, *, algorithm: WrappingAlgorithm, spec: WrappingKeySpec
-    ) -> ImportParameters:
-        """GetParametersForImport. The parameters serve one import of this key."""
-        ...
-
-    async def import_material(
-        self,
-        arn: KeyArn,
-        *,
-        token: bytes,
-        ciphertext: bytes,
-        expiry: Expiry,
-        material: MaterialId | Absent,
-        new: bool = False,
-        existing: bool = False,
-    ) -> MaterialId | Absent:
-        """ImportKeyMaterial. `material`, where known, makes KMS check that it is that one (EXISTING_KEY_MATERIAL).
-
-        `new` material becomes one more of the key, and waits for a rotation (NEW_KEY_MATERIAL). A symmetric replica
-        takes only what its primary has, which is `existing` also where the replica never had it.
-
-        Returns the KeyMaterialId that KMS computed, ABSENT where the key has none (HMAC, asymmetric).
-        """
-        ...
-
-    async def delete_imported_material(self, arn: KeyArn, *, material: MaterialId | Absent) -> None:
-        """DeleteImportedKeyMaterial. ABSENT names the one material of a key that has no ids for them.
-
-        Deleting what is gone already changes nothing and is no error, so that it may be repeated after `AnswerLost`.
-        """
-        ...
-
-    async def rotate_on_demand(self, arn: KeyArn) -> None:
-        """RotateKeyOnDemand: begin to make the material current that waits for it, which may take KMS a while.
-
-        Where it was begun, or nothing waits, KMS refuses (`WrongKeyState`): it may be repeated after `AnswerLost`.
-        """
-        ...
-
-    async def make(self, arn: KeyArn, *, use: Use, message: bytes) -> bytes:
-        """Encrypt (with `PROBE_CONTEXT`), Sign or GenerateMac: what the key makes of at most 190 bytes."""
-        ...
-
-    async def check(self, arn: KeyArn, *, use: Use, message: bytes, made: bytes) -> bool:
-        """Decrypt, Verify or VerifyMac: whether the key accepts `made` for this message. KMS saying no is False."""
-        ...
-
-    async def request_quotas(self) -> Mapping[str, float]:
-        """Requests a second that the account is allowed here, by KMS operation, as Service Quotas tells it."""
-        ...
-
-    def skew(self) -> timedelta | Absent:
-        """KMS's `Date` minus our wall clock at the newest answer; ABSENT before the first answer."""
-        ...
-
-
-OpenKms = Callable[[Lane], AbstractAsyncContextManager[Kms]]
-"""Opens the KMS of one lane. Opening makes no call: trouble with credentials or network shows at the first call."""
 
 
 # -- sources ----------------------------------------------------------------------------------------------------------
