@@ -346,9 +346,22 @@ class _Moment:
                 effective_at=ABSENT if _after(order.effective_at, self._at) else order.effective_at,
             )
             for order in self._past.orders
-            if order.created_at <= self._at and (isinstance(order.closed_at, Absent) or order.closed_at > self._at)
+            if order.created_at <= self._at
+            and (isinstance(order.closed_at, Absent) or order.closed_at > self._at)
+            and self._in_force(order)
         )
         return without(found, before_deciding(found, self._at))
+
+    def _in_force(self, order: Order) -> bool:
+        """Whether an order was ever more than proposed; it is given at the moment when somebody approves it."""
+        if order.state is OrderState.PROPOSED:
+            return False
+        lines = {
+            each.event
+            for each in self._past.history
+            if each.at == order.created_at and each.detail.startswith(order.kind.value)
+        }
+        return HistoryEvent.ORDER_PROPOSED not in lines or HistoryEvent.ORDER_GIVEN in lines
 
 
 def _after(moment: datetime | Absent, at: datetime) -> bool:

@@ -126,6 +126,20 @@ def test_an_order_is_in_force_from_its_giving_to_its_end() -> None:
     assert decide(rebuilt(past, START + DAY), START + DAY).reason is Reason.FRESH
 
 
+def test_an_order_that_nobody_approved_was_never_in_force() -> None:
+    """Neither while it is proposed nor if it was taken back; one that was approved counts from then on."""
+    hold = order(OrderKind.HOLD, state=OrderState.PROPOSED)
+    cancelled = replace(hold, state=OrderState.CANCELLED, closed_at=START + DAY)
+    approved = replace(cancelled, created_at=START + SECOND)
+    proposed = told(START, HistoryEvent.ORDER_PROPOSED, "hold: maintenance", "proposed by operator")
+    given = told(START + SECOND, HistoryEvent.ORDER_GIVEN, "hold: maintenance", "order of operator")
+    found = []
+    for lines, it in (((proposed,), hold), ((proposed,), cancelled), ((proposed, given), approved)):
+        past = a_past(*lines, orders=(it,))
+        found.append([decide(rebuilt(past, at), at).reason for at in (START, START + HOUR)])
+    assert found == [[Reason.FRESH] * 2, [Reason.FRESH] * 2, [Reason.FRESH, Reason.HELD]]
+
+
 def test_an_import_is_as_far_as_it_was() -> None:
     """Queued, sent, failed and sent again, by the lines that it left."""
     row = queued(state=ImportState.DONE, attempts=2, started_at=START + 2 * HOUR, finished_at=START + 3 * HOUR)
