@@ -12,6 +12,7 @@ from typing import Final
 from byokd.decide.case import Case, Loss
 from byokd.decide.probing import failing_probe
 from byokd.decide.related import relatives_unmanaged, replica_without_primary, rotation_unfinished
+from byokd.decide.rotation import rotations_low
 from byokd.decide.verdict import Verdict
 from byokd.decide.windows import opens_at
 from byokd.errors import AccessDenied, MaterialDiffers, ProbeFailed
@@ -297,6 +298,7 @@ CHECKS: Final[tuple[Check, ...]] = (
     relatives_unmanaged,
     replica_without_primary,
     rotation_unfinished,
+    rotations_low,
     drift,
     hidden,
     alias_moved,

@@ -11,11 +11,16 @@ from typing import Final
 
 from byokd.decide.case import Case, in_stock, names
 from byokd.decide.verdict import SOON, Verdict, wanted
+from byokd.facts.condition import Condition, ConditionKind, Severity
 from byokd.facts.key import SYMMETRIC, Blind, MaterialState, region_of
 from byokd.facts.ledger import Order
 from byokd.facts.relative import Relative
 from byokd.facts.snapshot import Reason, RotationWanted
 
+ROTATIONS: Final = 25
+"""On-demand rotations in a key's life (API model, RotateKeyOnDemand; older texts say 10). KMS's refusal counts more."""
+FEW_ROTATIONS: Final = 5
+"""From here on people are told how many are left."""
 ASK_AGAIN: Final = timedelta(minutes=5)
 """After which KMS is asked again to rotate, if it has not done so."""
 
@@ -95,6 +100,25 @@ def behind(the: Case) -> tuple[Relative, ...]:
     ):
         return ()
     return tuple(each for each in the.snapshot.relatives if not each.holds(pending.material_id))
+
+
+def rotations_low(the: Case, said: Verdict) -> Condition | None:
+    """Few of the rotations on demand are left that a key has in its life. Said of its first material; not of replicas.
+
+    KMS lists every material that a key was ever rotated to, with the date.
+    """
+    if the.seen is None or the.snapshot.place or the.replica:
+        return None
+    left = ROTATIONS - sum(isinstance(each.rotated_at, datetime) for each in the.seen.materials)
+    if left > FEW_ROTATIONS:
+        return None
+    used = "all of" if left <= 0 else f"{ROTATIONS - left} of"
+    return Condition(
+        kind=ConditionKind.ROTATIONS_LOW,
+        severity=Severity.WARNING,
+        detail=f"the key was rotated {used} the {ROTATIONS} times that KMS allows in its life; it lives on as it is",
+        stage=f"{max(0, left)} left",
+    )
 
 
 def _hindrances(the: Case) -> str:

@@ -36,6 +36,7 @@ class ConditionKind(StrEnum):
     REPLICA_WITHOUT_PRIMARY = "replica_without_primary"
     REPLICA_MISSING = "replica_missing"
     ROTATION_UNFINISHED = "rotation_unfinished"
+    ROTATIONS_LOW = "rotations_low"
     PROBE_FAILED = "probe_failed"
     EXPIRY_DRIFT = "expiry_drift"
     COULD_NOT_LOOK = "could_not_look"

@@ -25,6 +25,7 @@ NEITHER = {
     ConditionKind.SOURCE_UNSAFE,
     ConditionKind.MATERIAL_INVALID,
     ConditionKind.PROBE_FAILED,
+    ConditionKind.ROTATIONS_LOW,
     ConditionKind.HELD,
     ConditionKind.SUSPENDED,
     ConditionKind.SLACK_LOW,

@@ -6,6 +6,8 @@ from dataclasses import replace
 from datetime import timedelta
 from typing import Any
 
+import pytest
+
 from byokd.decide.case import case, managed_material
 from byokd.decide.decide import decide, decided
 from byokd.decide.rotation import ASK_AGAIN
@@ -203,3 +205,15 @@ def test_materials_that_cannot_be_listed_are_not_rotated() -> None:
     assert [said.reason for said in each] == [Reason.CANNOT_ROTATE, Reason.IN_STOCK]
     (told,) = (said for said in decide(it, START).conditions if said.kind is ConditionKind.DEADLINES_HIDDEN)
     assert told.severity is Severity.WARNING
+
+
+@pytest.mark.parametrize(("rotations", "stage"), [(19, None), (20, "5 left"), (24, "1 left"), (25, "0 left")])
+def test_the_budget_of_a_life_is_told_before_it_is_used_up(rotations: int, stage: str | None) -> None:
+    """KMS rotates a key on demand 25 times; from the twentieth on each step is told, and renewals go on."""
+    listed = tuple(
+        replace(OLD, material_id=MaterialId(f"{number:064}"), rotated_at=START - DAY if number else ABSENT)
+        for number in range(rotations + 1)
+    )
+    it = key(*listed[:-1], replace(listed[-1], state=MaterialState.CURRENT), tracks=(kept(FIRST), kept(SECOND)))
+    found = [each for each in decide(it, START).conditions if each.kind is ConditionKind.ROTATIONS_LOW]
+    assert [each.stage for each in found] == ([] if stage is None else [stage])
