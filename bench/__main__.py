@@ -9,7 +9,7 @@ import sys
 from importlib.metadata import version
 from pathlib import Path
 
-from bench import estate, fleet, imports, lanes, localkms, sim
+from bench import estate, fleet, imports, lanes, localkms, many, scale, sim
 
 LIBRARIES = ("aiobotocore", "aiohttp", "cryptography", "SQLAlchemy", "aiosqlite")
 
@@ -31,7 +31,7 @@ def machine() -> str:
 async def measure() -> bool:
     """Measure and print; whether every goal was met."""
     met = True
-    for part in (sim, localkms, imports, fleet, lanes, estate):
+    for part in (sim, localkms, imports, many, fleet, scale, lanes, estate):
         for figure in await part.measure():
             sys.stdout.write(f"{figure}\n")
             met = met and figure.met

@@ -54,9 +54,9 @@ async def measure() -> list[Figure]:
         many, few = Path(directory) / "many", Path(directory) / "few"
         await _prepare(many, MANY)
         await _prepare(few, FEW)
-        starts = [(await _run(many, idle_s=0))[0] for _ in range(STARTS)]
-        _, few_kib, _ = await _run(few, idle_s=IDLE_S / 3)
-        _, many_kib, busy = await _run(many, idle_s=IDLE_S)
+        starts = [(await run_daemon(many, idle_s=0))[0] for _ in range(STARTS)]
+        _, few_kib, _ = await run_daemon(few, idle_s=IDLE_S / 3)
+        _, many_kib, busy = await run_daemon(many, idle_s=IDLE_S)
     return [
         Figure(
             name=f"{MANY} keys, none due: CPU",
@@ -98,7 +98,7 @@ async def _prepare(directory: Path, count: int) -> None:
         await store.sync_fleet(keys, now=now)
         epoch = await store.acquire_lane(keys[0].lane, node="bench", now=now)
         for start in range(0, len(keys), 500):
-            await asyncio.gather(*(store.save(_known(key, epoch, now)) for key in keys[start : start + 500]))
+            await asyncio.gather(*(store.save(known(key, epoch, now)) for key in keys[start : start + 500]))
 
 
 def _proof(now: datetime) -> Proved:
@@ -120,7 +120,8 @@ def _seen(arn: str, now: datetime) -> ObservedKey:
     )
 
 
-def _known(key: DesiredKey, epoch: int, now: datetime) -> Change:
+def known(key: DesiredKey, epoch: int, now: datetime) -> Change:
+    """A first look at a key, which is fresh for weeks."""
     view = _seen(str(key.arn), now)
     ledger = Ledger(pinned_arn=view.arn, material=view.current_material, last_expiry=view.expiry)
     return Change(
@@ -133,7 +134,7 @@ def _known(key: DesiredKey, epoch: int, now: datetime) -> Change:
     )
 
 
-async def _run(directory: Path, *, idle_s: float) -> tuple[float, int, float]:
+async def run_daemon(directory: Path, *, idle_s: float) -> tuple[float, int, float]:
     """Start the daemon; returns seconds to READY, resident KiB, and the share of a core used while idle."""
     begin = time.monotonic()
     async with byokd("--config", str(directory / "byokd.toml"), "run") as daemon:

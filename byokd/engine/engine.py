@@ -20,6 +20,7 @@ from byokd.engine.progress import Progress
 from byokd.engine.standing import Standing
 from byokd.engine.survey import Survey
 from byokd.engine.time import EngineClock
+from byokd.engine.turns import Doorway
 from byokd.facts.condition import Condition, ConditionKind
 from byokd.facts.key import LaneId
 from byokd.facts.policy import Lane
@@ -71,6 +72,7 @@ class Engine:
         self._open_kms = open_kms
         self._node = node
         self._lanes: dict[LaneId, _Running] = {}
+        self._doorway = Doorway()
         self._notifier: Notifier | None = None
         self._notifier_task: asyncio.Task[None] | None = None
         self._chores: Chores | None = None
@@ -173,6 +175,7 @@ class Engine:
             new_id=self._new_id,
             progress=self.progress,
             settings=settings,
+            doorway=self._doorway,
             told=self._told,
             woke=self._wake_lanes,
         )

@@ -27,7 +27,7 @@ from byokd.engine.gather import Gatherer
 from byokd.engine.pace import Pace
 from byokd.engine.progress import Progress
 from byokd.engine.time import EngineClock
-from byokd.engine.turns import Turns
+from byokd.engine.turns import Doorway, Turns
 from byokd.engine.upkeep import Upkeep
 from byokd.errors import ByokdError, LeaseLost
 from byokd.facts.key import ABSENT, Absent, KeyRef, LaneId
@@ -74,11 +74,13 @@ class LaneWorker:
         new_id: NewId,
         progress: Progress,
         settings: LaneSettings,
+        doorway: Doorway,
         told: Callable[[], None],
         woke: Callable[[Iterable[LaneId]], None] = lambda _: None,
     ) -> None:
-        """`told` and `woke` as for `Cycle`."""
+        """`doorway` is the same for all lanes; `told` and `woke` as for `Cycle`."""
         self.lane = lane
+        self._doorway = doorway
         self._open_kms = open_kms
         self._store = store
         self._sources = sources
@@ -293,6 +295,7 @@ class LaneWorker:
         """Run one key's turn so that whatever befalls it stays with this key."""
         self._progress.begin()
         try:
+            await self._doorway.enter()
             async with asyncio.timeout(self._turn_limit_s):
                 self._learn(await turn)
             if self._turns.woken(ref):
@@ -307,6 +310,7 @@ class LaneWorker:
             log.exception("turn_defect", key=ref)
             self._leave_alone(ref, AFTER_DEFECT)
         finally:
+            turn.close()  # it may not have begun
             self._turns.end(ref)
             self._progress.end()
             self._let_in()

@@ -9,9 +9,28 @@ leave room for imports, and a long queue leaves room for looks.
 
 from __future__ import annotations
 
+import asyncio
 from datetime import datetime
 
 from byokd.facts.key import KeyRef
+
+
+class Doorway:
+    """Where the turns of all lanes begin: one at each round of the event loop.
+
+    So no more of them are under way than the machine keeps up with: the more there is to do in a round, the longer it
+    lasts, and the fewer begin. A thousand lanes that start at once would otherwise have 16,000 calls under way, many of
+    which time out while they wait for the processor. A turn that waits for KMS or its source holds nothing here, so a
+    lane that hangs slows no other.
+    """
+
+    def __init__(self) -> None:
+        self._passing = asyncio.Lock()
+
+    async def enter(self) -> None:
+        """Return when it is this turn's round; first come, first served."""
+        async with self._passing:
+            await asyncio.sleep(0)
 
 
 class Turns:

@@ -26,7 +26,7 @@ _TAKE_OVER: Final = (
     .values(node=bindparam("node"), epoch=leases.c.epoch + 1, renewed_at=bindparam("renewed_at"))
 )
 
-_WAKE_RUNNING: Final = (
+WAKE_RUNNING: Final = (
     update(keys)
     .where(
         keys.c.due_at > bindparam("wake_at"),
@@ -46,7 +46,7 @@ _KEEP: Final = (
     .values(renewed_at=bindparam("renewed_at"))
 )
 
-_WAKE_ALL: Final = (
+WAKE_ALL: Final = (
     update(keys)
     .where(keys.c.lane == bindparam("of_lane"), keys.c.due_at > bindparam("wake_at"))
     .values(due_at=bindparam("wake_at"))
@@ -65,7 +65,7 @@ def acquire(connection: Connection, lane: LaneId, *, node: str, now: datetime) -
         connection.execute(insert(leases), {"lane": lane, "node": node, "epoch": 1, "renewed_at": seconds(now)})
     else:
         connection.execute(_TAKE_OVER, row)
-    wake = _WAKE_ALL if kept_at is not None and kept_at > seconds(now) else _WAKE_RUNNING
+    wake = WAKE_ALL if kept_at is not None and kept_at > seconds(now) else WAKE_RUNNING
     connection.execute(wake, {"of_lane": lane, "wake_at": seconds(now)})
     epoch: int = connection.execute(select(leases.c.epoch).where(leases.c.lane == lane)).scalar_one()
     return epoch
@@ -92,7 +92,7 @@ def keep(
         rows = [pace_values(lane, operation, pace) for operation, pace in paces.items()]
         connection.execute(insert(tables.paces), rows)
     if look_again:
-        connection.execute(_WAKE_ALL, {"of_lane": lane, "wake_at": seconds(now)})
+        connection.execute(WAKE_ALL, {"of_lane": lane, "wake_at": seconds(now)})
 
 
 def learned(connection: Connection, lane: LaneId) -> dict[str, LearnedPace]:

@@ -12,7 +12,7 @@ import pytest
 from sqlalchemy import Connection, Executable, event
 
 from byokd.facts.change import KeyFilter
-from byokd.store import SqlStore, agenda, lists, past, pruning, relatives, snapshots, writes
+from byokd.store import SqlStore, agenda, lanes, lists, past, pruning, relatives, snapshots, writes
 from tests.kit.builders import LANE_ID
 from tests.kit.clock import START
 from tests.kit.store_fleet import a_key
@@ -90,6 +90,20 @@ async def test_the_keys_of_a_lane_are_walked_in_the_order_of_an_index(store: Sql
     lines = await plan(store, lists.PROSPECTS, AGENDA | {"after": "x"})
     assert any("ix_keys_of_lane (lane=? AND ref>?)" in line for line in lines)
     assert not [line for line in lines if line.startswith("SCAN") or "TEMP B-TREE" in line]
+
+
+async def test_owning_a_lane_reads_the_open_queue_and_not_the_fleet(store: SqlStore) -> None:
+    """A start wakes the keys whose imports were cut short, each by its name."""
+    lines = await plan(store, lanes.WAKE_RUNNING, {"of_lane": LANE_ID, "wake_at": 0})
+    assert any(line.startswith("SEARCH keys") and "(ref=?)" in line for line in lines)
+    assert [line for line in lines if line.startswith("SCAN")] == ["SCAN imports USING INDEX uq_imports_open"]
+
+
+async def test_looking_at_a_whole_lane_again_reads_that_lane(store: SqlStore) -> None:
+    """After the clock was set back each lane wakes its keys; together they read the fleet once."""
+    (line,) = await plan(store, lanes.WAKE_ALL, {"of_lane": LANE_ID, "wake_at": 0})
+    assert "SEARCH keys" in line
+    assert "(lane=?" in line
 
 
 @pytest.mark.parametrize("statement", lists.FIND)
