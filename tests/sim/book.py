@@ -13,7 +13,7 @@ from datetime import datetime, timedelta
 from typing import Final
 
 from byokd.facts.change import Change
-from byokd.facts.condition import Notice, OpenCondition
+from byokd.facts.condition import ConditionKind, Notice, OpenCondition
 from byokd.facts.key import Absent, Expiry
 from byokd.facts.ledger import HistoryEvent, ImportState, Order, OrderKind
 from tests.sim.clocks import at, seconds
@@ -50,6 +50,8 @@ class Imported:
     """The expiry that it replaced; ABSENT where the material was not there."""
     by_hand: bool
     visible_s: float
+    fingerprint: str = ""
+    """Of the material."""
     late: bool = False
     """Whether the request had been given up when it was carried out."""
     off_by_s: float = 0.0
@@ -66,12 +68,14 @@ class Life:
     arn: str
     lane: str
     imports: list[Imported] = field(default_factory=list)
-    deleted_s: list[float] = field(default_factory=list)
-    """When somebody deleted its material."""
+    deleted: list[tuple[float, str]] = field(default_factory=list)
+    """When somebody deleted which material, by fingerprint."""
     off_since: dict[str, float] = field(default_factory=dict)
     """Why nobody may touch it, and since when: disabled, pending deletion, held, not in the config."""
     fingerprint: str = ""
     """Of the material that byokd imported first."""
+    stock: frozenset[str] = frozenset()
+    """Fingerprints of the materials that its rotations bring in."""
     shown: Expiry | Absent | None = None
     """The last reading that byokd got since it was started."""
     intent: Expiry | None = None
@@ -79,14 +83,18 @@ class Life:
     entries: list[tuple[float, HistoryEvent, str]] = field(default_factory=list)
     held_until_s: float = float("inf")
     """When the newest hold ends by itself."""
-    asked: bool = False
-    """Whether an order to import is not carried out yet."""
+    asked_s: float = float("-inf")
+    """When an import was ordered last."""
     suspensions: list[tuple[float, float]] = field(default_factory=list)
     """When it was suspended, and until when."""
     resumed_s: float = float("-inf")
     suspended_empty: set[float] = field(default_factory=set)
     """Those suspensions that found no material."""
     disabled: list[tuple[float, float]] = field(default_factory=list)
+
+    def imports_of(self, fingerprint: str) -> list[Imported]:
+        """Those of one material."""
+        return [each for each in self.imports if each.fingerprint == fingerprint]
 
     def disabled_between(self, begin_s: float, end_s: float) -> bool:
         """Whether it was disabled at some time of a span: then byokd waits for an order before it enables the key."""
@@ -191,6 +199,15 @@ class Book:
         self.lives[ref] = self.by_arn[arn] = life
         return life
 
+    def blurred(self, life: Life, at_s: float) -> bool:
+        """Whether a key's materials could not be told apart: then its earliest deadline counts for each of them."""
+        return bool(life.stock) and any(
+            each.condition.subject == life.ref
+            and each.condition.condition.kind is ConditionKind.DEADLINES_HIDDEN
+            and each.since_s - 60 <= at_s <= (at_s if each.resolved_s is None else each.resolved_s + 60)
+            for each in self.told.values()
+        )
+
     def scopes(self, life: Life) -> tuple[str, ...]:
         """Whatever can be in the way of a key."""
         return "*", life.lane, life.ref, f"people {life.ref}", f"config {life.ref}"
@@ -242,7 +259,7 @@ class Book:
         if token in self._spent:
             self.broken("one token, one import", life.ref, "the token was sent before")
         self._spent.add(token)
-        if life.fingerprint not in ("", fingerprint):
+        if life.fingerprint not in ("", fingerprint) and fingerprint not in life.stock:
             self.broken("never other material", life.ref, "other bytes than byokd imported before were sent")
         if life.intent != expiry:
             self.broken("intent before call", life.ref, f"no running row on disk wants {expiry}")
@@ -250,11 +267,14 @@ class Book:
     def imported(self, arn: str, fingerprint: str, done: Imported) -> None:
         """Material went into a key."""
         life = self.by_arn[arn]
+        done.fingerprint = fingerprint
+        last_s = max((each.at_s for each in life.imports_of(fingerprint) if not each.by_hand), default=float("-inf"))
         life.imports.append(done)
         if not done.by_hand:
             self.imports += 1
-            life.fingerprint = life.fingerprint or fingerprint
-            done.ordered, life.asked = life.asked, False
+            if fingerprint not in life.stock:
+                life.fingerprint = life.fingerprint or fingerprint
+            done.ordered = life.asked_s > last_s
             # An import enables its key again (where AWS's texts differ, the one that makes more trouble).
             life.off_since.pop("disabled", None)
         who = "somebody" if done.by_hand else "byokd"
@@ -268,10 +288,10 @@ class Book:
         if not life.suspended and self.now_s() > life.resumed_s + HANDS_OFF_STORM_S:
             self.broken("deletes when ordered", life.ref, "DeleteImportedKeyMaterial, and nobody suspended the key")
 
-    def deleted(self, arn: str) -> None:
+    def deleted(self, arn: str, fingerprint: str) -> None:
         """byokd deleted material that was there."""
         life = self.by_arn[arn]
-        life.deleted_s.append(self.now_s())
+        life.deleted.append((self.now_s(), fingerprint))
         self.tell(life.ref, "byokd deletes the material")
 
     # -- the store ----------------------------------------------------------------------------------------------------
@@ -281,11 +301,9 @@ class Book:
         self.turns += 1
         life = self.lives[change.snapshot.ref]
         now_s, off_s = self.now_s(), self.off_by_s()
-        for row in change.imports:
-            if row.state is ImportState.RUNNING:
-                life.intent = row.expiry
-            elif row.state is not ImportState.QUEUED:
-                life.intent = None
+        if any(row.state is not ImportState.QUEUED for row in change.imports):
+            running = [row.expiry for row in change.imports if row.state is ImportState.RUNNING]
+            life.intent = running[0] if running else None
         for entry in change.history:
             life.entries.append((now_s, entry.event, entry.detail))
             if entry.event is not HistoryEvent.IMPORT_QUEUED:
@@ -325,7 +343,7 @@ class Book:
         """An operator gave an order; the key was `empty` of its material, or not."""
         self.tell(order.ref, f"order {order.kind.value}")
         if order.kind in (OrderKind.IMPORT, OrderKind.RESUME):
-            self.lives[order.ref].asked = True
+            self.lives[order.ref].asked_s = self.now_s()
         if order.kind is OrderKind.SUSPEND:
             self._suspended(self.lives[order.ref], empty=empty)
         if order.kind is OrderKind.RESUME:

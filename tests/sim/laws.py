@@ -49,11 +49,16 @@ class Period:
 
 
 def periods(key: SimKey, end_s: float) -> Iterator[Period]:
-    """The periods of a key's life, oldest first."""
-    imports = key.life.imports
+    """The periods of the life of each material of a key, oldest first."""
+    for fingerprint in dict.fromkeys(each.fingerprint for each in key.life.imports):
+        deleted_s = [at_s for at_s, of in key.life.deleted if of == fingerprint]
+        yield from _periods_of(key.life.imports_of(fingerprint), deleted_s, end_s)
+
+
+def _periods_of(imports: list[Imported], deleted_s: list[float], end_s: float) -> Iterator[Period]:
     for each, after in zip(imports, [*imports[1:], *([None] if imports else [])], strict=True):
         until_s = after.at_s if after else end_s
-        deleted = [at_s for at_s in key.life.deleted_s if each.at_s <= at_s < until_s]
+        deleted = [at_s for at_s in deleted_s if each.at_s <= at_s < until_s]
         yield Period(
             began=each, until_s=min([until_s, *deleted]), next=None if deleted else after, deleted=bool(deleted)
         )
@@ -76,7 +81,8 @@ class Laws:
                 self._healed(key, period)
                 self._in_time(key, period)
                 self._journal(key, period)
-            self._pace_of_imports(key)
+            for fingerprint in dict.fromkeys(each.fingerprint for each in key.life.imports):
+                self._pace_of_imports(key, key.life.imports_of(fingerprint))
             self._no_false_success(key)
             self._told_of(key)
         self._resolved()
@@ -166,7 +172,7 @@ class Laws:
         if not (period.lapsed or period.deleted) or not (key.plan.heals_lapse and key.plan.heals_delete):
             return
         lost_s = min(period.ends_s, period.until_s)
-        later = [each.at_s for each in key.life.imports if each.at_s > lost_s]
+        later = [each.at_s for each in key.life.imports_of(period.began.fingerprint) if each.at_s > lost_s]
         healed_s = min(later, default=self.end_s)
         limit_s = HEAL_S + self._queue_s(key)
         if period.deleted or period.began.by_hand:
@@ -200,10 +206,10 @@ class Laws:
         if period.until_s > late_s:
             self._broken(key, "renewed in time", late_s, f"due at {span(due_s)}, nothing was in the way")
 
-    def _pace_of_imports(self, key: SimKey) -> None:
+    def _pace_of_imports(self, key: SimKey, imports: list[Imported]) -> None:
         """Two imports keep the floor, and none comes long before it is due."""
         last: Imported | None = None
-        for each in key.life.imports:
+        for each in imports:
             if each.by_hand:
                 last = None
                 continue
@@ -235,7 +241,7 @@ class Laws:
             self._broken(key, "floor", each.at_s, f"imported {gap_s:.0f} s after the import before")
 
     def _not_too_early(self, key: SimKey, each: Imported) -> None:
-        if each.ordered or not isinstance(each.before, datetime):
+        if each.ordered or not isinstance(each.before, datetime) or self.book.blurred(key.life, each.at_s):
             return
         policies = self._policies(key, each.at_s - key.plan.look_s - HOUR_S, each.at_s)
         leads = [(rule.renew_before + rule.spread).total_seconds() for rule in policies]

@@ -188,10 +188,11 @@ class ModelKms(FakeKms):
         """See `ports.Kms`."""
         self._book.deleting(arn)
         await self._sent(DELETION, arn)
-        there = arn in self._keys and self.managed_expiry(arn) is not Absent.ABSENT
+        before = {} if arn not in self._keys else {each.fingerprint: each for each in self.key(arn).materials}
         await super().delete_imported_material(arn, material=material)
-        if there and self.managed_expiry(arn) is Absent.ABSENT:
-            self._book.deleted(arn)
+        for each in self.key(arn).materials:
+            if each.expiry is Absent.ABSENT and before[each.fingerprint].expiry_at(self.now) is not Absent.ABSENT:
+                self._book.deleted(arn, each.fingerprint)
         self._answered()
 
     async def rotate_on_demand(self, arn: KeyArn) -> None:
@@ -201,9 +202,9 @@ class ModelKms(FakeKms):
         self._answered()
 
     async def _apply(self, arn: KeyArn, asked: dict[str, Any], *, late: bool = False) -> MaterialId | Absent:
-        before = self.managed_expiry(arn)
-        done = await super().import_material(arn, **asked)
         note = unsealed(asked["ciphertext"])
+        before = self.expiry_of(arn, note.fingerprint if note else "")
+        done = await super().import_material(arn, **asked)
         self._book.imported(
             arn,
             note.fingerprint if note else "",
@@ -238,6 +239,12 @@ class ModelKms(FakeKms):
         key = self.key(arn)
         now = self._clock.now()
         return next((each.expiry_at(now) for each in key.materials if each.state.value == "CURRENT"), Absent.ABSENT)
+
+    def expiry_of(self, arn: str, fingerprint: str) -> Expiry | Absent:
+        """The expiry of one material of a key."""
+        materials = self._keys[KeyArn(arn)].materials if arn in self._keys else ()
+        found = (each.expiry_at(self.now) for each in materials if each.fingerprint == fingerprint)
+        return next(found, Absent.ABSENT)
 
     def put(self, arn: str, **changes: Any) -> None:
         """See `FakeKms`; readers may see the change a little later."""

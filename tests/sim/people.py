@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import Any, Final
 
-from byokd.facts.key import ABSENT, KeyArn
+from byokd.facts.key import ABSENT, KeyArn, KeyState
 from byokd.facts.ledger import OrderKind
 from tests.kit.fake_source import proof_of
 from tests.sim.clocks import at
@@ -92,15 +92,15 @@ class People(Happening):
 
     async def _delete_material(self, event: Event) -> None:
         key = self.world.keys[event.who]
-        if key.lane.managed_expiry(key.arn) is ABSENT:
-            return
         fingerprint = proof_of(key.material).fingerprint
+        if key.lane.expiry_of(key.arn, fingerprint) is ABSENT:
+            return
         materials = tuple(
             replace(each, expiry=ABSENT) if each.fingerprint == fingerprint else each
             for each in key.lane.key(key.arn).materials
         )
         key.lane.put(key.arn, materials=materials)
-        key.life.deleted_s.append(self.world.now_s)
+        key.life.deleted.append((self.world.now_s, fingerprint))
         self.world.book.tell(key.life.ref, "somebody deletes the material")
 
     async def _meddle(self, event: Event) -> None:
@@ -173,7 +173,7 @@ class People(Happening):
 
     async def _have_back(self, key: SimKey) -> None:
         """Whoever disabled a key meant it: byokd waits for an order of its own before an import enables it again."""
-        usable = key.lane.managed_expiry(key.arn) is not ABSENT
+        usable = key.lane.state(key.arn) is not KeyState.PENDING_IMPORT
         if key.life.disabled and not usable and not key.life.off_since:
             await self.world.order(key, OrderKind.IMPORT)
 
@@ -183,6 +183,9 @@ class People(Happening):
         for key in self.world.keys:
             if key.lane is lane:
                 await self.world.order(key, OrderKind.IMPORT)
+
+    async def _rotate(self, event: Event) -> None:
+        await self.world.order(self.world.keys[event.who], OrderKind.ROTATE)
 
     async def _order(self, event: Event) -> None:
         await self.world.order(self.world.keys[event.who], OrderKind.IMPORT)
@@ -219,7 +222,7 @@ class People(Happening):
                 # Orders that were open when it left the config are cancelled.
                 key.life.off_since.pop("held", None)
                 self.world.book.resumed(key.life, by_order=False)
-                key.life.asked = True
+                key.life.asked_s = self.world.now_s
                 await self.world.sync()
 
         return undo

@@ -71,6 +71,8 @@ class KeyPlan:
     priority: int = 0
     never: bool = False
     """Whether its material is imported never to end."""
+    stock: int = 0
+    """How many further materials its source has, for as many rotations."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -131,6 +133,9 @@ def draw(seed: int) -> Plan:
     notices_steps = rng.random() < 0.7
     drawn = [_event(rng, _KINDS, lanes, keys, life_s, stormy_s) for _ in range(count)]
     drawn += [_event(more, _ORDERS, lanes, keys, life_s, stormy_s) for _ in range(more.randint(0, 6))]
+    rotating = random.Random(f"{seed} rotations")
+    keys = tuple(_stocked(rotating, key) for key in keys)
+    drawn += [_rotation(rotating, keys, stormy_s) for key in keys if key.stock for _ in range(rotating.randint(0, 3))]
     events = sorted(drawn, key=lambda each: each["at_s"])
     return Plan(
         seed=seed,
@@ -195,6 +200,18 @@ def _wished(rng: random.Random, key: KeyPlan) -> KeyPlan:
         )
     priority, never = rng.choice((0, 0, 0, -10, 10, 100)), rng.random() < 0.06
     return replace(key, window=window, priority=priority, never=never)
+
+
+def _stocked(rng: random.Random, key: KeyPlan) -> KeyPlan:
+    stocked = rng.random() < 0.15 and not key.hmac and not key.other_material
+    return replace(key, stock=rng.randint(1, 2)) if stocked else key
+
+
+def _rotation(rng: random.Random, keys: tuple[KeyPlan, ...], stormy_s: float) -> dict[str, Any]:
+    """An order to rotate: mostly of a key that can be, at times of one that cannot."""
+    able = [key.number for key in keys if key.stock]
+    who = rng.choice(able) if rng.random() < 0.8 else rng.randrange(len(keys))
+    return {"at_s": rng.uniform(0, stormy_s * 0.99), "kind": "rotate", "span_s": 0.0, "who": who, "how": {}}
 
 
 _ORDERS: Final = {"suspend_key": 3, "renew": 1}

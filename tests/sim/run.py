@@ -10,14 +10,14 @@ from typing import Any, Final
 
 import structlog
 
-from byokd.facts.key import Absent
+from byokd.facts.key import KeyState
 from byokd.facts.ledger import OrderKind
 from tests.sim.book import Book, Violation
 from tests.sim.events import Events
 from tests.sim.laws import Laws, all_is_well
 from tests.sim.loop import run_virtually
 from tests.sim.plan import DAY_S, HOUR_S, Plan, draw
-from tests.sim.wishes import Wishes
+from tests.sim.wishes import Wishes, orders_are_answered
 from tests.sim.world import World
 
 YEAR_S: Final = 365.25 * DAY_S
@@ -79,6 +79,7 @@ async def live(plan: Plan, defects: list[str], *, make: Callable[[Plan], World] 
     await all_is_well(world)
     await world.run_until(world.now_s + max(key.life_s for key in plan.keys) * 1.05)
     await all_is_well(world)
+    await orders_are_answered(world)
     for what in defects:
         world.book.broken("no defect", "*", what)
     Laws(world).hold()
@@ -97,7 +98,7 @@ async def put_right(world: World) -> None:
     if world.engine is None:
         await world.start()
     for key in world.keys:
-        lost = isinstance(key.lane.managed_expiry(key.arn), Absent)
+        lost = key.lane.state(key.arn) is KeyState.PENDING_IMPORT
         if lost and not (key.plan.heals_lapse and key.plan.heals_delete):
             await world.order(key, OrderKind.IMPORT)
 

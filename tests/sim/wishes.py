@@ -9,11 +9,12 @@ from datetime import datetime
 from typing import Final
 
 from byokd.facts.key import NEVER
+from byokd.facts.ledger import OrderKind, OrderState
 from tests.sim.book import Imported
 from tests.sim.clocks import seconds
 from tests.sim.laws import BASE_S, HEAL_S, Laws, periods
 from tests.sim.plan import span
-from tests.sim.world import SimKey
+from tests.sim.world import SimKey, World
 
 TURN_S: Final = 120.0
 """A turn that began while a window was open may send its import so much later."""
@@ -59,7 +60,7 @@ class Wishes(Laws):
         scopes = ("*", key.life.lane, f"config {key.life.ref}")
         for begin_s, end_s in key.life.suspensions:
             for a, b in self.book.obstacles.free(scopes, begin_s, min(end_s, self.end_s)):
-                gone = any(begin_s <= at_s <= a + limit_s for at_s in key.life.deleted_s)
+                gone = any(begin_s <= at_s <= a + limit_s for at_s, _ in key.life.deleted)
                 lapsed = any(p.lapsed and p.ends_s <= a + limit_s <= p.until_s for p in periods(key, self.end_s))
                 never_there = not any(each.at_s <= a + limit_s for each in key.life.imports)
                 if b - a > limit_s and not (gone or lapsed or never_there or begin_s in key.life.suspended_empty):
@@ -73,7 +74,7 @@ class Wishes(Laws):
                 continue
             back_s = min((each.at_s for each in key.life.imports if each.at_s > end_s), default=self.end_s)
             limit_s = HEAL_S + self._queue_s(key) + key.plan.look_s + BASE_S
-            untouched = not any(begin_s <= at_s <= end_s for at_s in key.life.deleted_s)
+            untouched = not any(begin_s <= at_s <= end_s for at_s, _ in key.life.deleted)
             if untouched:
                 continue
             for a, b in self.book.obstacles.free(self.book.scopes(key.life), end_s, back_s):
@@ -85,3 +86,16 @@ class Wishes(Laws):
         """Material that was imported never to end is not imported again without being asked for."""
         if last.expiry is NEVER and each.before is NEVER and not (each.ordered or self._doubtful(last, each)):
             self._broken(key, "not too early", each.at_s, "imported again, though it never ends")
+
+
+async def orders_are_answered(world: World) -> None:
+    """Long after all was put right no order is left over, and each says what became of it: so do rotations."""
+    for key in world.keys:
+        rotated = any(isinstance(each.rotated_at, datetime) for each in key.lane.key(key.arn).materials)
+        for order in await world.memory.orders(ref=key.life.ref, only_open=False, limit=1000):
+            if order.state is OrderState.OPEN:
+                world.book.broken("orders end", key.life.ref, f"{order.kind.value} is open: {order.outcome}")
+            elif order.state is OrderState.REFUSED and not order.outcome:
+                world.book.broken("orders end", key.life.ref, f"{order.kind.value} was refused, and nobody knows why")
+            elif order.kind is OrderKind.ROTATE and order.state is OrderState.DONE and not rotated:
+                world.book.broken("rotates", key.life.ref, f"ordered at {order.created_at}, done, and never rotated")

@@ -274,6 +274,9 @@ class World:
         material = random.Random(f"{self.plan.seed} material {plan.number}").randbytes(32)
         locator = f"{plan.number}.key"
         self.source.materials[locator] = material
+        further = tuple(f"{plan.number}-{place + 1}.key" for place in range(plan.stock))
+        for each in further:
+            self.source.materials[each] = random.Random(f"{self.plan.seed} material {each}").randbytes(32)
         ref = KeyRef(f"{lane}/{alias}") if plan.by_alias else KeyRef(arn)
         key = SimKey(
             plan=plan,
@@ -287,12 +290,14 @@ class World:
                 source="files",
                 locator=locator,
                 policy=policy_of(plan),
+                further=further,
             ),
             arn=arn,
             material=material,
             life=self.book.follow(ref, arn, kms.plan.id),
             policies=[(0.0, policy_of(plan))],
         )
+        key.life.stock = frozenset(proof_of(self.source.materials[each]).fingerprint for each in further)
         if plan.imported:
             self.import_by_hand(key, plan.life_s * self.rng.uniform(0.05, 1.0))
         self.bring_others(key)
@@ -310,8 +315,8 @@ class World:
     def import_by_hand(self, key: SimKey, life_s: float) -> None:
         """Somebody imports the key's own material with another ValidTo."""
         kms, arn = key.lane, key.arn
-        before = kms.managed_expiry(arn)
         proof = proof_of(key.material)
+        before = kms.expiry_of(arn, proof.fingerprint)
         expiry = at(self.now_s + max(30.0, life_s))
         mine = next((each for each in kms.key(arn).materials if each.fingerprint == proof.fingerprint), None)
         if mine is None:
