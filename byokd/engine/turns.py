@@ -46,8 +46,8 @@ class Turns:
         self._left_alone: dict[KeyRef, datetime] = {}
 
     def room_for_looks(self, *, beside_imports: bool) -> int:
-        """Turns that may begin with a look; a quarter of all at most while imports wait, each token of which counts."""
-        return self._room(self._looks, self._most - self._most // 4 if self._kept and beside_imports else self._kept)
+        """Turns that may begin with a look; half of all at most while imports wait, each token of which counts."""
+        return self._room(self._looks, self._most // 2 if self._kept and beside_imports else self._kept)
 
     @property
     def room_for_imports(self) -> int:
