@@ -11,6 +11,7 @@ import typer
 from byokd.cli.adopt import check_draft, tell_written
 from byokd.cli.failures import Exit, Failed
 from byokd.cli.invocation import Json, of
+from byokd.cli.progress import progress
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
@@ -117,18 +118,12 @@ def _run(config: Config, order: Order, fits: Callable[[Sequence[ManifestRow]], N
     from byokd.daemon.creation import create as create_keys
 
     logs.configure(level="warning", stream=sys.stderr)
-    shown = sys.stderr.isatty()
+    with progress() as say:
 
-    def named(count: int) -> None:
-        if shown:
-            sys.stderr.write(f"\r{order.lane.name}: {count} keys made ")
-            sys.stderr.flush()
+        def named(count: int) -> None:
+            say(f"{order.lane.name}: {count} keys made")
 
-    try:
         return asyncio.run(create_keys(config, order, fits=fits, named=named))
-    finally:
-        if shown:
-            sys.stderr.write("\r\033[K")
 
 
 def _tell(outcome: Outcome, order: Order) -> None:

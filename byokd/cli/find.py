@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import sys
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any, Final
 
 import typer
 
 from byokd.cli.failures import Exit, Failed, tell
 from byokd.cli.invocation import Json, of
+from byokd.cli.progress import progress
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -27,6 +28,9 @@ Tags = Annotated[
     list[str] | None, typer.Option("--tag", metavar="NAME[=VALUE]", help="Only keys with this tag. May be repeated.")
 ]
 LaneName = Annotated[str, typer.Option("--lane", help="Only this lane: its name, or ACCOUNT/REGION.")]
+
+TOLD_EVERY: Final = 100
+"""Keys looked at between two words about it."""
 
 
 def register(app: typer.Typer) -> None:
@@ -83,9 +87,13 @@ def search(
     if not chosen:
         raise Failed(f"there is no lane {lane!r} in the config", step="See [lanes] there.", code="")
     wanted = {each.name: found for each in chosen if (found := wanted_in(each, names, tag)) is not None}
-    progress = Progress()
-    results = asyncio.run(find_keys(config, wanted, tags=tags, seen=progress.seen))
-    progress.end()
+    with progress() as say:
+
+        def seen(lane: str, count: int) -> None:
+            if count % TOLD_EVERY == 0:
+                say(f"{lane}: looked at {count} keys")
+
+        results = asyncio.run(find_keys(config, wanted, tags=tags, seen=seen))
     good = {name: result for name, result in results.items() if not isinstance(result, ByokdError)}
     _tell_trouble({name: result for name, result in results.items() if isinstance(result, ByokdError)}, good)
     return good
@@ -101,28 +109,6 @@ def _tell_trouble(failed: Mapping[str, ByokdError], good: Mapping[str, Found]) -
             typer.echo(f"byokd: lane {name}: {len(result.unseen)} keys may not be looked at: {first.why}", err=True)
     if failed and not good:
         raise typer.Exit(Exit.REFUSED)
-
-
-class Progress:
-    """Says on a terminal how far a search is; elsewhere, nothing."""
-
-    EVERY = 100
-
-    def __init__(self) -> None:
-        self._shown = sys.stderr.isatty()
-        self._told = False
-
-    def seen(self, lane: str, count: int) -> None:
-        """So many keys of a lane were looked at."""
-        if self._shown and count % self.EVERY == 0:
-            self._told = True
-            sys.stderr.write(f"\r{lane}: looked at {count} keys ")
-            sys.stderr.flush()
-
-    def end(self) -> None:
-        """The search is over."""
-        if self._told:
-            sys.stderr.write("\r\033[K")
 
 
 def _listing(documents: Sequence[Document], *, tags: bool) -> Listing:

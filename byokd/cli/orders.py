@@ -82,8 +82,8 @@ class _Asked:
     def _tell_how(self, orders: list[dict[str, Any]]) -> None:
         """How an order gets into force that is only proposed."""
         if _verb(orders) == "proposed" and not self.dry_run:
-            which = next(f"--{name} " for name in ("fleet", "lane", "key") if self.body[name]).removeprefix("--key ")
-            print(f"Another person must approve it: byokd approve {self.body['kind']} {which}{self.name}")
+            option = "--fleet " if self.body["fleet"] else "--lane " if self.body["lane"] else ""
+            print(f"Another person must approve it: byokd approve {self.body['kind']} {option}{self.name}")
 
     def send(self, *, dry_run: bool) -> dict[str, Any]:
         """The daemon's answer."""

@@ -10,6 +10,7 @@ import typer
 
 from byokd.cli.failures import Exit, Failed
 from byokd.cli.invocation import Json, of
+from byokd.cli.progress import progress
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -85,18 +86,12 @@ def _run(config: Config, families: Sequence[Family], policy: str | Absent, *, dr
     from byokd.daemon.replication import replicate as make_replicas
 
     logs.configure(level="warning", stream=sys.stderr)
-    shown = sys.stderr.isatty()
+    with progress() as say:
 
-    def done(count: int) -> None:
-        if shown:
-            sys.stderr.write(f"\r{count} replicas seen to ")
-            sys.stderr.flush()
+        def done(count: int) -> None:
+            say(f"{count} replicas seen to")
 
-    try:
         return asyncio.run(make_replicas(config, families, policy=policy, dry_run=dry_run, done=done))
-    finally:
-        if shown:
-            sys.stderr.write("\r\033[K")
 
 
 def _tell(replicas: Sequence[Replica]) -> None:

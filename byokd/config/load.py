@@ -44,9 +44,7 @@ class Config:
 
     def keys(self) -> Iterator[DesiredKey]:
         """Every key, made as it is asked for: fleets may have 1,000,000. Each `ref` comes once."""
-        roster = self._roster()
-        assert roster.judged, "the keys of this config were not judged: see `read`"
-        return iter(roster)
+        return iter(self._judged())
 
     def whole(self) -> Config:
         """The same with its keys read and judged.
@@ -78,15 +76,18 @@ class Config:
         """The settings alone, for whoever keeps them for years: keys and key lists may be many megabytes."""
         return replace(self, roster=None)
 
+    def replicas(self) -> Iterator[tuple[DesiredKey, DesiredKey]]:
+        """Every key that is written as a replica of another one, behind that."""
+        return self._judged().replicas()
+
     def _roster(self) -> Roster:
         assert self.roster is not None, "this config was laid aside without its keys"
         return self.roster
 
-    def replicas(self) -> Iterator[tuple[DesiredKey, DesiredKey]]:
-        """Every key that is written as a replica of another one, behind that."""
+    def _judged(self) -> Roster:
         roster = self._roster()
         assert roster.judged, "the keys of this config were not judged: see `read`"
-        return roster.replicas()
+        return roster
 
     def managed(self, lane: LaneId) -> Managed:
         """The keys of one lane that are named here, each with its fleet."""

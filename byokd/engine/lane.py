@@ -76,7 +76,7 @@ class LaneWorker:
         settings: LaneSettings,
         doorway: Doorway,
         told: Callable[[], None],
-        woke: Callable[[Iterable[LaneId]], None] = lambda _: None,
+        woke: Callable[[Iterable[LaneId]], None],
     ) -> None:
         """`doorway` is the same for all lanes; `told` and `woke` as for `Cycle`."""
         self.lane = lane

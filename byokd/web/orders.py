@@ -64,14 +64,16 @@ class Counter:
         """
         now = self.now()
         orders, refused = [], []
-        proposed = await self._proposed(request.kind)
+        needs_approval = request.kind in self.approval()
+        proposed = await self._proposed(request.kind) if needs_approval else {}
         async for snapshot in self._meant(request):
             if before := proposed.get(snapshot.ref):
                 refused.append((snapshot.ref, f"{before.by} has proposed it already: approve or cancel that"))
             elif why := unfit(request.kind, snapshot, now):
                 refused.append((snapshot.ref, why))
             else:
-                orders.append(self._order(request, snapshot.ref, by=by, now=now))
+                state = OrderState.PROPOSED if needs_approval else OrderState.OPEN
+                orders.append(self._order(request, snapshot.ref, state, by=by, now=now))
         if not orders:
             raise OrderRefused(f"{refused[0][0]}: {refused[0][1]}" if refused else f"{request.meant} has no keys")
         if not request.dry_run:
@@ -153,12 +155,12 @@ class Counter:
                 yield snapshot
             after = self.cursor(lines[-1])
 
-    def _order(self, request: Request, ref: KeyRef, *, by: str, now: datetime) -> Order:
+    def _order(self, request: Request, ref: KeyRef, state: OrderState, *, by: str, now: datetime) -> Order:
         return Order(
             id=self.new_id(),
             ref=ref,
             kind=request.kind,
-            state=OrderState.PROPOSED if request.kind in self.approval() else OrderState.OPEN,
+            state=state,
             by=by,
             why=request.why,
             created_at=now,
