@@ -4,18 +4,18 @@ from __future__ import annotations
 
 import asyncio
 import random
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from collections.abc import AsyncIterator, Mapping
+from contextlib import AsyncExitStack, asynccontextmanager
 from datetime import UTC, datetime, timedelta
 from typing import Any, Protocol
 
 import aiobotocore.session
 
-from byokd.facts.key import SYMMETRIC, KeyArn, WrappingAlgorithm
+from byokd.facts.key import SYMMETRIC, KeyArn, WrappingAlgorithm, region_of
 from byokd.kms.adapter import open_kms
 from byokd.kms.estate import open_estate
 from byokd.kms.identity import Identity, shared_session
-from byokd.localkms import FRIENDLY, Options, serve
+from byokd.localkms import AT_ONCE, FRIENDLY, Options, serve
 from byokd.localkms.wrapping import WrappingKeys
 from byokd.material.secret import Secret
 from byokd.material.wrap import wrap
@@ -33,6 +33,9 @@ from tests.sim.model import ModelKms
 from tests.sim.plan import LanePlan
 
 WAITING_PERIOD = timedelta(days=7)
+AWAY, THIRD = "us-east-1", "eu-west-1"
+REGIONS = (REGION, AWAY, THIRD)
+"""The Regions of the account; `World.kms` is that of the first."""
 
 
 class World(Protocol):
@@ -41,7 +44,12 @@ class World(Protocol):
     kms: Kms
     estate: Estate
 
-    async def create(self, *, origin: str = "EXTERNAL", alias: str = "", spec: str = SYMMETRIC) -> KeyArn: ...
+    @property
+    def regions(self) -> Mapping[str, Kms]: ...
+    async def create(
+        self, *, origin: str = "EXTERNAL", alias: str = "", spec: str = SYMMETRIC, multi_region: bool = False
+    ) -> KeyArn: ...
+    async def replicate(self, arn: KeyArn, region: str) -> KeyArn: ...
     async def name_key(self, arn: KeyArn, alias: str) -> None: ...
     async def tag(self, arn: KeyArn, **tags: str) -> None: ...
     async def disable(self, arn: KeyArn) -> None: ...
@@ -55,16 +63,29 @@ class FakeWorld:
 
     def __init__(self, clock: ManualClock) -> None:
         self.clock = clock
-        self.fake: Any = FakeKms(clock)
+        self.regions: dict[str, Any] = {region: self.lane(region) for region in REGIONS}
+        for each in self.regions.values():
+            each.regions = self.regions
+        self.fake = self.regions[REGION]
         self.kms: Kms = self.fake
         self.fake_estate = FakeEstate(self.fake)
         self.estate: Estate = self.fake_estate
         self.created = 0
 
-    async def create(self, *, origin: str = "EXTERNAL", alias: str = "", spec: str = SYMMETRIC) -> KeyArn:
+    def lane(self, region: str) -> Any:
+        """The KMS of one Region."""
+        return FakeKms(self.clock)
+
+    async def create(
+        self, *, origin: str = "EXTERNAL", alias: str = "", spec: str = SYMMETRIC, multi_region: bool = False
+    ) -> KeyArn:
         self.created += 1
-        arn = f"arn:aws:kms:{REGION}:{ACCOUNT}:key/{self.created:08d}-0000-4000-8000-000000000000"
-        return KeyArn(self.fake.create(arn, origin=origin, alias=alias, spec=spec))
+        named = f"mrk-{self.created:032d}" if multi_region else f"{self.created:08d}-0000-4000-8000-000000000000"
+        arn = f"arn:aws:kms:{REGION}:{ACCOUNT}:key/{named}"
+        return KeyArn(self.fake.create(arn, origin=origin, alias=alias, spec=spec, multi_region=multi_region))
+
+    async def replicate(self, arn: KeyArn, region: str) -> KeyArn:
+        return KeyArn(self.fake.replicate(arn, region))
 
     async def name_key(self, arn: KeyArn, alias: str) -> None:
         self.fake.aliases[alias] = arn
@@ -73,13 +94,13 @@ class FakeWorld:
         self.fake_estate.tagged[arn] = tags
 
     async def disable(self, arn: KeyArn) -> None:
-        self.fake.put(arn, enabled=False)
+        self.regions[region_of(arn)].put(arn, enabled=False)
 
     async def schedule_deletion(self, arn: KeyArn) -> None:
-        self.fake.put(arn, deletion_at=self.clock.now() + WAITING_PERIOD)
+        self.regions[region_of(arn)].put(arn, deletion_at=self.clock.now() + WAITING_PERIOD)
 
     async def delete_material(self, arn: KeyArn) -> None:
-        self.fake.delete_material(arn)
+        self.regions[region_of(arn)].delete_material(arn)
 
     def seal(self, material: bytes, parameters: ImportParameters, algorithm: WrappingAlgorithm) -> bytes:
         return sealed(proof_of(material), public_key=parameters.public_key, algorithm=algorithm).ciphertext
@@ -89,49 +110,65 @@ class ModelWorld(FakeWorld):
     """The simulator's KMS in fair weather: nobody else uses its quotas, and nothing takes time."""
 
     def __init__(self, clock: ManualClock) -> None:
+        self.times = Times(self.passed_s)
+        self.book = Book(self.times.monotonic, lambda: 0.0)
         super().__init__(clock)
-        times = Times(lambda: self.passed_s)
-        lane = LanePlan(
+
+    def passed_s(self) -> float:
+        """Seconds since the clock's start."""
+        return (self.clock.now() - START).total_seconds()
+
+    def lane(self, region: str) -> ModelKms:
+        plan = LanePlan(
             account=ACCOUNT,
-            region=REGION,
+            region=region,
             per_second=1.0,
             real_per_second=1.0,
             in_flight=1,
             reserve=0.0,
             latency_s=0.0,
         )
-        self.book = Book(times.monotonic, lambda: 0.0)
-        self.fake = ModelKms(lane, times, HostClock(times, notices=True), random.Random(1), self.book)
-        self.fake.unlimited()
-        self.kms = self.fake
-        self.fake_estate = FakeEstate(self.fake)
-        self.estate = self.fake_estate
+        model = ModelKms(plan, self.times, HostClock(self.times, notices=True), random.Random(1), self.book)
+        model.unlimited()
+        return model
 
-    @property
-    def passed_s(self) -> float:
-        """Seconds since the clock's start."""
-        return (self.clock.now() - START).total_seconds()
-
-    async def create(self, *, origin: str = "EXTERNAL", alias: str = "", spec: str = SYMMETRIC) -> KeyArn:
-        arn = await super().create(origin=origin, alias=alias, spec=spec)
+    async def create(
+        self, *, origin: str = "EXTERNAL", alias: str = "", spec: str = SYMMETRIC, multi_region: bool = False
+    ) -> KeyArn:
+        arn = await super().create(origin=origin, alias=alias, spec=spec, multi_region=multi_region)
         self.book.follow(arn, arn, "")
         return arn
+
+    async def replicate(self, arn: KeyArn, region: str) -> KeyArn:
+        replica = await super().replicate(arn, region)
+        self.book.follow(replica, replica, "")
+        return replica
 
 
 class LocalWorld:
     """`AwsKms` and a second client, which plays the people, against one local KMS."""
 
-    def __init__(self, kms: Kms, estate: Estate, people: Any) -> None:
-        self.kms = kms
+    def __init__(self, regions: Mapping[str, Kms], estate: Estate, people: Mapping[str, Any]) -> None:
+        self.kms = regions[REGION]
+        self.regions = regions
         self.estate = estate
-        self.people = people
+        self.people = people[REGION]
+        self.people_in = people
 
-    async def create(self, *, origin: str = "EXTERNAL", alias: str = "", spec: str = SYMMETRIC) -> KeyArn:
-        answer = await self.people.create_key(Origin=origin, KeySpec=spec, KeyUsage=usage(spec))
+    async def create(
+        self, *, origin: str = "EXTERNAL", alias: str = "", spec: str = SYMMETRIC, multi_region: bool = False
+    ) -> KeyArn:
+        answer = await self.people.create_key(
+            Origin=origin, KeySpec=spec, KeyUsage=usage(spec), MultiRegion=multi_region
+        )
         arn = KeyArn(answer["KeyMetadata"]["Arn"])
         if alias:
             await self.name_key(arn, alias)
         return arn
+
+    async def replicate(self, arn: KeyArn, region: str) -> KeyArn:
+        answer = await self.people.replicate_key(KeyId=arn, ReplicaRegion=region)
+        return KeyArn(answer["ReplicaKeyMetadata"]["Arn"])
 
     async def name_key(self, arn: KeyArn, alias: str) -> None:
         await self.people.create_alias(AliasName=alias, TargetKeyId=arn)
@@ -141,13 +178,13 @@ class LocalWorld:
         await self.people.tag_resource(KeyId=arn, Tags=given)
 
     async def disable(self, arn: KeyArn) -> None:
-        await self.people.disable_key(KeyId=arn)
+        await self.people_in[region_of(arn)].disable_key(KeyId=arn)
 
     async def schedule_deletion(self, arn: KeyArn) -> None:
-        await self.people.schedule_key_deletion(KeyId=arn, PendingWindowInDays=7)
+        await self.people_in[region_of(arn)].schedule_key_deletion(KeyId=arn, PendingWindowInDays=7)
 
     async def delete_material(self, arn: KeyArn) -> None:
-        await self.people.delete_imported_key_material(KeyId=arn)
+        await self.people_in[region_of(arn)].delete_imported_key_material(KeyId=arn)
 
     def seal(self, material: bytes, parameters: ImportParameters, algorithm: WrappingAlgorithm) -> bytes:
         with Secret(bytearray(material)) as secret:
@@ -169,18 +206,26 @@ class ServerClock:
 
 @asynccontextmanager
 async def local_world(clock: ManualClock, pool: WrappingKeys) -> AsyncIterator[LocalWorld]:
-    options = Options(clock=ServerClock(clock), pool=pool, hostility=FRIENDLY)
+    options = Options(clock=ServerClock(clock), pool=pool, hostility=FRIENDLY, pace=AT_ONCE)
     keys = Identity(access_key_id=ACCOUNT, secret_access_key="any")
-    async with (
-        serve(options) as server,
-        open_kms(a_lane(endpoint=server.url), clock=clock, session=shared_session(), identity=keys) as kms,
-        open_estate(a_lane(endpoint=server.url), clock=clock, session=shared_session(), identity=keys) as estate,
-        aiobotocore.session.AioSession().create_client(
-            "kms",
-            endpoint_url=server.url,
-            region_name=REGION,
-            aws_access_key_id=ACCOUNT,
-            aws_secret_access_key="any",
-        ) as people,
-    ):
+    async with AsyncExitStack() as stack:
+        server = await stack.enter_async_context(serve(options))
+        session, kms, people = shared_session(), {}, {}
+        for region in REGIONS:
+            lane = a_lane(endpoint=server.url, region=region)
+            opened = open_kms(lane, clock=clock, session=session, identity=keys)
+            kms[region] = await stack.enter_async_context(opened)
+            people[region] = await stack.enter_async_context(_client(server.url, region))
+        home = a_lane(endpoint=server.url)
+        estate = await stack.enter_async_context(open_estate(home, clock=clock, session=session, identity=keys))
         yield LocalWorld(kms, estate, people)
+
+
+def _client(url: str, region: str) -> Any:
+    return aiobotocore.session.AioSession().create_client(
+        "kms",
+        endpoint_url=url,
+        region_name=region,
+        aws_access_key_id=ACCOUNT,
+        aws_secret_access_key="any",
+    )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from dataclasses import dataclass
 from datetime import datetime
 
@@ -16,6 +17,7 @@ from byokd.facts.key import (
     MaterialId,
     MaterialState,
 )
+from byokd.facts.relative import identity
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -45,6 +47,11 @@ class Key:
     materials: tuple[Material, ...] = ()
     family: Family | Absent = ABSENT
 
+    @property
+    def pending(self) -> Material | None:
+        """What waits for a rotation, of which there is one at most; it may be gone, where nobody has tidied up."""
+        return next((each for each in self.materials if not each.state.permanent), None)
+
     def state(self, now: datetime) -> KeyState:
         """Enabled only when every permanent material is in (developer guide, "Importing key material")."""
         if not isinstance(self.deletion_at, Absent):
@@ -53,3 +60,9 @@ class Key:
         if self.origin == "EXTERNAL" and (not permanent or ABSENT in permanent):
             return KeyState.PENDING_IMPORT
         return KeyState.ENABLED if self.enabled else KeyState.DISABLED
+
+
+def material_id(arn: str, fingerprint: str) -> MaterialId:
+    """Derived from key and material, and the same in all Regions of a multi-Region key (docs/kms.md)."""
+    named = ":".join(identity(KeyArn(arn))) or arn
+    return MaterialId(hashlib.sha256(f"{named} {fingerprint}".encode()).hexdigest())

@@ -35,6 +35,7 @@ from byokd.facts.key import (
     SYMMETRIC,
     Absent,
     Expiry,
+    Family,
     KeyArn,
     KeyState,
     MaterialId,
@@ -48,7 +49,8 @@ from byokd.facts.key import (
 from byokd.facts.kinds import KINDS, Wrapping, ways
 from byokd.facts.uses import Use, use_of
 from byokd.ports import Clock, ImportParameters
-from tests.kit.fake_keys import Key, Material
+from tests.kit.fake_family import FakeFamily, forgotten, holds, turned
+from tests.kit.fake_keys import Key, Material, material_id
 from tests.kit.fake_source import unsealed
 from tests.kit.fake_uses import mark
 from tests.kit.materials import usage
@@ -67,12 +69,11 @@ class Call:
     members: dict[str, Any] = field(default_factory=dict)
 
 
-class FakeKms:
+class FakeKms(FakeFamily):
     """Implements `ports.Kms`."""
 
     def __init__(self, clock: Clock) -> None:
-        self._clock = clock
-        self._keys: dict[KeyArn, Key] = {}
+        super().__init__(clock)
         self._before: dict[KeyArn, Key] = {}
         self._lag: dict[KeyArn, int] = {}
         self._faults: dict[str, deque[tuple[KmsError, bool]]] = defaultdict(deque)
@@ -87,9 +88,12 @@ class FakeKms:
 
     # -- the world ----------------------------------------------------------------------------------------------------
 
-    def create(self, arn: str, *, spec: str = SYMMETRIC, origin: str = "EXTERNAL", alias: str = "") -> KeyArn:
+    def create(
+        self, arn: str, *, spec: str = SYMMETRIC, origin: str = "EXTERNAL", alias: str = "", multi_region: bool = False
+    ) -> KeyArn:
         """A virgin key, as CreateKey leaves it."""
-        key = Key(arn=KeyArn(arn), spec=spec, origin=origin)
+        family = Family(primary=KeyArn(arn)) if multi_region else ABSENT
+        key = Key(arn=KeyArn(arn), spec=spec, origin=origin, family=family)
         self._keys[key.arn] = key
         if alias:
             self.aliases[alias] = key.arn
@@ -115,7 +119,8 @@ class FakeKms:
 
     def remove(self, arn: str) -> None:
         """The key's waiting period is over: it is gone for good."""
-        del self._keys[KeyArn(arn)]
+        gone = self._keys.pop(KeyArn(arn))
+        self._buried(gone)
 
     def fail(self, operation: str, *errors: KmsError, applied: bool = False) -> None:
         """Make the next calls of an operation raise these, one each; if `applied`, after having been carried out."""
@@ -166,6 +171,7 @@ class FakeKms:
         if found.spec != SYMMETRIC:
             raise WrongOrigin("ListKeyRotations: UnsupportedOperationException")
         now = self._clock.now()
+        lost = forgotten(found, self._primary_of(found), now)
         self._raise_late("ListKeyRotations")
         return tuple(
             ObservedMaterial(
@@ -176,7 +182,7 @@ class FakeKms:
                 rotated_at=each.rotated_at,
             )
             for each in found.materials
-            if each.state.permanent or each.expiry_at(now) is not ABSENT
+            if each.id not in lost
         )
 
     async def get_parameters(
@@ -215,11 +221,13 @@ class FakeKms:
         key = self._importable("ImportKeyMaterial", arn)
         self._check_expiry(expiry)
         fingerprint = self._unwrapped(key, token, ciphertext)
+        key = self._tidied(key.arn)
         taken = self._newcomer(key, fingerprint) if new else self._owned(key, fingerprint, material)
         renewed = replace(taken, expiry=expiry)
         known = any(each.id == taken.id for each in key.materials)
         kept = tuple(renewed if each.id == taken.id else each for each in key.materials)
         self.put(arn, materials=kept if known else (*kept, renewed), enabled=True)
+        self._go_on(key)
         self._raise_late("ImportKeyMaterial")
         return renewed.id if key.spec == SYMMETRIC else ABSENT
 
@@ -231,18 +239,21 @@ class FakeKms:
         self.put(
             arn, materials=tuple(replace(each, expiry=ABSENT) if each.id == named else each for each in key.materials)
         )
+        self._tidied(key.arn)
         self._raise_late("DeleteImportedKeyMaterial")
 
     async def rotate_on_demand(self, arn: KeyArn) -> None:
-        """See `ports.Kms`. It is done at once."""
+        """See `ports.Kms`. It is done at once, in every Region."""
         await self._called("RotateKeyOnDemand", arn)
-        key, now = self._keys[self._resolved(arn)], self._clock.now()
-        pending = next((each for each in key.materials if not each.state.permanent), None)
-        if key.state(now) is not KeyState.ENABLED or pending is None or pending.expiry_at(now) is ABSENT:
+        key, now = self._tidied(self._resolved(arn)), self._clock.now()
+        if self._primary_of(key) is not None:
+            raise WrongOrigin(f"RotateKeyOnDemand: UnsupportedOperationException: {arn} is not a primary key")
+        pending = next((each for each in key.materials if each.state is MaterialState.PENDING_ROTATION), None)
+        everywhere = pending is not None and all(holds(each, pending.id, now) for each in self._relatives(key))
+        if key.state(now) is not KeyState.ENABLED or pending is None or not everywhere:
             raise WrongKeyState(f"RotateKeyOnDemand: KMSInvalidStateException: nothing of {arn} waits for a rotation")
-        old = (replace(each, state=MaterialState.NON_CURRENT) for each in key.materials if each != pending)
-        current = replace(pending, state=MaterialState.CURRENT, rotated_at=now)
-        self.put(arn, materials=(*old, current))
+        for each in (key, *self._relatives(key)):
+            self._in(each.arn).put(each.arn, materials=turned(each, pending.id, now))
         self._raise_late("RotateKeyOnDemand")
 
     async def make(self, arn: KeyArn, *, use: Use, message: bytes) -> bytes:
@@ -330,30 +341,40 @@ class FakeKms:
         return note.fingerprint
 
     def _owned(self, key: Key, fingerprint: str, material: MaterialId | Absent) -> Material:
-        """The material of the key that these bytes are; a new one for a virgin key."""
+        """The material of the key that these bytes are; a new one for a virgin key.
+
+        A replica owns what its primary does, and takes what waits there; that may not be named, since it is none of the
+        replica's own yet (API model, ImportKeyMaterial.KeyMaterialId).
+        """
         known = next((each for each in key.materials if each.fingerprint == fingerprint), None)
         if not isinstance(material, Absent) and (known is None or known.id != material):
             raise MaterialRefused("ImportKeyMaterial: IncorrectKeyMaterialException")
-        if known is not None:
-            return known
-        if key.materials:
+        primary = self._primary_of(key)
+        promised = primary.pending if primary is not None and known is None else None
+        if promised is not None and promised.fingerprint == fingerprint:
+            return replace(promised, state=MaterialState.PENDING_ROTATION)
+        if known is None and (key.materials or primary is not None):
             raise MaterialRefused("ImportKeyMaterial: IncorrectKeyMaterialException")
-        return _material(key, fingerprint, MaterialState.CURRENT)
+        return known or _material(key, fingerprint, MaterialState.CURRENT)
 
     def _newcomer(self, key: Key, fingerprint: str) -> Material:
-        """Further material of the key; one may wait for its rotation at a time (API model, ImportKeyMaterial)."""
+        """Further material of a primary or single-Region key; one may wait for its rotation at a time.
+
+        Source: API model, ImportKeyMaterial.
+        """
+        if self._primary_of(key) is not None:
+            raise WrongOrigin("ImportKeyMaterial: UnsupportedOperationException: new material goes to the primary")
         if any(each.fingerprint == fingerprint and each.state.permanent for each in key.materials):
             raise MaterialRefused("ImportKeyMaterial: IncorrectKeyMaterialException: the key has it already")
-        fresh = _material(key, fingerprint, MaterialState.PENDING_ROTATION)
-        waits = (each for each in key.materials if not each.state.permanent and each.id != fresh.id)
-        if any(each.expiry_at(self._clock.now()) is not ABSENT for each in waits):
+        waits = key.pending
+        if waits is not None and waits.fingerprint != fingerprint:
             raise WrongKeyState("ImportKeyMaterial: KMSInvalidStateException: another key material is pending rotation")
-        return fresh
+        awaited = MaterialState.PENDING_MULTI_REGION if self._relatives(key) else MaterialState.PENDING_ROTATION
+        return waits or _material(key, fingerprint, awaited)
 
 
 def _material(key: Key, fingerprint: str, state: MaterialState) -> Material:
-    name = hashlib.sha256(f"{key.arn} {fingerprint}".encode()).hexdigest()
-    return Material(id=MaterialId(name), fingerprint=fingerprint, expiry=ABSENT, state=state)
+    return Material(id=material_id(key.arn, fingerprint), fingerprint=fingerprint, expiry=ABSENT, state=state)
 
 
 def _earliest(key: Key, now: datetime) -> Expiry | Absent:

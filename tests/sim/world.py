@@ -13,7 +13,6 @@ phase begins: within a span that follows from the policies, all must be well aga
 from __future__ import annotations
 
 import asyncio
-import hashlib
 import heapq
 import itertools
 import random
@@ -45,7 +44,7 @@ from byokd.facts.policy import DesiredKey, Lane, OnLoss, Policy, Quota
 from byokd.ports import Kms
 from tests.kit.builders import lane as base_lane
 from tests.kit.builders import policy as base_policy
-from tests.kit.fake_keys import Material
+from tests.kit.fake_keys import Material, material_id
 from tests.kit.fake_source import proof_of
 from tests.kit.memory_store import MemoryStore
 from tests.sim.book import Book, Imported, Life
@@ -320,7 +319,7 @@ class World:
         expiry = at(self.now_s + max(30.0, life_s))
         mine = next((each for each in kms.key(arn).materials if each.fingerprint == proof.fingerprint), None)
         if mine is None:
-            mine = Material(id=_id_of(arn, proof.fingerprint), fingerprint=proof.fingerprint, expiry=ABSENT)
+            mine = Material(id=material_id(arn, proof.fingerprint), fingerprint=proof.fingerprint, expiry=ABSENT)
         others = tuple(each for each in kms.key(arn).materials if each.id != mine.id)
         kms.put(arn, materials=(*others, replace(mine, expiry=expiry)), enabled=True)
         done = Imported(at_s=self.now_s, expiry=expiry, before=before, by_hand=True, visible_s=kms._visible_s(arn))
@@ -351,10 +350,6 @@ class World:
             self.book.ordered(order, empty=isinstance(key.lane.managed_expiry(key.arn), Absent))
             if self.engine is not None:
                 self.engine.wake()
-
-
-def _id_of(arn: str, fingerprint: str) -> MaterialId:
-    return MaterialId(hashlib.sha256(f"{arn} {fingerprint}".encode()).hexdigest())
 
 
 def _outlives(task: asyncio.Task[Any]) -> bool:
