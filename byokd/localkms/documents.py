@@ -6,12 +6,13 @@ of this file wrote, in which all were. This file is the only one that opens a se
 
 from __future__ import annotations
 
-import json
 from base64 import b64decode, b64encode
 from collections.abc import Callable
-from dataclasses import MISSING, fields
+from dataclasses import fields
 from functools import cache
 from typing import Any
+
+import orjson
 
 from byokd.localkms.aliases import Alias
 from byokd.localkms.grants import Grant
@@ -35,12 +36,12 @@ def write_key(key: Key, seal: Seal) -> str:
     """The document of a key."""
     facts = _facts(key)
     facts["materials"] = [_write_material(material, key.id, seal) for material in key.materials]
-    return json.dumps(facts)
+    return _text(facts)
 
 
 def read_key(document: str, seal: Seal) -> Key:
     """The key of a document. Raises: BrokenSealError, ValueError, KeyError or TypeError for a damaged one."""
-    facts = json.loads(document)
+    facts = orjson.loads(document)
     for name, value in facts.items():
         if value is not None and (read := READERS.get(name)) is not None:
             facts[name] = read(value)
@@ -50,24 +51,24 @@ def read_key(document: str, seal: Seal) -> Key:
 
 def write_alias(alias: Alias) -> str:
     """The document of an alias."""
-    return json.dumps(_facts(alias))
+    return _text(_facts(alias))
 
 
 def read_alias(document: str) -> Alias:
     """The alias of a document. Raises: ValueError, KeyError or TypeError for a damaged one."""
-    facts = json.loads(document)
+    facts = orjson.loads(document)
     facts["owner"] = _owner(*facts["owner"])
     return Alias(**facts)
 
 
 def write_grant(grant: Grant) -> str:
     """The document of a grant."""
-    return json.dumps(_facts(grant))
+    return _text(_facts(grant))
 
 
 def read_grant(document: str) -> Grant:
     """The grant of a document. Raises: ValueError, KeyError or TypeError for a damaged one."""
-    facts = json.loads(document)
+    facts = orjson.loads(document)
     facts["operations"] = tuple(facts["operations"])
     return Grant(**facts)
 
@@ -110,10 +111,15 @@ READERS: dict[str, Callable[[Any], Any]] = {
 """How the facts of a key that are not plain JSON come back."""
 
 
+DEFAULTS = {kind: tuple((each.name, each.default) for each in fields(kind)) for kind in (Key, Material, Alias, Grant)}
+"""The names of all facts, each with its default; what has none is unequal to everything."""
+
+
 def _facts(value: Key | Material | Alias | Grant) -> dict[str, Any]:
     """All that differs from the defaults."""
-    return {
-        field.name: fact
-        for field in fields(value)
-        if (fact := getattr(value, field.name)) != field.default or field.default is MISSING
-    }
+    return {name: fact for name, default in DEFAULTS[type(value)] if (fact := getattr(value, name)) != default}
+
+
+def _text(facts: dict[str, Any]) -> str:
+    """The JSON of a document; `tuple` makes of a named tuple what orjson knows."""
+    return orjson.dumps(facts, default=tuple).decode()

@@ -190,8 +190,13 @@ class Key:
     @property
     def whole(self) -> bool:
         """Whether all its permanent materials are in, and at least one."""
-        permanent = [material for material in self.materials if material.permanent]
-        return bool(permanent) and all(material.secret is not None for material in permanent)
+        owned = False
+        for material in self.materials:
+            if material.permanent:
+                if material.secret is None:
+                    return False
+                owned = True
+        return owned
 
     @property
     def current(self) -> Material | None:

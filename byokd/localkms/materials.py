@@ -91,7 +91,8 @@ def imported(key: Key, given: Import, *, promised: Collection[Material] = ()) ->
         description = owned.description if given.description is None else given.description
         material = replace(owned, secret=given.secret, expires_at=given.expires_at, description=description)
     kept = replace(key, materials=_with(key.materials, material))
-    return (replace(kept, disabled=False) if kept.whole and material.permanent else kept), identity
+    enables = key.disabled and kept.whole and material.permanent
+    return (replace(kept, disabled=False) if enables else kept), identity
 
 
 def _is_new(key: Key, given: Import) -> bool:

@@ -79,6 +79,7 @@ class Journal:
         self._changes: deque[tuple[Change, ...]] = deque()
         self._noted = 0
         self._written = 0
+        self._writing: asyncio.Future[None] | None = None
         self._writer = ThreadPoolExecutor(max_workers=1, thread_name_prefix="localkms-journal")
         facts = dict(self._rows("SELECT name, document FROM facts"))
         self.lead_s = float(facts.get(LEAD, 0.0))
@@ -159,7 +160,12 @@ class Journal:
 
         Raises: sqlite3.Error when the disk refuses. Nothing is lost then: the changes stay noted for the next flush.
         """
-        await asyncio.get_running_loop().run_in_executor(self._writer, self._write)
+        wanted = self._noted
+        while self._written < wanted:
+            if self._writing is None or self._writing.done():
+                self._writing = asyncio.get_running_loop().run_in_executor(self._writer, self._write)
+            # Many may wait for one way to the thread and back. It may take along what was noted since, or may not.
+            await asyncio.shield(self._writing)
 
     async def close(self) -> None:
         """Write what is left, then let go of the file and its lock."""
@@ -193,7 +199,7 @@ class Journal:
         while self._changes:
             batch.append(self._changes.popleft())
         if not batch:
-            return  # an earlier flush in the same queue took them along
+            return  # a copy took them along
         try:
             with self._connection:
                 self._connection.execute("BEGIN")

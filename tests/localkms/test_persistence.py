@@ -246,3 +246,27 @@ async def test_a_disk_that_refuses_loses_nothing(tmp_path: Path) -> None:
     assert journal.settled
     assert list(journal.all_wrapping_keys()) == [("a", "RSA_2048", b"second")]
     await journal.close()
+
+
+async def test_who_flushes_beside_others_has_his_own_change_on_disk(tmp_path: Path) -> None:
+    """Flushes share their ways to the writer's thread, and none returns by another's.
+
+    One that came when a write had just ended, and nobody had been told yet, waited for that write for ever and kept
+    the event loop.
+    """
+    state = tmp_path / "kms.db"
+    journal = open_journal(state)
+
+    async def bring(name: str) -> bool:
+        journal.save_wrapping_key(name, "RSA_2048", b"material")
+        await journal.flush()
+        with database(state) as reader:
+            return len(reader.execute("SELECT id FROM wrapping_keys WHERE id = ?", (name,)).fetchall()) == 1
+
+    async def bring_many(first: int) -> list[bool]:
+        return [await bring(f"{first} {number}") for number in range(10)]
+
+    found = await asyncio.gather(*(bring_many(number) for number in range(20)))
+    assert all(map(all, found))
+    assert journal.settled
+    await journal.close()
