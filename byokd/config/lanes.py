@@ -159,6 +159,12 @@ class QuotasSettings(Settings):
     VerifyMac: QuotaSettings = QuotaSettings(per_second=10, burst=10, ceiling=10)
     """One for each such probe. Default 10, burst 10."""
 
+    DeriveSharedSecret: QuotaSettings = QuotaSettings(per_second=10, burst=10, ceiling=10)
+    """One for each probe of a key for KEY_AGREEMENT. Default 10, burst 10."""
+
+    GetPublicKey: QuotaSettings = QuotaSettings(per_second=10, burst=10, ceiling=10)
+    """One for each such probe. Default 10, burst 10."""
+
     def quotas(self, share: float) -> dict[str, Quota]:
         """The facts that these settings come to, by operation."""
         settings = {name: getattr(self, name) for name in type(self).model_fields}

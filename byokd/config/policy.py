@@ -100,8 +100,8 @@ class PolicySettings(Settings):
     Between keys near their deadlines the deadline alone decides. Default 0."""
 
     probe: Flag | None = None
-    """Whether a key is used once after each import (Encrypt and Decrypt, Sign and Verify, or GenerateMac and VerifyMac,
-    as it is meant to be), which needs those permissions. Default false."""
+    """Whether a key is used once after each import (Encrypt and Decrypt, Sign and Verify, GenerateMac and VerifyMac, or
+    DeriveSharedSecret, as it is meant to be), which needs those permissions. Default false."""
 
     source: Name | None = None
     """The source of the material, by its name in `[sources]`. Default: the only source, where there is one."""

@@ -1,8 +1,9 @@
 """The probe: after an import a key is used once, where its policy asks for it, before people have to.
 
-    import seen done ─▶ Encrypt, Sign or GenerateMac ─▶ Decrypt, Verify or VerifyMac ─┬─ right: once for each import
-                                    ▲                                                 └─ wrong, or none: told
-                                    └───────────── again, ever later ──────────────────────┘
+    import seen done ─▶ Encrypt, Sign, GenerateMac ─▶ Decrypt, Verify, VerifyMac ─┬─ right: once for each import
+                        or DeriveSharedSecret         or the other side of it     └─ wrong, or none: told
+                                 ▲                                                     │
+                                 └───────────────── again, ever later ─────────────────┘
 
 A probe speaks of the whole key: KMS encrypts and signs with its current material, whichever of them was imported.
 """

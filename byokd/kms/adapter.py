@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 from datetime import UTC, datetime, timedelta
-from typing import Any, Final, TypeVar
+from typing import Any, Final, TypeVar, assert_never
 
 from byokd.errors import AnswerLost, BadAnswer, CheckRefused, CiphertextRefused
 from byokd.facts.key import (
@@ -34,6 +34,7 @@ from byokd.facts.policy import Lane
 from byokd.facts.uses import PROBE_CONTEXT, KeyUsage, Use
 from byokd.kms.client import LaneClient
 from byokd.kms.identity import Identity, Session
+from byokd.material.agreement import agrees, peer_public_key
 from byokd.ports import Clock, ImportParameters, Kms
 
 T = TypeVar("T")
@@ -166,24 +167,40 @@ class AwsKms:
 
     async def make(self, arn: KeyArn, *, use: Use, message: bytes) -> bytes:
         """See `ports.Kms`."""
-        request, told = {
-            KeyUsage.ENCRYPT_DECRYPT: (_cipher(arn, use) | {"Plaintext": message}, "CiphertextBlob"),
-            KeyUsage.SIGN_VERIFY: (_signature(arn, use, message), "Signature"),
-            KeyUsage.GENERATE_VERIFY_MAC: (_mac(arn, use, message), "Mac"),
-        }[use.usage]
+        match use.usage:
+            case KeyUsage.ENCRYPT_DECRYPT:
+                request, told = _cipher(arn, use) | {"Plaintext": message}, "CiphertextBlob"
+            case KeyUsage.SIGN_VERIFY:
+                request, told = _signature(arn, use, message), "Signature"
+            case KeyUsage.GENERATE_VERIFY_MAC:
+                request, told = _mac(arn, use, message), "Mac"
+            case KeyUsage.KEY_AGREEMENT:
+                request, told = _agreement(arn, use, message), "SharedSecret"
+            case _:
+                assert_never(use.usage)
         return _Answer(use.makes, await self._client.call(use.makes, request)).blob(told)
 
     async def check(self, arn: KeyArn, *, use: Use, message: bytes, made: bytes) -> bool:
         """See `ports.Kms`."""
-        request, told, right = {
-            KeyUsage.ENCRYPT_DECRYPT: (_cipher(arn, use) | {"CiphertextBlob": made}, "Plaintext", message),
-            KeyUsage.SIGN_VERIFY: (_signature(arn, use, message) | {"Signature": made}, "SignatureValid", True),
-            KeyUsage.GENERATE_VERIFY_MAC: (_mac(arn, use, message) | {"Mac": made}, "MacValid", True),
-        }[use.usage]
+        request: dict[str, Any]
+        right: bytes | bool = True
+        match use.usage:
+            case KeyUsage.ENCRYPT_DECRYPT:
+                request, told, right = _cipher(arn, use) | {"CiphertextBlob": made}, "Plaintext", message
+            case KeyUsage.SIGN_VERIFY:
+                request, told = _signature(arn, use, message) | {"Signature": made}, "SignatureValid"
+            case KeyUsage.GENERATE_VERIFY_MAC:
+                request, told = _mac(arn, use, message) | {"Mac": made}, "MacValid"
+            case KeyUsage.KEY_AGREEMENT:
+                request, told = {"KeyId": arn}, "PublicKey"
+            case _:
+                assert_never(use.usage)
         try:
             answer = await self._client.call(use.checks, request)
         except (CiphertextRefused, CheckRefused):
             return False
+        if use.usage is KeyUsage.KEY_AGREEMENT:
+            return agrees(made, message, use.spec, _Answer(use.checks, answer).blob(told))
         return bool(answer.get(told) == right)
 
     async def request_quotas(self) -> dict[str, float]:
@@ -199,6 +216,11 @@ def _cipher(arn: KeyArn, use: Use) -> dict[str, Any]:
     """The members that Encrypt and Decrypt have in common. Only symmetric keys take a context."""
     context = {"EncryptionContext": dict(PROBE_CONTEXT)} if use.algorithm == SYMMETRIC else {}
     return {"KeyId": arn, "EncryptionAlgorithm": use.algorithm} | context
+
+
+def _agreement(arn: KeyArn, use: Use, message: bytes) -> dict[str, Any]:
+    """The members of DeriveSharedSecret, of which the message is the other side."""
+    return {"KeyId": arn, "KeyAgreementAlgorithm": use.algorithm, "PublicKey": peer_public_key(message, use.spec)}
 
 
 def _mac(arn: KeyArn, use: Use, message: bytes) -> dict[str, Any]:

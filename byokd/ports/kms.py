@@ -88,11 +88,17 @@ class Kms(Protocol):
         ...
 
     async def make(self, arn: KeyArn, *, use: Use, message: bytes) -> bytes:
-        """Encrypt (with `PROBE_CONTEXT`), Sign or GenerateMac: what the key makes of at most 190 bytes."""
+        """What the key makes of at most 190 bytes, by its use: a ciphertext (with `PROBE_CONTEXT`), a signature, a MAC.
+
+        Of a key for agreements it is the secret that it shares with a peer whose key pair is made of the message.
+        """
         ...
 
     async def check(self, arn: KeyArn, *, use: Use, message: bytes, made: bytes) -> bool:
-        """Decrypt, Verify or VerifyMac: whether the key accepts `made` for this message. KMS saying no is False."""
+        """Decrypt, Verify or VerifyMac: whether the key accepts `made` for this message. KMS saying no is False.
+
+        Of a key for agreements, whether the peer derives the same with the key's public key.
+        """
         ...
 
     async def request_quotas(self) -> Mapping[str, float]:

@@ -110,14 +110,34 @@ async def test_an_rsa_key_may_be_for_either(wrapping_keys: WrappingKeys) -> None
     async with local_world(ManualClock(), wrapping_keys) as world:
         arn = await _for_encryption(world)
         use = use_of("RSA_2048", (await world.kms.describe(arn)).usage)
-        assert use == Use(usage=KeyUsage.ENCRYPT_DECRYPT, algorithm="RSAES_OAEP_SHA_256")
+        assert use == Use(spec="RSA_2048", usage=KeyUsage.ENCRYPT_DECRYPT, algorithm="RSAES_OAEP_SHA_256")
         message = bytes(190)
         made = await world.kms.make(arn, use=use, message=message)
         assert await world.kms.check(arn, use=use, message=message, made=made)
 
 
+@pytest.mark.parametrize("spec", ["ECC_NIST_P256", "ECC_NIST_P384", "ECC_NIST_P521"])
+async def test_a_key_agrees_with_its_peer(wrapping_keys: WrappingKeys, spec: str) -> None:
+    """Both sides derive the same secret, of this message and with this key alone."""
+    async with local_world(ManualClock(), wrapping_keys) as world:
+        arn, other = [await _made_for(world, spec, "KEY_AGREEMENT") for _ in range(2)]
+        use = use_of(spec, (await world.kms.describe(arn)).usage)
+        assert use == Use(spec=spec, usage=KeyUsage.KEY_AGREEMENT, algorithm="ECDH")
+        made = await world.kms.make(arn, use=use, message=MESSAGE)
+        assert await world.kms.check(arn, use=use, message=MESSAGE, made=made)
+        assert not await world.kms.check(arn, use=use, message=b"another", made=made)
+        assert await world.kms.make(other, use=use, message=MESSAGE) == made, "the same private key is in both"
+        signs = await a_key(world, spec)
+        with pytest.raises(RequestRefused):
+            await world.kms.make(signs, use=use, message=MESSAGE)
+
+
 async def _for_encryption(world: LocalWorld) -> KeyArn:
-    answer = await world.people.create_key(Origin="EXTERNAL", KeySpec="RSA_2048", KeyUsage="ENCRYPT_DECRYPT")
+    return await _made_for(world, "RSA_2048", "ENCRYPT_DECRYPT")
+
+
+async def _made_for(world: LocalWorld, spec: str, usage: str) -> KeyArn:
+    answer = await world.people.create_key(Origin="EXTERNAL", KeySpec=spec, KeyUsage=usage)
     arn = KeyArn(answer["KeyMetadata"]["Arn"])
-    await bring_in(world, arn, "RSA_2048")
+    await bring_in(world, arn, spec)
     return arn

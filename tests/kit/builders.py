@@ -49,6 +49,8 @@ OPERATIONS = (
     "Verify",
     "GenerateMac",
     "VerifyMac",
+    "DeriveSharedSecret",
+    "GetPublicKey",
 )
 
 

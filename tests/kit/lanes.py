@@ -52,6 +52,8 @@ def a_lane(**changes: Any) -> Lane:
                 "Verify",
                 "GenerateMac",
                 "VerifyMac",
+                "DeriveSharedSecret",
+                "GetPublicKey",
             )
         },
         "reserve": 0.2,

@@ -61,7 +61,7 @@ def test_every_wrapping_can_be_asked_for(folder):
         assert (key.policy.wrapping_algorithm, key.policy.wrapping_key_spec) == (AUTO, spec)
 
 
-PROBES = ("Encrypt", "Decrypt", "Sign", "Verify", "GenerateMac", "VerifyMac")
+PROBES = ("Encrypt", "Decrypt", "Sign", "Verify", "GenerateMac", "VerifyMac", "DeriveSharedSecret", "GetPublicKey")
 
 
 def test_the_built_in_quotas(folder):
