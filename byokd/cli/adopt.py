@@ -13,6 +13,7 @@ from byokd.cli.invocation import Json, of
 
 if TYPE_CHECKING:
     from byokd.config.drafts import Draft
+    from byokd.config.load import Config
     from byokd.decide.adoption import LeftOut
 
 SHOWN = 20
@@ -72,12 +73,12 @@ def adopt(
         show_json(document | {"left_out": [{"arn": each.arn, "why": each.why} for each in left]})
 
 
-def check_draft(draft: Draft, main: Path, file: Path) -> None:
-    """Raises: Failed where the config would not be valid with the draft."""
+def check_draft(draft: Draft, main: Path, file: Path) -> Config:
+    """The config with the draft. Raises: Failed where it would not be valid."""
     from byokd.errors import ConfigError
 
     try:
-        draft.check(main, file)
+        return draft.check(main, file)
     except ConfigError as error:
         step = "Nothing was written. Change the options of the command, or the config; `--help` tells the options."
         raise Failed(f"with these keys the config would not be valid:\n{error}", step=step, code=error.code) from error

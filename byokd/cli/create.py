@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -21,6 +22,7 @@ if TYPE_CHECKING:
     from byokd.config.manifest import ManifestRow
     from byokd.daemon.creation import Order, Outcome
     from byokd.facts.key import KeyArn
+    from byokd.facts.policy import DesiredKey
 
 
 def register(app: typer.Typer) -> None:
@@ -30,7 +32,9 @@ def register(app: typer.Typer) -> None:
 
 def create(
     context: typer.Context,
-    manifest: Annotated[Path, typer.Option(metavar="FILE", help="CSV, one row for each key: see the how-to.")],
+    manifest: Annotated[
+        Path, typer.Option(metavar="FILE", help="CSV, or TOML if *.toml, one row for each key: see the how-to.")
+    ],
     write: Annotated[
         Path,
         typer.Option(metavar="FILE", help="Where the config of the new keys goes: a key list if *.csv, else TOML."),
@@ -43,6 +47,12 @@ def create(
     ] = "{alias}.key",
     only_valid: Annotated[
         bool, typer.Option("--only-valid", help="Leave wrong rows out. Without: one wrong row, and nothing is made.")
+    ] = False,
+    unseen_material: Annotated[
+        bool,
+        typer.Option(
+            "--unseen-material", help="Make keys whose material is not there yet, or not to be read from here."
+        ),
     ] = False,
     journal: Annotated[
         Path | None, typer.Option(metavar="FILE", help="Where it is noted how far each key is. [MANIFEST.journal]")
@@ -60,14 +70,18 @@ def create(
     invocation = of(context)
     config = invocation.config()
     refuse_existing(write)
-    order = _order(config, manifest, journal, lane, settle_for, only_valid=only_valid, dry_run=dry_run)
+    order = _order(config, manifest, journal, lane, settle_for)
+    order = replace(order, only_valid=only_valid, unseen_material=unseen_material, dry_run=dry_run)
 
     def draft(rows: Sequence[ManifestRow], arns: Mapping[str, KeyArn]) -> Draft:
         keys = [row.key for row in rows]
         return draft_of_new(keys, arns, order.lane, fleet=fleet, source=source, material=material)
 
-    def fits(rows: Sequence[ManifestRow]) -> None:
-        check_draft(draft(rows, {}), invocation.config_path, write)
+    def fits(rows: Sequence[ManifestRow]) -> Sequence[DesiredKey]:
+        sketch = draft(rows, {})
+        listed = check_draft(sketch, invocation.config_path, write).keys()
+        known = {key.arn: key for key in listed}
+        return [known[key.arn] for key in sketch.keys]
 
     outcome = _run(config, order, fits)
     complete = not dry_run and not outcome.created.failed
@@ -86,9 +100,7 @@ def create(
         raise typer.Exit(Exit.REFUSED)
 
 
-def _order(
-    config: Config, manifest: Path, journal: Path | None, lane: str, settle_for: str, *, only_valid: bool, dry_run: bool
-) -> Order:
+def _order(config: Config, manifest: Path, journal: Path | None, lane: str, settle_for: str) -> Order:
     from byokd.config.problems import Unfit
     from byokd.config.quantities import parse_duration
     from byokd.daemon.creation import Order
@@ -105,13 +117,14 @@ def _order(
         manifest=manifest,
         journal=journal or manifest.with_name(f"{manifest.name}.journal"),
         lane=chosen[0],
-        only_valid=only_valid,
-        dry_run=dry_run,
+        only_valid=False,
+        unseen_material=False,
+        dry_run=False,
         settle_for=settles,
     )
 
 
-def _run(config: Config, order: Order, fits: Callable[[Sequence[ManifestRow]], None]) -> Outcome:
+def _run(config: Config, order: Order, fits: Callable[[Sequence[ManifestRow]], Sequence[DesiredKey]]) -> Outcome:
     import asyncio
 
     from byokd import logs

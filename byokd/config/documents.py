@@ -92,7 +92,7 @@ def read_documents(main: Path, problems: Problems, drafts: Mapping[Path, str]) -
         if text is None:
             continue
         try:
-            if (data := _parse(file, text, problems)) is not None:
+            if (data := parse(file, text, problems)) is not None:
                 _merge(document, file, data, locate(text.replace("\r\n", "\n")), problems)
         except RecursionError:
             problems.add(Place(str(file), 0), "", "is nested too deeply", "no setting needs more than six levels")
@@ -160,7 +160,8 @@ def _drop_ins(directory: Path, problems: Problems) -> list[Path]:
     return files[:MAX_FILES]
 
 
-def _parse(file: Path, text: str, problems: Problems) -> dict[str, Any] | None:
+def parse(file: Path, text: str, problems: Problems) -> dict[str, Any] | None:
+    """The data of a TOML file's text, or None with the problem noted. Raises: RecursionError if nested too deeply."""
     try:
         return tomllib.loads(text)
     except tomllib.TOMLDecodeError as error:

@@ -15,7 +15,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from byokd.config.load import load
+from byokd.config.load import Config, load
 from byokd.config.names import partition
 from byokd.decide.adoption import Adopted, locator
 from byokd.errors import OperatorError
@@ -65,17 +65,16 @@ class Draft:
         """The lines of config that make a fleet of the key list in a file."""
         return "\n".join([*self._fleet(), f"keys_csv = {_quoted(str(file.absolute()))}"]) + "\n"
 
-    def check(self, main: Path, file: Path) -> None:
-        """Hold the draft, as it would stand in `file`, against the config at `main`.
+    def check(self, main: Path, file: Path) -> Config:
+        """Hold the draft, as it would stand in `file`, against the config at `main`; the config with it.
 
         Raises: ConfigError with every problem that there would be.
         """
         file = file.absolute()
         if is_list(file):
             around = file.with_suffix(".toml")
-            load(main, drafts={file: self.as_csv(), around: self.fleet_of_list(file)})
-        else:
-            load(main, drafts={file: self.as_toml()})
+            return load(main, drafts={file: self.as_csv(), around: self.fleet_of_list(file)})
+        return load(main, drafts={file: self.as_toml()})
 
     def text_for(self, file: Path) -> str:
         """What would stand in the file."""

@@ -31,7 +31,7 @@ async def build(config: Config, *, lanes: tuple[Lane, ...], stack: AsyncExitStac
     """
     return Setup(
         lanes=lanes,
-        sources={name: _source(name, settings, key) for name, settings in config.sources.items()},
+        sources={name: open_source(name, settings, key) for name, settings in config.sources.items()},
         channels={name: await _channel(name, settings, stack) for name, settings in config.channels.items()},
         audiences=tuple(
             Audience(channel=name, min_severity=settings.severity, remind_every=settings.remind_every)
@@ -58,7 +58,8 @@ def fingerprint_key(config: Config, database: Path, environ: Mapping[str, str] =
     return FingerprintKey.load(path) if database.exists() else FingerprintKey.load_or_create(path)
 
 
-def _source(name: str, settings: schema.SourceSettings, key: FingerprintKey) -> Source:
+def open_source(name: str, settings: schema.SourceSettings, key: FingerprintKey) -> Source:
+    """The source of these settings. Reads nothing yet."""
     match settings:
         case schema.FileSource():
             return FileSource(

@@ -2,26 +2,35 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import timedelta
 from pathlib import Path
+from typing import Final
 
 from byokd.clock import SystemClock
 from byokd.config.load import Config
 from byokd.config.manifest import ManifestRow, read_manifest
+from byokd.config.names import partition
 from byokd.config.problems import Problem, Problems
+from byokd.daemon.build import open_source
 from byokd.daemon.estate import reachable
-from byokd.engine.calls import Calls
-from byokd.engine.creation import Created, Creation
+from byokd.engine.calls import Calls, each
+from byokd.engine.creation import Created, Creation, unfit
 from byokd.engine.pace import Pace
 from byokd.errors import ManifestInvalid
-from byokd.facts.policy import Lane
+from byokd.facts.kinds import kinds_in
+from byokd.facts.policy import DesiredKey, Lane
 from byokd.kms.estate import open_estate
 from byokd.kms.identity import shared_session
+from byokd.material.fingerprint import FingerprintKey
 from byokd.ports.estate import Journal
 from byokd.store.journal import Sketch, open_journal
+
+PROOFS_AT_ONCE: Final = 8
+"""Sources may be commands, each a process."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -33,6 +42,8 @@ class Order:
     lane: Lane
     only_valid: bool
     """Whether wrong rows are left out; else one of them is enough to make nothing."""
+    unseen_material: bool
+    """Whether keys are made whose material is not there yet, or cannot be read from here."""
     dry_run: bool
     settle_for: timedelta
     """How long a key that KMS made may stay invisible."""
@@ -49,9 +60,15 @@ class Outcome:
 
 
 async def create(
-    config: Config, order: Order, *, fits: Callable[[Sequence[ManifestRow]], None], named: Callable[[int], None]
+    config: Config,
+    order: Order,
+    *,
+    fits: Callable[[Sequence[ManifestRow]], Sequence[DesiredKey]],
+    named: Callable[[int], None],
 ) -> Outcome:
-    """Make the keys of a manifest that are not made yet. `fits` may refuse the rows before anything is done.
+    """Make the keys of a manifest that are not made yet.
+
+    `fits` gives each row's key as the config will have it, or refuses the rows before anything is done.
 
     Raises: ManifestInvalid with every wrong row; KmsError; StoreError; what `fits` raises.
     """
@@ -76,13 +93,38 @@ async def create(
             for row in rows:
                 if why := clashes.get(row.key.alias):
                     problems.add(row.place, "alias", f"{row.key.alias} {why}", "take another alias, or adopt that key")
+            rows = [row for row in rows if row.key.alias not in clashes]
+            wanted = fits(rows) if rows else ()
+            if not order.unseen_material:
+                # What is made already is past this question.
+                unmade = [each for each in zip(rows, wanted, strict=True) if not creation.made(each[0].key)]
+                misfits = await _misfits(config, order.lane, unmade, problems)
+                rows = [row for row in rows if row.key.alias not in misfits]
             if problems and not order.only_valid:
                 raise ManifestInvalid(problems.by_place())
-            outcome = Outcome([row for row in rows if row.key.alias not in clashes], problems.by_place())
-            fits(outcome.rows)
+            outcome = Outcome(rows, problems.by_place())
             if not order.dry_run:
                 outcome.created = await creation.make([row.key for row in outcome.rows])
             return outcome
+
+
+async def _misfits(
+    config: Config, lane: Lane, rows: Sequence[tuple[ManifestRow, DesiredKey]], problems: Problems
+) -> set[str]:
+    """The aliases of rows whose material does not fit the key that is to be made; why not is noted."""
+    # Proofs are not compared with any on record: a key for their fingerprints that nobody knows will do.
+    known = FingerprintKey(os.urandom(32))
+    sources = {name: open_source(name, settings, known) for name, settings in config.sources.items()}
+    kinds, found = kinds_in(partition(lane.region)), set[str]()
+
+    async def one(pair: tuple[ManifestRow, DesiredKey]) -> None:
+        row, key = pair
+        if why := await unfit(row.key, key, sources[key.source], kinds):
+            found.add(row.key.alias)
+            problems.add(row.place, "material", why, f"source {key.source}: {key.locator}")
+
+    await each(one, rows, in_flight=PROOFS_AT_ONCE)
+    return found
 
 
 @contextmanager

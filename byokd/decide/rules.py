@@ -23,7 +23,7 @@ from byokd.decide.verdict import SOON, Verdict, wanted
 from byokd.decide.windows import opens_at
 from byokd.decide.wrapping import kind_of_key, refusal, wrapping
 from byokd.facts.key import ABSENT, Absent, Blind, KeyState, ObservedKey
-from byokd.facts.kinds import KINDS, describe
+from byokd.facts.kinds import KINDS, misfit
 from byokd.facts.ledger import ImportState, Order, OrderKind, Proved, Tier, Unproved
 from byokd.facts.policy import OnLoss
 from byokd.facts.snapshot import DeletionWanted, ProofWanted, Reason
@@ -170,12 +170,10 @@ def source_unproved(the: Case) -> Verdict | None:
     proof = the.snapshot.proof
     if isinstance(proof, Proved):
         kind = kind_of_key(the.seen) if the.seen else None
-        if the.seen is None or kind is None or kind.takes(proof.kind, proof.length):
+        if the.seen is None or kind is None:
             return None
-        text = (
-            f"the source gives {describe(proof.kind, proof.length)}; "
-            f"a key of spec {the.seen.spec} takes {describe(kind.material, kind.length)}"
-        )
+        if not (text := misfit(the.seen.spec, kind, proof.kind, proof.length)):
+            return None
         return _unproved(the, Reason.MATERIAL_INVALID, text, proof.at, failures=8)
     if not isinstance(proof, Unproved):
         return Verdict(reason=Reason.SOURCE_UNPROVED, message="asks the source for proof", action=ProofWanted())

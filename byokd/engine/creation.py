@@ -11,18 +11,21 @@ CreateKey that may be repeated. It shows what was made with a delay, so the sear
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import timedelta
 from functools import partial
 from typing import Final
 
+from byokd.decide.wrapping import refusal, wrapping
 from byokd.engine.calls import PASSING, Calls, each
 from byokd.engine.discovery import Discovery
-from byokd.errors import AlreadyExists, AnswerLost, KeyNotFound, KmsError, RequestRefused, WrongKeyState
+from byokd.errors import AlreadyExists, AnswerLost, KeyNotFound, KmsError, RequestRefused, SourceError, WrongKeyState
 from byokd.facts.estate import CREATED_AS, Found, Managed, NewKey, Stage, Step, Wanted
 from byokd.facts.key import ABSENT, Absent, KeyArn
-from byokd.ports import Clock
+from byokd.facts.kinds import KeyKind, misfit, ways
+from byokd.facts.policy import DesiredKey
+from byokd.ports import Clock, Source
 from byokd.ports.estate import Estate, Journal
 
 SETTLE_FOR: Final = timedelta(minutes=2)
@@ -91,6 +94,11 @@ class Creation:
             else:
                 clashes[alias] = f"names key {key_id} already"
         return clashes
+
+    def made(self, key: NewKey) -> bool:
+        """Whether KMS has made the key, as far as the journal knows."""
+        step = self._journal.steps().get(key.alias)
+        return step is not None and step.stage in (Stage.MADE, Stage.NAMED)
 
     async def make(self, keys: Sequence[NewKey]) -> Created:
         """Make what is not made yet, and name it. May be broken off and begun again at any time.
@@ -201,6 +209,23 @@ async def name_key(estate: Estate, calls: Calls, alias: str, arn: KeyArn) -> Non
         seen = await calls.make("DescribeKey", partial(estate.describe, alias), passing=NOT_YET)
         if seen.arn != arn:
             raise
+
+
+async def unfit(key: NewKey, desired: DesiredKey, source: Source, kinds: Mapping[str, KeyKind]) -> str:
+    """Why the material that the source has for a new key could not be imported into it; empty where it could.
+
+    `kinds` is the table of the partition. Costs no call to KMS.
+    """
+    kind = kinds[key.spec]
+    if not ways(kind):
+        return f"a key of spec {key.spec} cannot be imported into here"
+    if wrapping(kind, desired.policy) is None:
+        return refusal(key.spec, kind, desired.policy)
+    try:
+        proof = await source.prove(desired.locator)
+    except SourceError as error:
+        return str(error)
+    return misfit(key.spec, kind, proof.kind, proof.length)
 
 
 def _by_alias(found: Found) -> dict[str, list[KeyArn]]:

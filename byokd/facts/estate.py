@@ -10,6 +10,7 @@ from fnmatch import fnmatchcase
 from typing import Final
 
 from byokd.facts.key import ABSENT, SYMMETRIC, Absent, KeyArn, Never, ObservedKey
+from byokd.facts.uses import KeyUsage
 
 ALIASES: Final = "alias/"
 
@@ -93,6 +94,8 @@ class NewKey:
     alias: str
     """Names the key for good, and is unique in its lane."""
     spec: str = SYMMETRIC
+    usage: KeyUsage = KeyUsage.ENCRYPT_DECRYPT
+    """What it is for, for life."""
     description: str = ""
     tags: Mapping[str, str] = field(default_factory=dict)
     policy: str | Absent = ABSENT

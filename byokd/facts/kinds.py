@@ -152,3 +152,11 @@ def ways(kind: KeyKind) -> tuple[Wrapping, ...]:
 def describe(material: MaterialKind, length: int) -> str:
     """Material in words, without revealing it."""
     return f"{length} bytes" if material is MaterialKind.BYTES else f"an {material} private key (PKCS #8)"
+
+
+def misfit(spec: str, kind: KeyKind, material: MaterialKind, length: int) -> str:
+    """What is wrong with material for a key of a spec, in a sentence; empty where it fits."""
+    if kind.takes(material, length):
+        return ""
+    taken = describe(kind.material, kind.length)
+    return f"the source gives {describe(material, length)}; a key of spec {spec} takes {taken}"

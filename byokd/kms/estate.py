@@ -8,7 +8,7 @@ from typing import Any, Final
 
 from byokd.errors import AnswerLost, BadAnswer
 from byokd.facts.estate import CREATED_AS, NewKey
-from byokd.facts.key import ABSENT, SYMMETRIC, Absent, KeyArn, ObservedKey
+from byokd.facts.key import ABSENT, Absent, KeyArn, ObservedKey
 from byokd.facts.policy import Lane
 from byokd.kms.adapter import AwsKms
 from byokd.kms.client import LaneClient
@@ -69,7 +69,7 @@ class AwsEstate:
         request: dict[str, Any] = {
             "Origin": "EXTERNAL",
             "KeySpec": key.spec,
-            "KeyUsage": "ENCRYPT_DECRYPT" if key.spec == SYMMETRIC else "GENERATE_VERIFY_MAC",
+            "KeyUsage": key.usage.value,
             "Description": key.description,
             "MultiRegion": key.multi_region,
             "Tags": [{"TagKey": name, "TagValue": value} for name, value in tags.items()],

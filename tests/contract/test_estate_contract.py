@@ -20,6 +20,7 @@ from byokd.facts.key import (
     WrappingAlgorithm,
     WrappingKeySpec,
 )
+from byokd.facts.uses import KeyUsage
 from byokd.localkms.wrapping import WrappingKeys
 from byokd.ports.estate import Page
 from tests.contract.kms_worlds import FakeWorld, World, local_world
@@ -113,7 +114,7 @@ async def test_a_new_key_takes_imported_material_and_says_what_it_was_made_for(w
 
 async def test_an_hmac_key_is_made_as_one(world: World):
     """The use that KMS asks for follows from the spec."""
-    arn = await world.estate.create_key(NewKey(alias="alias/mac", spec="HMAC_256"))
+    arn = await world.estate.create_key(NewKey(alias="alias/mac", spec="HMAC_256", usage=KeyUsage.GENERATE_VERIFY_MAC))
     assert (await world.estate.describe(arn)).spec == "HMAC_256"
 
 

@@ -11,12 +11,14 @@ import pytest
 
 from byokd import localkms
 from tests.e2e.conftest import Call, make_key
+from tests.kit.materials import material
 from tests.kit.process import Fleet, ask, byokd, write_fleet
 from tests.kit.proxy import proxying
 
 pytestmark = pytest.mark.timeout(90)
 
 SETTLES = ("--settle-for", "1s")
+UNSEEN = "--unseen-material"
 
 
 def a_manifest(directory: Path, *rows: str) -> Path:
@@ -50,9 +52,7 @@ async def test_a_manifest_comes_to_life(tmp_path: Path, kms: localkms.Server, ca
     names = [f"new-{number}" for number in range(12)]
     a_manifest(tmp_path, *(f"alias/{name},pay" for name in names))
     for name in names:
-        material = tmp_path / "material" / f"{name}.key"
-        material.touch(mode=0o600)
-        material.write_bytes(os.urandom(32))
+        put_material(tmp_path, name, os.urandom(32))
 
     assert (await ask(fleet.config, *command(fleet, "--dry-run")))[0] == 0
     assert await made(call) == {}
@@ -74,15 +74,71 @@ async def test_wrong_rows_are_told_and_left_out_if_asked(tmp_path: Path, kms: lo
     await make_key(call, "alias/taken")
     fleet = write_fleet(tmp_path, endpoint=kms.url)
     a_manifest(tmp_path, "alias/good,pay", "bad,pay", "alias/taken,pay", "alias/fine,b%d")
-    code, text = await ask(fleet.config, *command(fleet))
+    code, text = await ask(fleet.config, *command(fleet, UNSEEN))
     assert code == 1
     for told in ("keys.csv:3: alias:", "keys.csv:4: alias: alias/taken names key", "keys.csv:5: tag:team:"):
         assert told in text
     assert await made(call) == {}
 
-    code, text = await ask(fleet.config, *command(fleet, "--only-valid"))
+    code, text = await ask(fleet.config, *command(fleet, UNSEEN, "--only-valid"))
     assert (code, list(await made(call))) == (0, ["alias/good"]), text
     assert text.count("left out") == 3
+
+
+KINDS = """
+[[keys]]
+alias = "alias/tokens"
+spec = "HMAC_256"
+
+[[keys]]
+alias = "alias/invoices"
+spec = "RSA_2048"
+usage = "SIGN_VERIFY"
+
+[[keys]]
+alias = "alias/sessions"
+spec = "ECC_NIST_P384"
+usage = "KEY_AGREEMENT"
+tags = { team = "pay" }
+"""
+
+
+def put_material(directory: Path, name: str, content: bytes) -> None:
+    """A file that nobody else can read."""
+    file = directory / "material" / f"{name}.key"
+    file.touch(mode=0o600)
+    file.write_bytes(content)
+
+
+async def test_keys_of_every_kind_come_to_life(tmp_path: Path, kms: localkms.Server, call: Call) -> None:
+    """From TOML: made for what the manifest says, and imported. Material that does not fit is told before."""
+    fleet = write_fleet(tmp_path, endpoint=kms.url)
+    (tmp_path / "keys.toml").write_text(KINDS)
+    made_of_it = ("create", "--manifest", str(tmp_path / "keys.toml"), *command(fleet)[3:])
+    put_material(tmp_path, "tokens", bytes(31))
+    put_material(tmp_path, "invoices", material("RSA_3072"))
+    code, text = await ask(fleet.config, *made_of_it)
+    assert (code, await made(call)) == (1, {}), text
+    for told in (
+        "keys.toml:2: material: the source gives 31 bytes; a key of spec HMAC_256 takes 32 bytes (source files: tok",
+        "the source gives an RSA_3072 private key (PKCS #8); a key of spec RSA_2048 takes an RSA_2048 private key",
+        "sessions.key: No such file or directory",
+    ):
+        assert told in text
+
+    put_material(tmp_path, "tokens", material("HMAC_256"))
+    put_material(tmp_path, "invoices", material("RSA_2048"))
+    put_material(tmp_path, "sessions", material("ECC_NIST_P384"))
+    code, text = await ask(fleet.config, *made_of_it)
+    assert (code, "3 of 3 keys are made" in text) == (0, True), text
+    config = fleet.config.read_text().replace("[defaults]", "[defaults]\nprobe = true")
+    fleet.config.write_text(config)
+    async with byokd("--config", str(fleet.config), "run") as daemon:
+        await daemon.line('"key_probed"', times=3)
+        assert await daemon.end() == 0
+    for alias, usage in (("tokens", "GENERATE_VERIFY_MAC"), ("invoices", "SIGN_VERIFY"), ("sessions", "KEY_AGREEMENT")):
+        seen = (await call("DescribeKey", KeyId=f"alias/{alias}"))["KeyMetadata"]
+        assert (seen["KeyState"], seen["KeyUsage"]) == ("Enabled", usage)
 
 
 async def test_options_that_make_no_config_are_refused_before_a_key_is_made(
@@ -103,12 +159,12 @@ async def test_kill_nine_at_every_step(tmp_path: Path, kms: localkms.Server, cal
         fleet = write_fleet(tmp_path, endpoint=proxy.url)
         a_manifest(tmp_path, *(f"alias/new-{number},pay" for number in range(3)))
         setattr(proxy, f"hold_{when}", step)
-        async with byokd("--config", str(fleet.config), *command(fleet)) as running:
+        async with byokd("--config", str(fleet.config), *command(fleet, UNSEEN)) as running:
             await proxy.held.wait()
             await running.end(signal.SIGKILL)
         proxy.release()
 
-        code, text = await ask(fleet.config, *command(fleet))
+        code, text = await ask(fleet.config, *command(fleet, UNSEEN))
     assert (code, "3 of 3 keys are made" in text) == (0, True), text
     assert {alias: len(keys) for alias, keys in (await made(call)).items()} == {
         f"alias/new-{number}": 1 for number in range(3)

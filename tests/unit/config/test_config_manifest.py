@@ -9,6 +9,7 @@ import pytest
 from byokd.config.manifest import TAGS_MAX, read_manifest
 from byokd.config.problems import Problems
 from byokd.facts.estate import NewKey
+from byokd.facts.uses import KeyUsage
 
 POLICY = '{"Version": "2012-10-17", "Statement": []}'
 
@@ -60,6 +61,7 @@ def test_all_that_a_row_may_say(manifest: Manifest):
         NewKey(
             alias="alias/a",
             spec="HMAC_256",
+            usage=KeyUsage.GENERATE_VERIFY_MAC,
             description="Cards, old",
             multi_region=True,
             policy=POLICY,
@@ -116,7 +118,6 @@ def test_a_wrong_row_is_told(manifest: Manifest, row: str, told: str):
         ("alias,tag:", "cannot be a tag"),
         ("alias,tag:aws:x", "cannot be a tag"),
         ("alias,tag:byokd:created-as", "cannot be a tag"),
-        ("alias," + ",".join(f"tag:{number}" for number in range(TAGS_MAX + 1)), "more than 49 tags"),
         ("alias", "has no rows"),
         ('alias,"', "is not CSV"),
     ],
@@ -124,6 +125,89 @@ def test_a_wrong_row_is_told(manifest: Manifest, row: str, told: str):
 def test_a_wrong_header_is_told(manifest: Manifest, header: str, told: str):
     """No row is judged by columns that are not understood."""
     assert manifest.read(f"{header}\n") == []
+    assert told in manifest.told[0]
+
+
+def test_more_tags_than_kms_takes_are_told(manifest: Manifest):
+    """Of a row, whatever columns there are for others: an empty cell is no tag."""
+    columns = range(TAGS_MAX + 1)
+    header = ",".join(["alias", *(f"tag:{number}" for number in columns)])
+    assert len(manifest.read(f"{header}\nalias/a,{','.join('x' for _ in columns)}\nalias/b{',' * len(columns)}\n")) == 1
+    assert manifest.told == ["2: tag:: more than 49 tags (KMS takes 50, one of which is byokd's)"]
+
+
+@pytest.mark.parametrize(
+    ("spec", "usage", "told"),
+    [
+        ("", "", "ENCRYPT_DECRYPT"),
+        ("HMAC_512", "", "GENERATE_VERIFY_MAC"),
+        ("RSA_2048", "ENCRYPT_DECRYPT", "ENCRYPT_DECRYPT"),
+        ("RSA_4096", "SIGN_VERIFY", "SIGN_VERIFY"),
+        ("ECC_NIST_P384", "KEY_AGREEMENT", "KEY_AGREEMENT"),
+        ("ECC_SECG_P256K1", "", "SIGN_VERIFY"),
+        ("ECC_NIST_EDWARDS25519", "SIGN_VERIFY", "SIGN_VERIFY"),
+        ("RSA_3072", "", "is empty, and a key has one for life (write ENCRYPT_DECRYPT or SIGN_VERIFY)"),
+        ("ECC_NIST_P256", "", "is empty, and a key has one for life (write SIGN_VERIFY or KEY_AGREEMENT)"),
+        ("ECC_SECG_P256K1", "KEY_AGREEMENT", "is no use of a key of spec ECC_SECG_P256K1 (write SIGN_VERIFY)"),
+        ("", "SIGN_VERIFY", "is no use of a key of spec SYMMETRIC_DEFAULT (write ENCRYPT_DECRYPT)"),
+        ("HMAC_256", "sign_verify", "is no use of a key of spec HMAC_256 (write GENERATE_VERIFY_MAC)"),
+        ("ML_DSA_44", "SIGN_VERIFY", "is no spec that byokd makes keys of"),
+    ],
+)
+def test_what_a_key_is_for(manifest: Manifest, spec: str, usage: str, told: str):
+    """It must be said where a spec leaves a choice, and may be left out where it leaves none."""
+    keys = manifest.read(f"alias,spec,usage\nalias/a,{spec},{usage}\n")
+    assert told in ([key.usage.value for key in keys] + manifest.told)[0]
+
+
+def test_the_same_in_toml(manifest: Manifest):
+    """A table for each key; the file's name says that it is TOML."""
+    (manifest.file.parent / "p.json").write_text(POLICY)
+    header = "alias,spec,usage,description,replicas,policy,material,tag:team"
+    row = 'alias/a,RSA_2048,SIGN_VERIFY,"Cards, old",us|ie,p.json,x/a.pem,pay'
+    wanted = manifest.read(f"{header}\n{row}\nalias/b,,,,,,,\n")
+    manifest.file = manifest.file.with_suffix(".toml")
+    assert wanted == manifest.read(
+        """
+        [[keys]]
+        alias = "alias/a"
+        spec = "RSA_2048"
+        usage = "SIGN_VERIFY"
+        description = "Cards, old"
+        replicas = ["us", "ie"]
+        policy = "p.json"
+        material = "x/a.pem"
+        tags = { team = "pay" }
+
+        [[keys]]
+        alias = "alias/b"
+        """
+    )
+    assert manifest.told == []
+
+
+@pytest.mark.parametrize(
+    ("text", "told"),
+    [
+        ("[[keys]]\nalias = 'alias/a'\nspek = 'HMAC_256'", "1: spek: unknown setting (did you mean spec?)"),
+        ("\n[[keys]]\nspec = 'HMAC_256'", "2: alias: is missing (it names the key)"),
+        ("[[keys]]\nalias = 'alias/a'\nmulti_region = 'yes'", '1: multi_region: "yes" is of another type'),
+        ("[[keys]]\nalias = 'alias/a'\nreplicas = 'us'", '1: replicas: "us" is of another type'),
+        ("[[keys]]\nalias = 7", '1: alias: "7" is of another type (write text in quotes)'),
+        ("[[keys]]\nalias = 'alias/a'\ntags = { team = 7 }", "1: tags: is no table of text"),
+        ("[[keys]]\nalias = 'alias/a'\ntags = { 'aws:x' = '' }", "1: tag:aws:x: cannot be a tag"),
+        ("[[keys]]\nalias = 'alias/a'\n[[keys]]\nalias = 'alias/a'", "stands in line 1 already"),
+        ("[keys]\nalias = 'alias/a'", "keys: is not a list of keys"),
+        ("[fleets.a]", "1: fleets: unknown table"),
+        ("[[keys]", "1: is not TOML"),
+        (f"a = {'[' * 5000}{']' * 5000}", "is nested too deeply"),
+        ("", "has no rows"),
+    ],
+)
+def test_wrong_toml_is_told(manifest: Manifest, text: str, told: str):
+    """With the line of the key's table."""
+    manifest.file = manifest.file.with_suffix(".toml")
+    manifest.read(text)
     assert told in manifest.told[0]
 
 
