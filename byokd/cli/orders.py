@@ -134,18 +134,23 @@ def suspend(
     fleet: Fleet = "",
     lane: Lane = "",
     yes: Annotated[bool, typer.Option("--yes", help="Do not ask for the name again: for scripts.")] = False,
+    lose_material: Annotated[
+        bool, typer.Option("--lose-material", help="Delete also what byokd could not bring back: it is lost for good.")
+    ] = False,
     why: Why = "",
     dry_run: DryRun = False,
     json: Json = False,
 ) -> None:
     """Delete the material of keys, at once: nothing under them can be decrypted until they are resumed."""
-    asked = _Asked(context, {"kind": "suspend", "key": key, "fleet": fleet, "lane": lane, "why": why}, json, dry_run)
+    body = {"kind": "suspend", "key": key, "fleet": fleet, "lane": lane, "why": why, "lose_material": lose_material}
+    asked = _Asked(context, body, json, dry_run)
     if not (yes or dry_run):
         count = asked.send(dry_run=True)["ordered"]
         many = count != 1
         typer.echo(
             f"This deletes the material of {count} key{'s' if many else ''}. Nothing encrypted under "
-            f"{'them can be read until they are' if many else 'it can be read until it is'} resumed.",
+            f"{'them can be read until they are' if many else 'it can be read until it is'} resumed"
+            f"{', or ever, where byokd could not bring the material back' if lose_material else ''}.",
             err=True,
         )
         if typer.prompt(f"Type {asked.name!r} to go on", default="", show_default=False, err=True) != asked.name:

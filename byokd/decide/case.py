@@ -11,7 +11,6 @@ from byokd.decide.window import Window, window
 from byokd.facts.key import (
     ABSENT,
     NEVER,
-    SYMMETRIC,
     Absent,
     Blind,
     Expiry,
@@ -182,15 +181,6 @@ class Case:
         over = isinstance(order.valid_to, datetime) and order.valid_to <= self.now
         done = bool(self.snapshot.others) and imported_since(self.snapshot, order.created_at)
         return order.kind in (OrderKind.IMPORT, OrderKind.RESUME) and not over and not done
-
-    @property
-    def to_delete(self) -> tuple[MaterialId | Absent, ...]:
-        """What a suspension would delete: each material that the key needs and has, by id where KMS names it."""
-        if self.seen is None:
-            return ()
-        if self.seen.materials_known and self.seen.spec == SYMMETRIC:
-            return tuple(each.material_id for each in self.seen.materials if each.imported and each.state.permanent)
-        return () if self.seen.expiry is ABSENT else (self.seen.current_material,)
 
     @property
     def unmanaged(self) -> tuple[ObservedMaterial, ...]:

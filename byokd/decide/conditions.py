@@ -13,6 +13,7 @@ from byokd.decide.case import Case, Loss
 from byokd.decide.probing import failing_probe
 from byokd.decide.related import relatives_unmanaged, replica_without_primary, rotation_unfinished
 from byokd.decide.rotation import rotations_low
+from byokd.decide.suspension import fate
 from byokd.decide.verdict import Verdict
 from byokd.decide.windows import opens_at
 from byokd.errors import AccessDenied, MaterialDiffers, ProbeFailed
@@ -128,7 +129,9 @@ def suspended(the: Case, verdict: Verdict) -> Condition | None:
         return None
     # A deletion that succeeds at once is no alarm; one that does not is, since somebody counts on it.
     tried = bool(order.outcome) or not isinstance(order.effective_at, Absent)
-    if order.kind is OrderKind.RESUME or (the.seen is not None and not (the.to_delete and tried)):
+    found = fate(the.snapshot, lose=order.lose)
+    usable = the.seen is None or (found.deleted and tried) or found.lets_it_be_used
+    if order.kind is OrderKind.RESUME or not usable:
         return Condition(kind=ConditionKind.SUSPENDED, severity=Severity.WARNING, detail=verdict.message)
     return Condition(
         kind=ConditionKind.SUSPENDED,

@@ -15,6 +15,7 @@ from byokd.decide import probing, rotation, rules
 from byokd.decide.case import Case, Loss
 from byokd.decide.intents import settles_at
 from byokd.decide.rules import Rule
+from byokd.decide.suspension import fate
 from byokd.decide.transitions import show_expiry
 from byokd.decide.verdict import Verdict
 from byokd.errors import MaterialInvalid, step_for
@@ -73,11 +74,16 @@ def _wrong_origin(the: Case, said: Verdict) -> Mind:
 
 
 def _suspended(the: Case, said: Verdict) -> Mind:
-    resume = _command(the, "resume")
+    resume, order = _command(the, "resume"), the.snapshot.ledger.suspension
+    assert not isinstance(order, Absent)  # or the rule would not have spoken
+    found = fate(the.snapshot, lose=order.lose)
     if said.reason is Reason.SUSPENDED:
-        again = (f"{_command(the, 'suspend')} deletes it again",) if the.to_delete else ()
+        again = (f"{_command(the, 'suspend')} deletes it again",) if found.deleted else ()
         return _mind("the key to be resumed", resume, *again)
-    if not the.to_delete:
+    if found.lets_it_be_used:
+        lose = f"{_command(the, 'suspend --lose-material')}: it cannot be brought back then"
+        return _mind("somebody to say that its material may be lost, or to disable the key", lose, resume)
+    if not found.deleted:
         return _mind("what becomes of an import that was sent before the suspension", "a look that tells", resume)
     return _mind("KMS to be seen without the key's material", "a look that shows it gone", resume)
 

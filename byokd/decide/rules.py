@@ -19,6 +19,7 @@ from byokd.decide.case import Case, Loss
 from byokd.decide.intents import settles_at
 from byokd.decide.probing import probes
 from byokd.decide.rotation import cannot_rotate, next_material, rotates
+from byokd.decide.suspension import Fate, cut_off_by_nothing, fate
 from byokd.decide.verdict import SOON, Verdict, wanted
 from byokd.decide.windows import opens_at
 from byokd.decide.wrapping import kind_of_key, refusal, wrapping
@@ -87,25 +88,39 @@ def suspended(the: Case) -> Verdict | None:
     if isinstance(order, Absent):
         return None
     by = f"suspended by {order.by}" + (f": {order.why}" if order.why else "")
-    if isinstance(order.effective_at, Absent) and the.to_delete:
+    found = fate(the.snapshot, lose=order.lose)
+    if isinstance(order.effective_at, Absent):
+        return _suspending(the, order, found, by)
+    if found.deleted:
+        message = f"{by}; somebody has imported material since: resume the key, or suspend it again"
+        return Verdict(reason=Reason.SUSPENDED, message=message, blocks=True)
+    return Verdict(reason=Reason.SUSPENDED, message=f"{by}; {_deleted(found)} until resumed", blocks=True)
+
+
+def _suspending(the: Case, order: Order, found: Fate, by: str) -> Verdict:
+    """What is still to be done for a suspension that is not in force yet."""
+    if found.deleted:
         hindered = f"; not done yet: {order.outcome}" if order.outcome else ""
         return Verdict(
             reason=Reason.SUSPENDING,
             message=f"{by}; deletes its material{hindered}",
-            action=DeletionWanted(materials=the.to_delete),
+            action=DeletionWanted(materials=found.deleted),
             wake_at=the.now + SOON,
             blocks=True,
         )
-    if isinstance(order.effective_at, Absent) and the.sent:
+    if the.sent:
         message = f"{by}; waits for what becomes of an import that was sent before"
         return Verdict(reason=Reason.SUSPENDING, message=message, wake_at=the.now + SOON, blocks=True)
-    if the.to_delete:
-        message = f"{by}; somebody has imported material since: resume the key, or suspend it again"
-        return Verdict(reason=Reason.SUSPENDED, message=message, blocks=True)
-    again = the.now + SOON if isinstance(order.effective_at, Absent) else ABSENT
-    return Verdict(
-        reason=Reason.SUSPENDED, message=f"{by}; its material is deleted until resumed", wake_at=again, blocks=True
-    )
+    if found.lets_it_be_used:
+        return Verdict(reason=Reason.SUSPENDING, message=f"{by}; {cut_off_by_nothing(found)}", blocks=True)
+    message = f"{by}; {_deleted(found)} until resumed"
+    return Verdict(reason=Reason.SUSPENDED, message=message, wake_at=the.now + SOON, blocks=True)
+
+
+def _deleted(found: Fate) -> str:
+    if not found.left:
+        return "its material is deleted"
+    return f"its material is deleted, but for what byokd could not bring back ({', '.join(map(str, found.left))}),"
 
 
 def not_ready(the: Case) -> Verdict | None:

@@ -201,6 +201,8 @@ class Order:
     closed_at: datetime | Absent = ABSENT
     outcome: str = ""
     """How it ended; of an open order, what hinders it."""
+    lose: bool = False
+    """Of a suspension, whether it also deletes material that byokd could not bring back."""
 
 
 # -- the ledger -------------------------------------------------------------------------------------------------------

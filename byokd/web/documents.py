@@ -295,6 +295,7 @@ def order(given: Order) -> Document:
         "effective_at": _time(given.effective_at),
         "closed_at": _time(given.closed_at),
         "outcome": given.outcome,
+        "lose_material": given.lose,
     }
 
 

@@ -10,10 +10,11 @@ from __future__ import annotations
 from collections.abc import AsyncIterator, Callable, Collection, Iterable
 from dataclasses import dataclass, replace
 from datetime import datetime
-from typing import Final
+from typing import Final, TypeGuard
 
 from byokd.decide.case import CLOCKS_DIFFER
 from byokd.decide.orders import rotated_at
+from byokd.decide.suspension import cannot_suspend
 from byokd.decide.transitions import show_expiry
 from byokd.errors import OrderRefused
 from byokd.facts.change import KeyFilter
@@ -69,7 +70,7 @@ class Counter:
         async for snapshot in self._meant(request):
             if before := proposed.get(snapshot.ref):
                 refused.append((snapshot.ref, f"{before.by} has proposed it already: approve or cancel that"))
-            elif why := unfit(request.kind, snapshot, now):
+            elif why := unfit(request.kind, snapshot, now, lose=request.lose):
                 refused.append((snapshot.ref, why))
             else:
                 state = OrderState.PROPOSED if needs_approval else OrderState.OPEN
@@ -96,7 +97,7 @@ class Counter:
                 continue
             if order.by == by:
                 refused.append((snapshot.ref, f"{by} proposed it: another person must approve it"))
-            elif why := unfit(request.kind, snapshot, now):
+            elif why := unfit(request.kind, snapshot, now, lose=order.lose):
                 refused.append((snapshot.ref, why))
             else:
                 given = f"{order.by}, approved by {by}"
@@ -166,10 +167,11 @@ class Counter:
             created_at=now,
             until=request.until,
             valid_to=request.valid_to,
+            lose=request.lose,
         )
 
 
-def unfit(kind: OrderKind, snapshot: Snapshot, now: datetime) -> str:
+def unfit(kind: OrderKind, snapshot: Snapshot, now: datetime, *, lose: bool = False) -> str:
     """Why an order makes no sense for a key as it stands; empty where it does."""
     ledger = snapshot.ledger
     held, suspension = _held(ledger.open_orders, now), ledger.suspension
@@ -182,8 +184,10 @@ def unfit(kind: OrderKind, snapshot: Snapshot, now: datetime) -> str:
             return "it is held: release it first"
         case OrderKind.IMPORT if not isinstance(suspension, Absent):
             return f"it was suspended by {suspension.by}: resume it"
-        case OrderKind.SUSPEND if not isinstance(suspension, Absent) and isinstance(suspension.effective_at, Absent):
+        case OrderKind.SUSPEND if _under_way(suspension) and not (lose and not suspension.lose):
             return "it is being suspended already"
+        case OrderKind.SUSPEND:
+            return cannot_suspend(snapshot, lose=lose)
         case OrderKind.ROTATE if not snapshot.others:
             return "the config has one material for it: list all of them in `materials`, and the next one after them"
         case OrderKind.ROTATE if not isinstance(suspension, Absent):
@@ -196,6 +200,10 @@ def unfit(kind: OrderKind, snapshot: Snapshot, now: datetime) -> str:
             return ""
 
 
+def _under_way(suspension: Order | Absent) -> TypeGuard[Order]:
+    return not isinstance(suspension, Absent) and isinstance(suspension.effective_at, Absent)
+
+
 def _held(orders: Iterable[Order], now: datetime) -> bool:
     holds = (order for order in orders if order.kind is OrderKind.HOLD)
     return any(isinstance(hold.until, Absent) or hold.until > now for hold in holds)
@@ -204,11 +212,12 @@ def _held(orders: Iterable[Order], now: datetime) -> bool:
 def _entry(order: Order) -> HistoryEntry:
     end = "" if isinstance(order.until, Absent) else f" until {documents.stamp(order.until)}"
     to = "" if isinstance(order.valid_to, Absent) else f" to {show_expiry(order.valid_to)}"
+    lose = " with all its material" if order.lose else ""
     why = f": {order.why}" if order.why else ""
     return HistoryEntry(
         at=order.created_at,
         ref=order.ref,
         event=HistoryEvent.ORDER_PROPOSED if order.state is OrderState.PROPOSED else HistoryEvent.ORDER_GIVEN,
-        detail=f"{order.kind.value}{end}{to}{why}",
+        detail=f"{order.kind.value}{lose}{end}{to}{why}",
         cause=f"order of {order.by}",
     )

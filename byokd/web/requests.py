@@ -15,7 +15,8 @@ from byokd.web import documents
 from byokd.web.answers import MAX_TEXT
 
 TEXTS: Final = ("kind", "key", "fleet", "lane", "why", "until", "valid_to")
-MEMBERS: Final = (*TEXTS, "dry_run")
+FLAGS: Final = ("dry_run", "lose_material")
+MEMBERS: Final = (*TEXTS, *FLAGS)
 MAX_WHY: Final = 500
 """Characters of a reason: it is shown whole in every history."""
 LONGEST: Final = timedelta(days=365)
@@ -37,6 +38,8 @@ class Request:
     """The end of life that an import is to have."""
     dry_run: bool
     """Only say what would be ordered."""
+    lose: bool
+    """Whether a suspension also deletes what byokd could not bring back."""
 
     @property
     def meant(self) -> str:
@@ -51,7 +54,7 @@ def read(body: object, now: datetime) -> Request:
         OperatorError: it is not a well-formed order.
         OrderRefused: it would be over before it began.
     """
-    texts, dry_run = _members(body)
+    texts, flags = _members(body)
     if texts["kind"] not in set(OrderKind):
         raise OperatorError(f"kind is {texts['kind']!r}: it must be one of {', '.join(OrderKind)}")
     if sum(bool(texts[name]) for name in ("key", "fleet", "lane")) != 1:
@@ -61,6 +64,8 @@ def read(body: object, now: datetime) -> Request:
         raise OperatorError("only a hold has an end (until)")
     if texts["valid_to"] and kind is not OrderKind.IMPORT:
         raise OperatorError("only an import has an end of life (valid_to)")
+    if flags["lose_material"] and kind is not OrderKind.SUSPEND:
+        raise OperatorError("only a suspension may lose material (lose_material)")
     return Request(
         kind=kind,
         key=texts["key"],
@@ -69,19 +74,20 @@ def read(body: object, now: datetime) -> Request:
         why=texts["why"],
         until=_end(texts["until"], now),
         valid_to=_valid_to(texts["valid_to"], now),
-        dry_run=dry_run,
+        dry_run=flags["dry_run"],
+        lose=flags["lose_material"],
     )
 
 
 def read_approval(body: object, now: datetime) -> Request:
     """The approval that a decoded JSON body asks for. Raises: OperatorError where it is not well-formed."""
     asked = read(body, now)
-    if asked.why or asked.until is not ABSENT or asked.valid_to is not ABSENT:
-        raise OperatorError("an approval changes nothing of the order: it has no why, until or valid_to")
+    if asked.why or asked.until is not ABSENT or asked.valid_to is not ABSENT or asked.lose:
+        raise OperatorError("an approval changes nothing of the order: it has no why, until, valid_to or lose_material")
     return asked
 
 
-def _members(body: object) -> tuple[dict[str, str], bool]:
+def _members(body: object) -> tuple[dict[str, str], dict[str, bool]]:
     if not isinstance(body, dict):
         raise OperatorError(f"an order is a JSON object with the members {', '.join(MEMBERS)}")
     for name, value in body.items():
@@ -89,15 +95,16 @@ def _members(body: object) -> tuple[dict[str, str], bool]:
             raise OperatorError(f"an order has no member {name!r}: there are {', '.join(MEMBERS)}")
         if name in TEXTS and value is not None and not (isinstance(value, str) and value.isprintable()):
             raise OperatorError(f"{name} must be text on one line")
-    dry_run = body.get("dry_run") or False
-    if not isinstance(dry_run, bool):
-        raise OperatorError("dry_run must be true or false")
+    flags = {name: body.get(name) or False for name in FLAGS}
+    for name, flag in flags.items():
+        if not isinstance(flag, bool):
+            raise OperatorError(f"{name} must be true or false")
     texts = {name: body.get(name) or "" for name in TEXTS}
     for name, text in texts.items():
         most = MAX_WHY if name == "why" else MAX_TEXT
         if len(text) > most:
             raise OperatorError(f"{name} is longer than {most} characters")
-    return texts, dry_run
+    return texts, flags
 
 
 def _end(text: str, now: datetime) -> datetime | Absent:

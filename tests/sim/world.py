@@ -343,6 +343,7 @@ class World:
             why="simulated",
             created_at=now,
             until=ABSENT if until_s is None else at(until_s + self.host.off_by_s),
+            lose=kind is OrderKind.SUSPEND,
         )
         entry = HistoryEntry(at=now, ref=order.ref, event=HistoryEvent.ORDER_GIVEN, detail=kind.value)
         if key.tracked:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any, Final
 
-from sqlalchemy import Column, ForeignKey, Row, Table, Text, text
+from sqlalchemy import Boolean, Column, ForeignKey, Row, Table, Text, false, text
 
 from byokd.facts.key import KeyRef
 from byokd.facts.ledger import Order, OrderKind, OrderState
@@ -40,6 +40,7 @@ orders: Final = Table(
     Column("effective_at", Seconds),
     Column("closed_at", Seconds),
     Column("outcome", Text, nullable=False),
+    Column("lose_material", Boolean, nullable=False, server_default=false()),
 )
 
 partial_index("ix_orders_open", orders.c.ref, orders.c.id, where=OPEN)
@@ -61,6 +62,7 @@ def order_values(order: Order) -> dict[str, Any]:
         "effective_at": seconds_or_null(order.effective_at),
         "closed_at": seconds_or_null(order.closed_at),
         "outcome": order.outcome,
+        "lose_material": order.lose,
     }
 
 
@@ -79,4 +81,5 @@ def read_order(row: Row[Any]) -> Order:
         effective_at=instant_or_absent(row.effective_at),
         closed_at=instant_or_absent(row.closed_at),
         outcome=row.outcome,
+        lose=row.lose_material,
     )

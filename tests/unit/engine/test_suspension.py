@@ -7,7 +7,7 @@ from datetime import timedelta
 
 import pytest
 
-from byokd.errors import AccessDenied, AnswerLost, KmsUnreachable
+from byokd.errors import AccessDenied, AnswerLost, KmsUnreachable, SourceUnreadable
 from byokd.facts.condition import ConditionKind, Severity
 from byokd.facts.key import ABSENT, NEVER, KeyState, MaterialId, MaterialState
 from byokd.facts.ledger import OrderKind
@@ -62,11 +62,42 @@ async def test_people_hear_of_a_suspension_and_not_of_a_loss() -> None:
         assert world.inbox.said[-1] == "resolved suspended"
 
 
+async def test_what_could_not_be_brought_back_is_left_and_cuts_nothing_off_less() -> None:
+    """One material of two is enough: without it KMS refuses every use of the key. The other one is not lost for it."""
+    async with running(await _world()) as world:
+        _with_an_older_material(world)
+        await world.order(OrderKind.SUSPEND)
+        assert world.kms.state(ARN) is KeyState.PENDING_IMPORT
+        assert [each.expiry for each in world.kms.key(ARN).materials if each.id == OLDER] == [NEVER]
+        known = await world.know()
+        (told,) = (each.condition for each in known.conditions if each.condition.kind is ConditionKind.SUSPENDED)
+        assert told.severity is Severity.WARNING
+        assert f"material {OLDER[:12]}… (the config has no source for it)" in told.detail
+        assert known.ledger.open_orders[0].effective_at is not ABSENT
+        await world.order(OrderKind.RESUME)
+        assert world.kms.state(ARN) is KeyState.ENABLED
+
+
+async def test_a_key_of_which_nothing_could_be_brought_back_is_left_usable_and_told_critical() -> None:
+    """Its source lost the material since the order was given, say: a second order may say that it is to be lost."""
+    async with running(await _world()) as world:
+        world.source.failing[desired().locator] = SourceUnreadable("No such file or directory")
+        await world.pass_time(3 * DAY, step=6 * timedelta(hours=1))
+        await world.order(OrderKind.SUSPEND)
+        assert (world.kms.state(ARN), world.kms.count(DELETION)) == (KeyState.ENABLED, 0)
+        (told,) = (each for each in (await world.know()).conditions if each.condition.kind is ConditionKind.SUSPENDED)
+        assert told.condition.severity is Severity.CRITICAL
+        for part in ("usable all the same", "its source does not produce it now", "--lose-material", "disable-key"):
+            assert part in told.condition.detail
+        await world.order(OrderKind.SUSPEND, lose=True)
+        assert world.kms.state(ARN) is KeyState.PENDING_IMPORT
+
+
 async def test_every_material_that_the_key_needs_is_deleted_by_its_id() -> None:
     """A call without an id deletes the current material alone (API model, DeleteImportedKeyMaterial)."""
     async with running(await _world()) as world:
         _with_an_older_material(world)
-        await world.order(OrderKind.SUSPEND)
+        await world.order(OrderKind.SUSPEND, lose=True)
         current = (await world.know()).ledger.material
         deleted = [call.members["material"] for call in world.kms.calls if call.operation == DELETION]
         assert set(deleted) == {OLDER, current}
@@ -79,7 +110,7 @@ async def test_a_suspension_that_loses_its_connection_half_way_is_finished(error
     async with running(await _world()) as world:
         _with_an_older_material(world)
         world.kms.fail(DELETION, error, applied=applied)  # type: ignore[arg-type]  # one of byokd's
-        await world.order(OrderKind.SUSPEND)
+        await world.order(OrderKind.SUSPEND, lose=True)
         await world.pass_time(2 * MINUTE, step=MINUTE)
         assert all(each.expiry is ABSENT for each in world.kms.key(ARN).materials)
         (order,) = (await world.know()).ledger.open_orders
@@ -93,7 +124,7 @@ async def test_a_daemon_killed_during_a_deletion_goes_on_where_it_stopped() -> N
     await world.start()
     _with_an_older_material(world)
     gate = world.kms.gate(DELETION)
-    await world.order(OrderKind.SUSPEND, wait=False)
+    await world.order(OrderKind.SUSPEND, lose=True, wait=False)
     while not world.kms.count(DELETION):
         await asyncio.sleep(0)
     await world.kill()

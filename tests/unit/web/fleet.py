@@ -48,6 +48,8 @@ def _key(arn: KeyArn, expiry: Expiry, *, alias: str = "") -> Snapshot:
     if alias:
         desired = replace(desired, ref=KeyRef(f"{LANE_ID}/{alias}"), name=alias, arn=ABSENT, fleet="books")
     ledger = builders.ledger(pinned_arn=arn, last_expiry=expiry)
+    if expiry is NEVER:
+        ledger = replace(ledger, fingerprint=ABSENT)  # adopted as it was: byokd has imported nothing into it
     return builders.snapshot(desired=desired, view=builders.observed(valid_to=expiry, arn=arn), ledger=ledger)
 
 

@@ -14,7 +14,7 @@ import pytest
 from byokd.facts.ledger import HistoryEvent, OrderKind
 from tests.kit.clock import START
 from tests.unit.web.api import Api, an_api
-from tests.unit.web.fleet import FRESH, LEDGER
+from tests.unit.web.fleet import FRESH, LASTING, LEDGER
 
 
 @pytest.fixture
@@ -59,6 +59,18 @@ async def test_release(api: Api):
     assert (status, document["order"]["kind"]) == (201, "release")
 
 
+async def test_material_is_lost_where_the_order_says_so(api: Api):
+    """And only there; a suspension under way that spares it is followed by one that does not."""
+    assert (await api.post({"kind": "suspend", "key": FRESH}))[0] == 201
+    assert (await api.post({"kind": "suspend", "key": FRESH}))[0] == 409
+    status, document = await api.post({"kind": "suspend", "key": FRESH, "lose_material": True})
+    assert (status, document["order"]["lose_material"]) == (201, True)
+    assert (await api.told()).detail == "suspend with all its material"
+    assert (await api.post({"kind": "suspend", "key": FRESH, "lose_material": True}))[0] == 409
+    assert (await api.post({"kind": "suspend", "key": LASTING, "lose_material": True}))[0] == 201
+    assert (await api.post({"kind": "hold", "key": FRESH, "lose_material": True}))[0] == 400
+
+
 @pytest.mark.parametrize(
     ("body", "says"),
     [
@@ -68,6 +80,7 @@ async def test_release(api: Api):
         ({"kind": "hold", "key": FRESH, "until": "0s"}, "over already"),
         ({"kind": "resume", "key": FRESH}, "not suspended"),
         ({"kind": "suspend", "fleet": "nobody"}, "has no keys"),
+        ({"kind": "suspend", "key": LASTING}, "byokd never imported it"),
     ],
 )
 async def test_refused(api: Api, body: dict[str, str], says: str):
@@ -134,9 +147,10 @@ async def test_a_fleet(api: Api):
     await api.post({"kind": "suspend", "key": FRESH})
     status, document = await api.post({"kind": "suspend", "fleet": "payments", "why": "breach"})
     refs = {line["key"] for line in document["orders"]}
-    assert (status, document["dry_run"], document["refused"]) == (201, False, 1)
-    assert document["refusals"] == [{"key": FRESH, "why": "it is being suspended already"}]
-    assert document["ordered"] == len(refs) > 1
+    assert (status, document["dry_run"], document["refused"]) == (201, False, 2)
+    assert document["refusals"][0] == {"key": FRESH, "why": "it is being suspended already"}
+    assert document["refusals"][1]["key"] == LASTING
+    assert document["ordered"] == len(refs) >= 1
     assert FRESH not in refs
     for ref in refs:
         assert [order.why for order in await api.orders(ref)] == ["breach"]
