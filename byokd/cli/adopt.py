@@ -50,7 +50,7 @@ def adopt(
     invocation = of(context)
     if write:
         refuse_existing(write)
-    results = search(invocation.config(), names or (), tag or (), lane)
+    results = search(invocation.config(), names or (), tag or (), lane).found
     taken, left = adopted((key for each in results.values() for key in each.unmanaged), material)
     heading = f"Keys that nobody managed, found by byokd adopt in {', '.join(results)}: {len(taken)}."
     draft = Draft(keys=taken, fleet=fleet, source=source, heading=heading)

@@ -72,7 +72,7 @@ def _from_manifest(config: Config, manifest: Path, lane: str) -> list[Document]:
     wanted = [row.key for row in read_manifest(manifest, problems)]
     if problems:
         raise ManifestInvalid(problems.by_place())
-    found = search(config, [key.alias for key in wanted], (), chosen[0].name, tags=True)[chosen[0].name]
+    found = search(config, [key.alias for key in wanted], (), chosen[0].name, tags=True).found[chosen[0].name]
     by_alias = {alias: key for key in found.keys for alias in key.aliases}
     return [
         line

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sys
-from typing import TYPE_CHECKING, Annotated, Any, Final
+from typing import TYPE_CHECKING, Annotated, Any, Final, NamedTuple
 
 import typer
 
@@ -52,13 +52,15 @@ def find(
 ) -> None:
     """List the keys with imported material in AWS, nearest deadline first, whether the config names them or not."""
     from byokd.cli.listing import show, show_json, stdout
+    from byokd.web.documents import error
     from byokd.web.estate import found as document_of
 
     config = of(context).config()
-    results = search(config, names or (), tag or (), lane, tags=tags)
+    results, failed = search(config, names or (), tag or (), lane, tags=tags)
     documents = [document_of(config.lanes[name], result, only_unmanaged=unmanaged) for name, result in results.items()]
     if json:
-        show_json({"lanes": documents})
+        troubles = [{"lane": config.lanes[name].id, "name": name, **error(each)} for name, each in failed.items()]
+        show_json({"lanes": documents, "failed": troubles})
     elif csv:
         _print_csv(documents)
     else:
@@ -66,12 +68,19 @@ def find(
         for each in documents:
             for missing in each["missing"]:
                 stdout().print(f"in the config, not in {each['name']}: {missing}", soft_wrap=True)
+    if failed:
+        raise typer.Exit(Exit.REFUSED)
 
 
-def search(
-    config: Config, names: Sequence[str], tag: Sequence[str], lane: str, *, tags: bool = False
-) -> Mapping[str, Found]:
-    """What there is in the lanes that are meant. Where a lane cannot be searched, the others are told first.
+class Searched(NamedTuple):
+    """What a search of lanes came to, by the name of the lane."""
+
+    found: Mapping[str, Found]
+    failed: Mapping[str, ByokdError]
+
+
+def search(config: Config, names: Sequence[str], tag: Sequence[str], lane: str, *, tags: bool = False) -> Searched:
+    """What there is in the lanes that are meant; those that cannot be searched are told, with their endpoints.
 
     Raises: ByokdError; Failed for a lane that is not in the config.
     """
@@ -95,20 +104,26 @@ def search(
 
         results = asyncio.run(find_keys(config, wanted, tags=tags, seen=seen))
     good = {name: result for name, result in results.items() if not isinstance(result, ByokdError)}
-    _tell_trouble({name: result for name, result in results.items() if isinstance(result, ByokdError)}, good)
-    return good
+    failed = {name: result for name, result in results.items() if isinstance(result, ByokdError)}
+    _tell_trouble(config, failed, good)
+    return Searched(good, failed)
 
 
-def _tell_trouble(failed: Mapping[str, ByokdError], good: Mapping[str, Found]) -> None:
+def _tell_trouble(config: Config, failed: Mapping[str, ByokdError], good: Mapping[str, Found]) -> None:
     """Say what could not be seen. Raises: `typer.Exit` where nothing could be, else goes on."""
+    code = Exit.REFUSED
     for name, error in failed.items():
-        tell(Failed(f"lane {name}: {error}", step=error.step, code=error.code))
+        lane = config.lanes[name]
+        where = lane.endpoint if isinstance(lane.endpoint, str) else f"AWS in {lane.region}"
+        told = Failed(f"lane {name} ({where}): {error}", step=error.step, code=error.code)
+        tell(told)
+        code = told.exit
     for name, result in good.items():
         if result.unseen:
             first = result.unseen[0]
             typer.echo(f"byokd: lane {name}: {len(result.unseen)} keys may not be looked at: {first.why}", err=True)
     if failed and not good:
-        raise typer.Exit(Exit.REFUSED)
+        raise typer.Exit(code)
 
 
 def _listing(documents: Sequence[Document], *, tags: bool) -> Listing:

@@ -82,7 +82,7 @@ async def create(
         async with open_estate(lane, clock=clock, session=shared_session(), identity=identity) as estate:
             creation = Creation(
                 estate,
-                Calls(Pace(lane, clock), clock),
+                Calls(Pace(lane, clock), clock, hurried=True),
                 journal,
                 clock,
                 in_flight=lane.max_in_flight,

@@ -26,16 +26,12 @@ Seen = Callable[[str, int], None]
 async def find(
     config: Config, wanted: Mapping[str, Wanted], *, tags: bool, seen: Seen
 ) -> dict[str, Found | ByokdError]:
-    """Search lanes, all at the same time; by name of the lane, what was found there or why nothing could be.
-
-    Raises: OperatorError for a lane that cannot be reached from here.
-    """
+    """Search lanes, all at the same time; by name of the lane, what was found there or why nothing could be."""
     session, clock = shared_session(), SystemClock()
-    reached = {name: reachable(config, config.lanes[name]) for name in wanted}
 
     async def one(name: str) -> Found | ByokdError:
-        lane, identity = reached[name]
         try:
+            lane, identity = reachable(config, config.lanes[name])
             return await _search(lane, identity, session, clock, config, wanted[name], tags=tags, seen=seen)
         except ByokdError as error:
             return error
@@ -57,7 +53,7 @@ async def _search(
     async with open_estate(lane, clock=clock, session=session, identity=identity) as estate:
         discovery = Discovery(
             estate,
-            Calls(Pace(lane, clock), clock),
+            Calls(Pace(lane, clock), clock, hurried=True),
             clock,
             in_flight=lane.max_in_flight,
             seen=lambda count: seen(lane.name, count),

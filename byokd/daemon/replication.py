@@ -37,7 +37,7 @@ async def replicate(
         places = {}
         for lane, identity in [reachable(config, lane) for lane in lanes]:
             estate = await stack.enter_async_context(open_estate(lane, clock=clock, session=session, identity=identity))
-            places[lane.id] = Place(estate, Calls(Pace(lane, clock), clock))
+            places[lane.id] = Place(estate, Calls(Pace(lane, clock), clock, hurried=True))
         replication = Replication(places, policy=policy, dry_run=dry_run)
 
         async def one(family: Family) -> None:

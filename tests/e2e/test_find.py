@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import base64
 import csv
+import json
 import os
+import time
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -72,7 +74,7 @@ async def test_a_lane_that_cannot_be_searched_is_told(tmp_path: Path) -> None:
     assert (code, "there is no lane 'nobody'" in text) == (1, True)
     async with byokd("--config", str(fleet.config), "find", environment={"AWS_ACCESS_KEY_ID": ""}) as running:
         assert await running.process.wait() == 1
-    assert "byokd: lane test: " in running.lines[0]
+    assert "byokd: lane test (http://127.0.0.1:1): " in running.lines[0]
     assert "No keys." not in running.lines
 
 
@@ -142,3 +144,32 @@ async def test_adopted_keys_come_to_life(tmp_path: Path, kms: localkms.Server, c
         assert arn in await daemon.line('"import_done"')
         assert await daemon.end() == 0
     assert (await call("DescribeKey", KeyId=arn))["KeyMetadata"]["KeyState"] == "Enabled"
+
+
+async def test_a_lane_that_cannot_be_reached_hides_no_other(tmp_path: Path, kms: localkms.Server, call: Call) -> None:
+    """It is told with its endpoint, within seconds, and the rest is listed; the exit code says that it is not all."""
+    arn = await make_key(call, "alias/orphan")
+    nobody = """
+[lanes.away]
+account = "111122223333"
+region = "us-east-1"
+endpoint = "http://127.0.0.1:9"
+
+[lanes.inside]
+account = "111122223333"
+region = "eu-west-1"
+endpoint = "local"
+
+[local_kms]
+"""
+    fleet = write_fleet(tmp_path, endpoint=kms.url, extra=nobody)
+    begin = time.monotonic()
+    code, text = await ask(fleet.config, "find")
+    assert (code, arn in text) == (1, True)
+    assert "byokd: lane away (http://127.0.0.1:9): List" in text
+    assert "byokd: lane inside (local): lane inside is the KMS inside the daemon" in text
+    assert time.monotonic() - begin < 20
+
+    code, text = await ask(fleet.config, "find", "--json")
+    document = json.loads(text[text.index("{") :])
+    assert [each["name"] for each in document["failed"]] == ["away", "inside"]

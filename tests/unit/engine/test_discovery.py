@@ -51,10 +51,12 @@ class Lane:
             self.kms.put(made, materials=(material,))
         return made
 
-    async def find(self, wanted: Wanted | None = None, managed: Managed | None = None, *, tags: bool = False) -> Found:
+    async def find(
+        self, wanted: Wanted | None = None, managed: Managed | None = None, *, tags: bool = False, hurried: bool = False
+    ) -> Found:
         """What a search brings; time passes as it waits."""
         site = lane(quotas=lane().quotas | self.quotas)
-        calls = Calls(Pace(site, self.clock), self.clock)
+        calls = Calls(Pace(site, self.clock), self.clock, hurried=hurried)
         discovery = Discovery(self.estate, calls, self.clock, in_flight=self.in_flight, seen=self.seen.append)
         return await self.passing(discovery.find(wanted or Wanted(), managed or Managed(), tags=tags))
 
@@ -226,3 +228,25 @@ async def test_a_key_that_was_deleted_meanwhile_is_passed_over():
     del it.kms._keys[gone]
     gate.set()
     assert [key.seen.arn for key in (await search).keys] == [stays]
+
+
+async def test_a_lane_that_cannot_be_reached_is_told_within_seconds():
+    """While somebody waits; the daemon's own searches are as patient as ever."""
+    it = Lane()
+    it.key(1, ends=DAY)
+    for hurried, longest_s in ((True, 5), (False, 90)):
+        it.kms.fail("ListKeys", *[KmsUnreachable("no route")] * 20)
+        it.kms.fail("ListAliases", *[KmsUnreachable("no route")] * 20)
+        begin = it.clock.monotonic()
+        with pytest.raises(KmsUnreachable):
+            await it.find(hurried=hurried)
+        assert it.clock.monotonic() - begin < longest_s
+        it.kms._faults.clear()
+
+
+async def test_a_lane_that_has_answered_is_waited_for():
+    """Trouble in the middle of a long search is no reason to begin it again."""
+    it = Lane()
+    it.key(1, ends=DAY)
+    it.kms.fail("DescribeKey", *[KmsUnreachable("no route")] * 4)
+    assert len((await it.find(hurried=True)).keys) == 1
