@@ -89,9 +89,25 @@ def _ours(key: Document, at: str) -> Iterator[Line]:
     latest = max(filter(None, (each["last_success_at"] for each in (key, *key["further"]))), default=None)
     done = "never" if latest is None else _since(latest, at)
     yield "last import", text(done + renewals)
+    yield from _probe(key, latest, at)
     for each in (key, *key["further"]):
         if each["lost_at"] is not None:
             yield "lost", text(f"material seen gone {_since(each['lost_at'], at)}", "bold red")
+
+
+def _probe(key: Document, latest: str | None, at: str) -> Iterator[Line]:
+    """What came of using the key after its last import, where its policy asks for that."""
+    probe = key["probe"]
+    if probe is None:
+        if key["policy"]["probe"]:
+            yield "probe", text("not tried yet: the key is used once after an import")
+        return
+    older = "" if probe["of_import_at"] == latest else ", of an earlier import"
+    if probe["works"]:
+        yield "probe", text(f"{_since(probe['at'], at)}{older}: the key does what it is for")
+        return
+    times = f"{probe['failures']} time{'s' if probe['failures'] != 1 else ''}"
+    yield "probe", text(f"failed {times}, last {_since(probe['at'], at)}{older}: {probe['error']}", "red")
 
 
 def _since(stamp: str, at: str) -> str:

@@ -7,7 +7,7 @@ from datetime import datetime
 
 from byokd.decide.probing import last_import
 from byokd.engine.pace import Pace
-from byokd.errors import KmsError, ProbeFailed
+from byokd.errors import KmsError, ProbeFailed, Throttled
 from byokd.facts.key import Absent, ObservedKey
 from byokd.facts.ledger import Probe
 from byokd.facts.snapshot import Snapshot
@@ -16,12 +16,17 @@ from byokd.ports import Clock, Kms
 
 
 async def probed(snapshot: Snapshot, *, kms: Kms, pace: Pace, clock: Clock) -> Snapshot:
-    """The snapshot with what came of using its key just now. A failure is a fact like any other, and counted."""
+    """The snapshot with what came of using its key just now. A failure is a fact like any other, and counted.
+
+    A refusal for the rate is none: it says nothing of the key. The pace is slower then, and the snapshot as it was.
+    """
     of, before = last_import(snapshot), snapshot.ledger.probe
     assert isinstance(of, datetime)  # only an import makes `decide` want this
     code = message = ""
     try:
         await _use(snapshot, kms, pace, clock)
+    except Throttled:
+        return snapshot
     except KmsError as error:
         code, message = error.code, f"{error} → {error.step}"
     failures = before.failures if isinstance(before, Probe) and before.of == of else 0

@@ -117,6 +117,7 @@ def key_sheet(snapshot: Snapshot, line: KeyLine | Absent) -> Document:
         **_of_material(snapshot),
         "multi_region": _family(snapshot),
         "further": [_of_material(snapshot.turned_to(place)) for place in snapshot.places[1:]],
+        "probe": _probe(snapshot),
         "orders": [order(each) for each in snapshot.ledger.open_orders],
         "conditions": [condition(each) for each in snapshot.conditions],
         "policy": _policy(snapshot.desired.policy),
@@ -141,6 +142,21 @@ def _family(snapshot: Snapshot) -> Document | None:
             for arn in seen.family.members
             if arn != seen.arn
         ],
+    }
+
+
+def _probe(snapshot: Snapshot) -> Document | None:
+    """What came of using the key after an import; null where nobody asked for that, or it was not tried yet."""
+    probe = snapshot.ledger.probe
+    if isinstance(probe, Absent):
+        return None
+    return {
+        "works": probe.works,
+        "at": stamp(probe.at),
+        "of_import_at": stamp(probe.of),
+        "failures": probe.failures,
+        "code": probe.code,
+        "error": probe.message,
     }
 
 

@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from byokd.errors import AccessDenied, KmsUnreachable
+from byokd.errors import AccessDenied, KmsUnreachable, Throttled
 from byokd.facts.condition import ConditionKind, Severity
 from byokd.facts.key import KeyArn, MaterialId
 from byokd.facts.ledger import ImportState, OrderKind, Probe
@@ -59,6 +59,20 @@ async def test_nobody_uses_a_key_unasked() -> None:
     async with running(await a_world(probe=False)) as world:
         await world.pass_time(DAY)
         assert uses(world) == []
+
+
+@pytest.mark.parametrize("operation", USES)
+async def test_a_refusal_for_the_rate_is_no_failure(operation: str) -> None:
+    """It says nothing of the key: the probe is tried again, slower, and nobody hears of it."""
+    world = await a_world()
+    world.kms.fail(operation, *[Throttled(f"{operation}: ThrottlingException")] * 3)
+    async with running(world):
+        await world.pass_time(2 * MINUTE, step=SECOND)
+        assert (await world.know()).ledger.probe.works  # type: ignore[union-attr]  # there is one
+        history = await world.history()
+        assert (history.count("probe_failed"), history.count("key_probed")) == (0, 1)
+        assert uses(world).count(operation) == 4
+        assert world.inbox.said == []
 
 
 async def test_a_key_that_does_not_do_what_it_is_for_is_critical_at_once() -> None:
