@@ -40,6 +40,7 @@ def lines(key: Document, at: str) -> Iterator[Line]:
                 yield name.replace("_", " "), text(_import(each[name], at))
     yield from _view(key["view"], at)
     yield from _family(key["multi_region"])
+    yield from _rotation(key["rotation"], at)
     yield from _ours(key, at)
     for each in (key, *key["further"]):
         yield "source", text(_source(each["source"], at))
@@ -82,6 +83,16 @@ def _family(family: Document | None) -> Iterator[Line]:
         role = "primary" if each["arn"] == family["primary"] else "replica"
         told = "in no fleet" if each["key"] is None else f"{each['state']}, {each['message']}"
         yield role, text(f"{each['region']}: {told}", "yellow" if each["key"] is None else "")
+
+
+def _rotation(rotation: Document | None, at: str) -> Iterator[Line]:
+    """Only of keys that are rotated by period, or have been before."""
+    if rotation is None or (rotation["rotates_at"] is None and not rotation["used"]):
+        return
+    due = rotation["rotates_at"]
+    by_period = "" if due is None else f", to be rotated {_since(due, at)}"
+    left = f"{rotation['left']} rotations left"
+    yield "rotation", text(f"current since {rotation['current_since']}{by_period}, {left}")
 
 
 def _ours(key: Document, at: str) -> Iterator[Line]:

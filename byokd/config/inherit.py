@@ -68,6 +68,7 @@ def whole_policy(layers: Sequence[PolicySettings]) -> tuple[Policy, tuple[Compla
         windows=tuple(window.window() for window in value["windows"] or ()),
         priority=value["priority"],
         probe=value["probe"],
+        rotate_every=value["rotate_every"],
     )
     layer = {setting: index for setting, (_, index) in said.items()}
     return policy, tuple(_complaints(policy, value["emergency_share"], layer))

@@ -103,6 +103,10 @@ class PolicySettings(Settings):
     """Whether a key is used once after each import (Encrypt and Decrypt, Sign and Verify, GenerateMac and VerifyMac, or
     DeriveSharedSecret, as it is meant to be), which needs those permissions. Default false."""
 
+    rotate_every: Annotated[timedelta | Literal[Never.NEVER], Span("1d", "3650d", never=True)] | None = None
+    """How long a material is a symmetric key's current one before byokd rotates the key to the next of its `materials`:
+    from 1d to 3650d, or `never`. KMS allows 25 rotations in a key's life. Default never."""
+
     source: Name | None = None
     """The source of the material, by its name in `[sources]`. Default: the only source, where there is one."""
 
@@ -127,5 +131,6 @@ BUILT_IN: Final = PolicySettings(
     settle_for=timedelta(minutes=2),
     priority=0,
     probe=False,
+    rotate_every=Never.NEVER,
 )
 """What holds where nobody says otherwise."""

@@ -10,9 +10,9 @@ from datetime import timedelta
 from typing import Final
 
 from byokd.decide.case import Case, Loss
+from byokd.decide.period import rotation_hindered, rotations_low
 from byokd.decide.probing import failing_probe
 from byokd.decide.related import relatives_unmanaged, replica_without_primary, rotation_unfinished
-from byokd.decide.rotation import rotations_low
 from byokd.decide.suspension import fate
 from byokd.decide.verdict import Verdict
 from byokd.decide.windows import opens_at
@@ -302,6 +302,7 @@ CHECKS: Final[tuple[Check, ...]] = (
     replica_without_primary,
     rotation_unfinished,
     rotations_low,
+    rotation_hindered,
     drift,
     hidden,
     alias_moved,

@@ -6,6 +6,7 @@ from datetime import datetime, timedelta
 
 from byokd.decide.case import Case, case
 from byokd.decide.conditions import CHECKS, next_threshold
+from byokd.decide.period import moments as of_the_period
 from byokd.decide.probing import again_at, failing_probe
 from byokd.decide.rules import RULES, Rule
 from byokd.decide.several import merged
@@ -57,6 +58,7 @@ def _wake_at(the: Case, verdict: Verdict) -> datetime:
     if the.window is not None and (boundary := the.window.next_boundary(the.now)) is not None:
         moments.append(boundary)
     moments.extend(the.now + ahead for ahead in next_threshold(the))
+    moments.extend(of_the_period(the))
     if (probe := failing_probe(the.snapshot)) is not None:
         moments.append(again_at(the.snapshot, probe))
     if isinstance(the.snapshot.proof, Proved):

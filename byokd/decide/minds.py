@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Final
 
-from byokd.decide import probing, rotation, rules
+from byokd.decide import period, probing, rotation, rules
 from byokd.decide.case import Case, Loss
 from byokd.decide.intents import settles_at
 from byokd.decide.rules import Rule
@@ -47,6 +47,8 @@ class Mind:
 
 
 Explain = Callable[[Case, Verdict], Mind]
+
+_EVERY: Final = "`rotate_every` in the key's policy"
 
 
 def _command(the: Case, command: str) -> str:
@@ -153,7 +155,17 @@ def _source_unproved(the: Case, said: Verdict) -> Mind:
 def _in_stock(the: Case, said: Verdict) -> Mind:
     if isinstance(said.action, ProofWanted):
         return _drill(the, said)
+    if period.may_rotate(the):
+        at = period.rotates_at(the)
+        turn = Way(what="the key is rotated to it by period", at=at)
+        return _mind("the end of the current material's period", turn, _rotate(the), _EVERY, until=at)
     return _mind("a rotation of the key", _rotate(the))
+
+
+def _rotation_due(the: Case, said: Verdict) -> Mind:
+    return _mind(
+        "the order to rotate, which byokd gives itself", "the next look, which gives it", _command(the, "hold"), _EVERY
+    )
 
 
 def _rotate(the: Case) -> str:
@@ -215,7 +227,7 @@ def _rotates(the: Case, said: Verdict) -> Mind:
     order, pending = the.rotation, the.pending
     assert order is not None  # the rule found both
     assert pending is not None
-    cancel = f"`byokd cancel {order.id}`, while it has not begun"
+    cancel = _EVERY if order.by_period else f"`byokd cancel {order.id}`, while it has not begun"
     shown = "a look that shows the material CURRENT"
     if said.reason is Reason.WAITS_FOR_REPLICAS:
         return _mind("the key's replicas to have the material", "the material imported into every replica", cancel)
@@ -224,7 +236,7 @@ def _rotates(the: Case, said: Verdict) -> Mind:
     if not the.enabled:
         return _mind("the key to be Enabled", "a look that shows the key Enabled", cancel)
     assert isinstance(order.effective_at, datetime)  # what is left is that KMS was asked
-    again = order.effective_at + rotation.ASK_AGAIN
+    again = rotation.asked_again_at(order, order.effective_at)
     return _mind("KMS to rotate the key", shown, Way(what="KMS is asked again", at=again), until=again)
 
 
@@ -312,6 +324,7 @@ MINDS: Final[Mapping[Rule, Explain]] = {
     rules.held: _held,
     rules.settling: _settling,
     rules.source_unproved: _source_unproved,
+    period.rotation_due: _rotation_due,
     rules.in_stock: _in_stock,
     rules.report_only: _report_only,
     rules.refused: _refused,

@@ -12,7 +12,7 @@ from typing import Final
 from byokd.decide.case import Case, in_stock, names
 from byokd.decide.verdict import SOON, Verdict, wanted
 from byokd.facts.condition import Condition, ConditionKind, Severity
-from byokd.facts.key import SYMMETRIC, Blind, MaterialState, region_of
+from byokd.facts.key import SYMMETRIC, Blind, MaterialState, ObservedKey, region_of
 from byokd.facts.ledger import Order
 from byokd.facts.relative import Relative
 from byokd.facts.snapshot import Reason, RotationWanted
@@ -23,14 +23,16 @@ FEW_ROTATIONS: Final = 5
 """From here on people are told how many are left."""
 ASK_AGAIN: Final = timedelta(minutes=5)
 """After which KMS is asked again to rotate, if it has not done so."""
+ASK_SELDOM: Final = timedelta(hours=1)
+"""The same, where it refused a rotation by period."""
 
 
 def next_material(the: Case) -> Verdict:
     """Material in stock is imported, for the rotation of this key or of its primary."""
     if the.replica:
         return wanted(the, Reason.ROTATING, "is the next material: its primary is to be rotated to it")
-    by = "" if the.rotation is None else the.rotation.by
-    return wanted(the, Reason.ROTATING, f"is the next material: rotation ordered by {by}", order=the.rotation)
+    by = "" if the.rotation is None else f": rotation ordered by {the.rotation.by}"
+    return wanted(the, Reason.ROTATING, f"is the next material{by}", order=the.rotation)
 
 
 def rotates(the: Case) -> Verdict | None:
@@ -47,7 +49,7 @@ def rotates(the: Case) -> Verdict | None:
         return Verdict(reason=Reason.WAITS_FOR_REPLICAS, message=message, wake_at=the.now + SOON)
     if not the.enabled:
         message = f"waits to be rotated to; the key is {the.seen.state.value}"
-    elif isinstance(order.effective_at, datetime) and the.now < order.effective_at + ASK_AGAIN:
+    elif isinstance(order.effective_at, datetime) and the.now < asked_again_at(order, order.effective_at):
         message = f"KMS was asked at {order.effective_at:%H:%M:%S} to rotate to this material"
     else:
         return Verdict(
@@ -59,6 +61,11 @@ def rotates(the: Case) -> Verdict | None:
     return Verdict(reason=Reason.ROTATING, message=message + _hindered(order), wake_at=the.now + SOON)
 
 
+def asked_again_at(order: Order, asked_at: datetime) -> datetime:
+    """When KMS is asked once more to rotate for an order. Nobody waits for one by period: what KMS refused can wait."""
+    return asked_at + (ASK_SELDOM if order.by_period and order.outcome else ASK_AGAIN)
+
+
 def _hindered(order: Order) -> str:
     """What KMS said when it was asked; before that, the outcome tells of replicas that were waited for."""
     return f"; {order.outcome}" if order.outcome and isinstance(order.effective_at, datetime) else ""
@@ -68,11 +75,12 @@ def cannot_rotate(the: Case) -> Verdict | None:
     """A rotation was ordered, and there is nothing to rotate to. Said once, of the key's first material."""
     if the.rotation is None or the.seen is None or the.snapshot.place:
         return None
-    message = _obstacle(the)
+    message = obstacle(the)
     return None if message is None else Verdict(reason=Reason.CANNOT_ROTATE, message=message)
 
 
-def _obstacle(the: Case) -> str | None:
+def obstacle(the: Case) -> str | None:
+    """Why a key that was seen cannot be rotated, whoever asks for it; None where nothing is in the way."""
     assert the.seen is not None, "asked of a key that was seen"
     if the.seen.spec != SYMMETRIC:
         return f"keys of the spec {the.seen.spec} are not rotated"
@@ -102,14 +110,17 @@ def behind(the: Case) -> tuple[Relative, ...]:
     return tuple(each for each in the.snapshot.relatives if not each.holds(pending.material_id))
 
 
-def rotations_low(the: Case, said: Verdict) -> Condition | None:
-    """Few of the rotations on demand are left that a key has in its life. Said of its first material; not of replicas.
+def rotations_left(seen: ObservedKey) -> int:
+    """How many of a key's rotations on demand are left, by what KMS lists: every material it was ever rotated to.
 
-    KMS lists every material that a key was ever rotated to, with the date.
+    Never more than `ROTATIONS`; it may be less than none, where KMS allows more than its documents say.
     """
-    if the.seen is None or the.snapshot.place or the.replica:
-        return None
-    left = ROTATIONS - sum(isinstance(each.rotated_at, datetime) for each in the.seen.materials)
+    return ROTATIONS - sum(isinstance(each.rotated_at, datetime) for each in seen.materials)
+
+
+def few_left(seen: ObservedKey) -> Condition | None:
+    """Few of the rotations on demand are left that a key has in its life."""
+    left = rotations_left(seen)
     if left > FEW_ROTATIONS:
         return None
     used = "all of" if left <= 0 else f"{ROTATIONS - left} of"

@@ -17,6 +17,7 @@ from byokd.decide.backoff import LONGEST as LONGEST_WAIT
 from byokd.decide.backoff import retry_at
 from byokd.decide.case import Case, Loss
 from byokd.decide.intents import settles_at
+from byokd.decide.period import may_rotate, rotates_at, rotation_due
 from byokd.decide.probing import probes
 from byokd.decide.rotation import cannot_rotate, next_material, rotates
 from byokd.decide.suspension import Fate, cut_off_by_nothing, fate
@@ -212,7 +213,8 @@ def in_stock(the: Case) -> Verdict | None:
     """Material that the key was not given yet waits for a rotation, and is drilled like any other."""
     if the.loss is not Loss.STOCK or (the.next_wanted and the.is_next and the.enabled):
         return None
-    return drill(the) or Verdict(reason=Reason.IN_STOCK, message="is in stock, and waits for a rotation")
+    waits = f"is rotated to at {rotates_at(the):%Y-%m-%d %H:%M:%S}Z" if may_rotate(the) else "waits for a rotation"
+    return drill(the) or Verdict(reason=Reason.IN_STOCK, message=f"is in stock, and {waits}")
 
 
 def report_only(the: Case) -> Verdict | None:
@@ -354,6 +356,7 @@ RULES: Final[tuple[Rule, ...]] = (
     held,
     settling,
     source_unproved,
+    rotation_due,
     in_stock,
     report_only,
     refused,

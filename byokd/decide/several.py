@@ -15,6 +15,7 @@ from byokd.facts.snapshot import (
     Decision,
     DeletionWanted,
     ImportWanted,
+    OrderWanted,
     ProbeWanted,
     ProofWanted,
     Reason,
@@ -26,12 +27,13 @@ class Precedence(IntEnum):
     """Which decision goes first, by what it wants done; `byokd.decide.why` has a sentence for each."""
 
     DELETION = 0
-    IMPORT = 1
-    ROTATION = 2
-    PROBE = 3
-    PROOF = 4
-    WAITING = 5
-    NOTHING = 6
+    ORDER = 1
+    IMPORT = 2
+    ROTATION = 3
+    PROBE = 4
+    PROOF = 5
+    WAITING = 6
+    NOTHING = 7
 
 
 _TIERS: Final = tuple(Tier)
@@ -71,6 +73,8 @@ def precedence(decision: Decision) -> Precedence:
     match decision.action:
         case DeletionWanted():
             return Precedence.DELETION
+        case OrderWanted():
+            return Precedence.ORDER
         case ImportWanted():
             return Precedence.IMPORT
         case RotationWanted():

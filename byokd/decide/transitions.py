@@ -10,7 +10,7 @@ from typing import Final
 from byokd.decide.case import Case, Loss
 from byokd.facts.condition import Condition, OpenCondition
 from byokd.facts.key import ABSENT, NEVER, Absent, Expiry, KeyRef, NeverLooked, last_seen
-from byokd.facts.ledger import HistoryEntry, HistoryEvent, Import, ImportState, Probe
+from byokd.facts.ledger import HistoryEntry, HistoryEvent, Import, ImportState, Order, OrderState, Probe
 from byokd.facts.snapshot import Snapshot
 
 TO: Final = " → "
@@ -97,6 +97,16 @@ def of_import(before: Import | Absent, after: Import, now: datetime) -> HistoryE
         ImportState.DONE: (HistoryEvent.IMPORT_ADOPTED if adopted else HistoryEvent.IMPORT_DONE, to),
     }[after.state]
     return _entry(after.ref, now, event, text, f"import {after.id}: {after.reason}")
+
+
+def of_order(order: Order) -> HistoryEntry:
+    """The line of an order that is given, or proposed."""
+    end = "" if isinstance(order.until, Absent) else f" until {order.until:%Y-%m-%dT%H:%M:%SZ}"
+    to = "" if isinstance(order.valid_to, Absent) else f" to {show_expiry(order.valid_to)}"
+    lose = " with all its material" if order.lose else ""
+    why = f": {order.why}" if order.why else ""
+    event = HistoryEvent.ORDER_PROPOSED if order.state is OrderState.PROPOSED else HistoryEvent.ORDER_GIVEN
+    return _entry(order.ref, order.created_at, event, f"{order.kind.value}{lose}{end}{to}{why}", f"order of {order.by}")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -29,7 +29,18 @@ from byokd.decide.wrapping import chosen
 from byokd.engine.gather import Gatherer, answered
 from byokd.engine.pace import IMPORT_PARAMETERS, Pace
 from byokd.engine.probe import probed
-from byokd.engine.record import conclude, failed, has_ended, on_record, prepare, queue, settle, with_import, with_order
+from byokd.engine.record import (
+    conclude,
+    failed,
+    has_ended,
+    on_record,
+    prepare,
+    queue,
+    settle,
+    with_import,
+    with_order,
+    with_rotation,
+)
 from byokd.errors import ByokdError, KmsError, MaterialChanged, MaterialDiffers, Remedy
 from byokd.facts.change import Change
 from byokd.facts.key import (
@@ -48,6 +59,7 @@ from byokd.facts.snapshot import (
     Decision,
     DeletionWanted,
     ImportWanted,
+    OrderWanted,
     ProbeWanted,
     ProofWanted,
     RotationWanted,
@@ -129,17 +141,17 @@ class Cycle:
                 self._pace.give_back()
             return await self._conclude(before, after, orders, now)
         decision = decide(after, now)
+        if booked and isinstance(decision.action, DeletionWanted | OrderWanted | RotationWanted | ProbeWanted):
+            self._pace.give_back()
         if isinstance(decision.action, DeletionWanted):
-            if booked:
-                self._pace.give_back()
             return await self._delete(before, after, orders, decision.action)
+        if isinstance(decision.action, OrderWanted):
+            # On disk before anything is done for it.
+            given = with_rotation(after, decision.action, now, self._new_id)
+            return await self._conclude(before, given, orders, now)
         if isinstance(decision.action, RotationWanted):
-            if booked:
-                self._pace.give_back()
             return await self._rotate(before, after, orders, decision.action)
         if isinstance(decision.action, ProbeWanted):
-            if booked:
-                self._pace.give_back()
             return await self._probe(before, after, orders)
         if isinstance(decision.action, ProofWanted):
             after, now, decision = await self._proved(after, decision.action.places)
@@ -202,7 +214,7 @@ class Cycle:
         except KmsError as error:
             asked = replace(asked, outcome=f"{error} → {error.step}")
             log.warning("rotation_failed", key=after.desired.name, error=error.code, why=str(error))
-            if error.remedy is Remedy.REFUSE:
+            if error.remedy is Remedy.REFUSE and not order.by_period:  # what nobody gave nobody gives again
                 asked = replace(asked, state=OrderState.REFUSED, closed_at=self._clock.now())
         seen = await self._gather.look(with_order(after, asked))
         now = self._clock.now()

@@ -86,6 +86,7 @@ class Gatherer:
             snapshot = replace(snapshot, relatives=await self._store.relatives(seen.arn, snapshot.ref))
         if seen.state is KeyState.PENDING_IMPORT and _was_disabled(last_seen(snapshot.view)):
             seen = replace(seen, was_disabled=True)
+        seen = replace(seen, begun_at=_begun_at(last_seen(snapshot.view), seen))
         return replace(snapshot, view=seen, ledger=ledger)
 
     def end(self, snapshot: Snapshot) -> None:
@@ -184,3 +185,12 @@ class Gatherer:
 
 def _was_disabled(before: ObservedKey | Literal[NeverLooked.NEVER_LOOKED]) -> bool:
     return isinstance(before, ObservedKey) and (before.state is KeyState.DISABLED or before.was_disabled)
+
+
+def _begun_at(before: ObservedKey | Literal[NeverLooked.NEVER_LOOKED], seen: ObservedKey) -> datetime | Absent:
+    """Since when the key's first material is in it: see `ObservedKey.begun_at`. Once known it stays."""
+    if not isinstance(before, ObservedKey):
+        return seen.begun_at
+    if before.current_material is ABSENT and seen.current_material is not ABSENT:
+        return seen.at
+    return seen.begun_at if isinstance(before.begun_at, Absent) else before.begun_at

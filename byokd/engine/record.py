@@ -10,14 +10,27 @@ from byokd.decide.case import Case, Loss, case, imported_since, in_stock, manage
 from byokd.decide.decide import decided
 from byokd.decide.intents import explain
 from byokd.decide.orders import after_deciding, answered, before_deciding, rotated, without
+from byokd.decide.period import taken_back
 from byokd.decide.several import merged
-from byokd.decide.transitions import compare, of_import, of_key, of_material
+from byokd.decide.transitions import compare, of_import, of_key, of_material, of_order
 from byokd.errors import ByokdError, Remedy, Throttled
 from byokd.facts.change import Change
 from byokd.facts.condition import OpenCondition
 from byokd.facts.key import ABSENT, Absent, MaterialId
-from byokd.facts.ledger import HistoryEntry, HistoryEvent, Import, ImportState, Ledger, Order, OrderState, Proved, Tier
-from byokd.facts.snapshot import Decision, ImportWanted, Snapshot
+from byokd.facts.ledger import (
+    BY_PERIOD,
+    HistoryEntry,
+    HistoryEvent,
+    Import,
+    ImportState,
+    Ledger,
+    Order,
+    OrderKind,
+    OrderState,
+    Proved,
+    Tier,
+)
+from byokd.facts.snapshot import Decision, ImportWanted, OrderWanted, Snapshot
 from byokd.ports import NewId
 
 
@@ -25,7 +38,9 @@ def prepare(snapshot: Snapshot, now: datetime) -> tuple[Snapshot, tuple[Order, .
     """The snapshot without the orders that are over by now, and those orders closed."""
     closed = before_deciding(snapshot.ledger.open_orders, now)
     closed += rotated(without(snapshot.ledger.open_orders, closed), snapshot.view, now)
-    return _without(snapshot, closed), closed
+    left = _without(snapshot, closed)
+    back = taken_back(left, now)
+    return _without(left, back), closed + back
 
 
 def settle(snapshot: Snapshot, now: datetime) -> Snapshot:
@@ -108,6 +123,21 @@ def with_order(snapshot: Snapshot, order: Order) -> Snapshot:
     return replace(snapshot, ledger=replace(snapshot.ledger, open_orders=orders))
 
 
+def with_rotation(snapshot: Snapshot, wanted: OrderWanted, now: datetime, new_id: NewId) -> Snapshot:
+    """The snapshot with an order of byokd's own to rotate; it is given when a change with it is saved."""
+    order = Order(
+        id=new_id(),
+        ref=snapshot.ref,
+        kind=OrderKind.ROTATE,
+        state=OrderState.OPEN,
+        by=BY_PERIOD,
+        why=wanted.why,
+        created_at=now,
+    )
+    ledger = snapshot.ledger
+    return replace(snapshot, ledger=replace(ledger, open_orders=(*ledger.open_orders, order)))
+
+
 def conclude(
     *,
     before: Snapshot,
@@ -120,8 +150,11 @@ def conclude(
 ) -> tuple[Change, Decision]:
     """Decide on `after` and build the change that takes the record from `before` there.
 
-    `orders` are those that changed on the way. `said` is what was decided on `after` at `now` already, if it was.
+    `orders` are those that changed on the way; what is open in `after` and not in `before` is given. `said` is what was
+    decided on `after` at `now` already, if it was.
     """
+    known_orders = {order.id for order in before.ledger.open_orders}
+    given = tuple(order for order in after.ledger.open_orders if order.id not in known_orders)
     ended = {place: row for place in after.places if (row := _ended(after.turned_to(place))) is not None}
     closed = _answered(after, tuple(ended.values()), now)
     after, orders = _without(after, closed), orders + closed
@@ -153,8 +186,10 @@ def conclude(
         due_at=decision.wake_at,
         imports=tuple(row for part in parts for row in part.imports if row not in before.open_imports),
         orders=orders,
+        given=given,
         conditions=raised + conditions.changed + conditions.resolved,
         history=tuple(of_key(before.turned_to(decision.place), first))
+        + tuple(of_order(order) for order in given)
         + tuple(entry for part in parts for entry in part.history)
         + tuple(_order_history(order, now) for order in orders if order.state is not OrderState.OPEN),
     )

@@ -29,6 +29,8 @@ class Change:
     """Rows to insert or replace, by id."""
     orders: tuple[Order, ...] = ()
     """Those that were closed, or got further."""
+    given: tuple[Order, ...] = ()
+    """Those that byokd gave itself: rows to insert."""
     conditions: tuple[OpenCondition, ...] = ()
     """Raised, changed or resolved: rows to insert or replace, by id. Each becomes due for its notices."""
     history: tuple[HistoryEntry, ...] = ()

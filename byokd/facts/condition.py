@@ -37,6 +37,7 @@ class ConditionKind(StrEnum):
     REPLICA_MISSING = "replica_missing"
     ROTATION_UNFINISHED = "rotation_unfinished"
     ROTATIONS_LOW = "rotations_low"
+    ROTATION_HINDERED = "rotation_hindered"
     PROBE_FAILED = "probe_failed"
     EXPIRY_DRIFT = "expiry_drift"
     COULD_NOT_LOOK = "could_not_look"

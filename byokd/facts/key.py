@@ -148,6 +148,9 @@ class ObservedKey:
     """KeyUsage; empty in readings from before it was read."""
     family: Family | Absent = ABSENT
     """ABSENT for a single-Region key."""
+    begun_at: datetime | Absent = ABSENT
+    """Since when the key's first material is in it: the look that first showed it, where the one before showed none;
+    else KMS's CreationDate, which is earlier. ABSENT in readings from before it was read."""
 
     @property
     def role(self) -> str:

@@ -177,6 +177,10 @@ class OrderState(StrEnum):
     CANCELLED = "cancelled"
 
 
+BY_PERIOD: Final = "byokd by period"
+"""Who gave an order that follows from `rotate_every`: no Unix user is called so."""
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Order:
     """A row, not an event: it stays true until it is closed.
@@ -203,6 +207,11 @@ class Order:
     """How it ended; of an open order, what hinders it."""
     lose: bool = False
     """Of a suspension, whether it also deletes material that byokd could not bring back."""
+
+    @property
+    def by_period(self) -> bool:
+        """Whether byokd gave it itself, since the policy's `rotate_every` was over."""
+        return self.by == BY_PERIOD
 
 
 # -- the ledger -------------------------------------------------------------------------------------------------------

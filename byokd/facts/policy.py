@@ -64,6 +64,8 @@ class Policy:
     """Whose routine renewals, and whose lapsed keys, come first: the higher number. See `Import.rank`."""
     probe: bool = False
     """Whether the key is used once after each import, to see that it works."""
+    rotate_every: timedelta | Literal[Never.NEVER] = Never.NEVER
+    """How long a material is the key's current one before byokd rotates it to the next in stock."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -116,6 +116,7 @@ class Reason(StrEnum):
     LAPSED = "lapsed"
     DELETED = "deleted"
     ORDERED = "ordered"
+    ROTATION_DUE = "rotation_due"
     ROTATING = "rotating"
     WAITS_FOR_REPLICAS = "waits_for_replicas"
     CANNOT_ROTATE = "cannot_rotate"
@@ -156,9 +157,16 @@ class DeletionWanted:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RotationWanted:
-    """Ask KMS to make the material current that waits for it: an operator ordered a rotation."""
+    """Ask KMS to make the material current that waits for it: a rotation was ordered."""
 
     order_id: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class OrderWanted:
+    """Give an order to rotate, as an operator would: the policy asks for one by period."""
+
+    why: str
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -166,7 +174,7 @@ class ProbeWanted:
     """Use the key once, as it is meant to be used: the policy asks for it after each import."""
 
 
-Action = ImportWanted | ProofWanted | DeletionWanted | RotationWanted | ProbeWanted
+Action = ImportWanted | ProofWanted | DeletionWanted | RotationWanted | OrderWanted | ProbeWanted
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -92,6 +92,7 @@ class AwsKms:
             alias_target=arn if _is_alias(key) else ABSENT,
             usage=read.text("KeyUsage") if read.has("KeyUsage") else "",
             family=read.family(),
+            begun_at=read.time("CreationDate") if read.has("CreationDate") else ABSENT,
         )
 
     async def list_materials(self, arn: KeyArn) -> tuple[ObservedMaterial, ...]:

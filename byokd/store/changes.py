@@ -15,6 +15,7 @@ from byokd.store.tables.conditions import condition_values, notice_values
 from byokd.store.tables.history import entry_values
 from byokd.store.tables.imports import import_values
 from byokd.store.tables.keys import known_values, material_rows
+from byokd.store.tables.orders import order_values
 from byokd.store.times import seconds, seconds_or_null
 from byokd.store.writer import Lease, Rows, Unit
 from byokd.store.writes import Write
@@ -47,6 +48,8 @@ def change_unit(change: Change) -> Unit:
         rows[writes.COUNT_RENEWAL] = [
             {"of_ref": ref, "of_import": row.id} for row in queue if row.state is ImportState.DONE
         ]
+    if change.given:
+        rows[writes.INSERT_ORDER] = [order_values(order) for order in change.given]
     if change.orders:
         rows[writes.UPDATE_ORDER] = [_order_row(order) for order in change.orders]
     if change.conditions:
@@ -57,7 +60,7 @@ def change_unit(change: Change) -> Unit:
         subjects=frozenset({ref}),
         rows=rows,
         lease=Lease(lane=snapshot.desired.lane, epoch=change.epoch),
-        opens=ref if change.conditions or any(row.state.open for row in change.imports) else None,
+        opens=ref if change.conditions or change.given or any(row.state.open for row in change.imports) else None,
     )
 
 

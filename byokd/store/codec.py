@@ -126,6 +126,7 @@ def _observed_document(key: ObservedKey) -> Document:
         "deletion_at": seconds_or_null(key.deletion_at),
         "was_disabled": key.was_disabled,
         "usage": key.usage,
+        "begun_at": seconds_or_null(key.begun_at),
         "alias": _or_null(key.alias_target),
     }
 
@@ -157,6 +158,7 @@ def _observed(document: Document) -> ObservedKey:
         usage=document.get("usage", ""),
         alias_target=ABSENT if alias is None else KeyArn(alias),
         family=_family(document.get("family", ())),
+        begun_at=instant_or_absent(document.get("begun_at")),
     )
 
 
@@ -273,6 +275,8 @@ def write_policy(policy: Policy) -> tuple[str, str]:
         document["priority"] = policy.priority
     if policy.probe:
         document["probe"] = True
+    if policy.rotate_every is not NEVER:
+        document["rotate_every"] = policy.rotate_every // _MICROSECOND
     text = _encode(document)
     return sha256(text.encode()).hexdigest()[:32], text
 
@@ -281,7 +285,7 @@ def write_policy(policy: Policy) -> tuple[str, str]:
 def read_policy(text: str) -> Policy:
     """The policy that `write_policy` wrote."""
     document = json.loads(text)
-    valid_for = document["valid_for"]
+    valid_for, rotate_every = document["valid_for"], document.get("rotate_every")
     return Policy(
         valid_for=NEVER if valid_for is None else timedelta(microseconds=valid_for),
         renew_before=timedelta(microseconds=document["renew_before"]),
@@ -302,6 +306,7 @@ def read_policy(text: str) -> Policy:
         ),
         priority=document.get("priority", 0),
         probe=document.get("probe", False),
+        rotate_every=NEVER if rotate_every is None else timedelta(microseconds=rotate_every),
     )
 
 

@@ -29,7 +29,7 @@ from sqlalchemy import (
 from sqlalchemy.sql.dml import UpdateBase
 
 from byokd.errors import StoreError
-from byokd.facts.ledger import ImportState
+from byokd.facts.ledger import ImportState, OrderState
 from byokd.store.tables import conditions as told
 from byokd.store.tables import imports as queue
 from byokd.store.tables import orders as ordered
@@ -127,6 +127,8 @@ COUNT_RENEWAL: Final = Write(
 
 UPSERT_IMPORT: Final = Write(upsert(imports, fixed=("ref", "lane", "created_at"), where=lambda _: queue.OPEN))
 
+INSERT_ORDER: Final = Write(insert_new(orders))
+
 UPDATE_ORDER: Final = Write(
     update(orders)
     .where(orders.c.id == bindparam("of_order"), ordered.OPEN)
@@ -168,6 +170,7 @@ IN_ORDER: Final = (
     UPSERT_MATERIAL,
     COUNT_RENEWAL,
     UPSERT_IMPORT,
+    INSERT_ORDER,
     UPDATE_ORDER,
     UPSERT_CONDITION,
     INSERT_NOTICE,
@@ -188,6 +191,9 @@ CLOSE_REMOVED: Final = (
         finished_at=func.coalesce(imports.c.started_at, imports.c.created_at),
         detail=LEFT_CONFIG,
     ),
+    update(orders)
+    .where(orders.c.ref.in_(bindparam("refs", expanding=True)), ordered.OPEN)
+    .values(state=OrderState.CANCELLED.value, closed_at=orders.c.created_at, outcome=LEFT_CONFIG),
     update(conditions)
     .where(conditions.c.subject.in_(bindparam("refs", expanding=True)), told.OPEN)
     .values(resolved_at=conditions.c.since),

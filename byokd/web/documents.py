@@ -11,12 +11,15 @@ from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime, timedelta
 from typing import Any, Literal, assert_never
 
+from byokd.decide.period import current_since, period_ends
+from byokd.decide.rotation import ROTATIONS, rotations_left
 from byokd.errors import ByokdError
 from byokd.facts.change import FleetCounts, KeyLine
 from byokd.facts.condition import OpenCondition, Severity
 from byokd.facts.key import (
     NEVER,
     NEVER_LOOKED,
+    SYMMETRIC,
     Absent,
     Blind,
     Expiry,
@@ -116,11 +119,25 @@ def key_sheet(snapshot: Snapshot, line: KeyLine | Absent) -> Document:
         "view": _view(snapshot.view),
         **_of_material(snapshot),
         "multi_region": _family(snapshot),
+        "rotation": _rotation(snapshot),
         "further": [_of_material(snapshot.turned_to(place)) for place in snapshot.places[1:]],
         "probe": _probe(snapshot),
         "orders": [order(each) for each in snapshot.ledger.open_orders],
         "conditions": [condition(each) for each in snapshot.conditions],
         "policy": _policy(snapshot.desired.policy),
+    }
+
+
+def _rotation(snapshot: Snapshot) -> Document | None:
+    """How far a key that can be rotated is; `rotates_at` is the end of its period, null where it has none."""
+    seen, since, ends = last_seen(snapshot.view), current_since(snapshot), period_ends(snapshot)
+    if isinstance(seen, NeverLooked) or isinstance(since, Absent) or seen.spec != SYMMETRIC:
+        return None
+    return {
+        "current_since": stamp(since),
+        "rotates_at": None if ends is None else stamp(ends),
+        "used": ROTATIONS - rotations_left(seen),
+        "left": max(0, rotations_left(seen)),
     }
 
 
@@ -268,6 +285,7 @@ def _policy(policy: Policy) -> Document:
         ],
         "priority": policy.priority,
         "probe": policy.probe,
+        "rotate_every_s": _seconds(policy.rotate_every),
     }
 
 

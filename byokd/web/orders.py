@@ -15,7 +15,7 @@ from typing import Final, TypeGuard
 from byokd.decide.case import CLOCKS_DIFFER
 from byokd.decide.orders import rotated_at
 from byokd.decide.suspension import cannot_suspend
-from byokd.decide.transitions import show_expiry
+from byokd.decide.transitions import of_order
 from byokd.errors import OrderRefused
 from byokd.facts.change import KeyFilter
 from byokd.facts.key import ABSENT, Absent, KeyRef
@@ -78,7 +78,7 @@ class Counter:
         if not orders:
             raise OrderRefused(f"{refused[0][0]}: {refused[0][1]}" if refused else f"{request.meant} has no keys")
         if not request.dry_run:
-            await self.store.add_orders([(order, _entry(order)) for order in orders])
+            await self.store.add_orders([(order, of_order(order)) for order in orders])
             self.wake()
         return Given(orders=tuple(orders), refused=tuple(refused))
 
@@ -106,7 +106,7 @@ class Counter:
             none = f"no {request.kind.value} is proposed for {request.meant}"
             raise OrderRefused(f"{refused[0][0]}: {refused[0][1]}" if refused else none)
         if not request.dry_run:
-            await self.store.approve_orders([(order, _entry(order)) for order in orders])
+            await self.store.approve_orders([(order, of_order(order)) for order in orders])
             self.wake()
         return Given(orders=tuple(orders), refused=tuple(refused))
 
@@ -117,6 +117,8 @@ class Counter:
             raise OrderRefused(f"there is no order {order_id!r}")
         if order.state is OrderState.OPEN and (undo := _UNDONE_BY.get(order.kind)):
             raise OrderRefused(f"a {order.kind.value} is not cancelled: {undo} the key")
+        if order.state is OrderState.OPEN and order.by_period:
+            raise OrderRefused("`rotate_every` would order it again: hold the key, or change its policy")
         for snapshot in await self.store.snapshots([order.ref]):
             if any(row.order_id == order.id and row.state is ImportState.RUNNING for row in snapshot.open_imports):
                 raise OrderRefused(f"the import of order {order.id} has begun")
@@ -207,17 +209,3 @@ def _under_way(suspension: Order | Absent) -> TypeGuard[Order]:
 def _held(orders: Iterable[Order], now: datetime) -> bool:
     holds = (order for order in orders if order.kind is OrderKind.HOLD)
     return any(isinstance(hold.until, Absent) or hold.until > now for hold in holds)
-
-
-def _entry(order: Order) -> HistoryEntry:
-    end = "" if isinstance(order.until, Absent) else f" until {documents.stamp(order.until)}"
-    to = "" if isinstance(order.valid_to, Absent) else f" to {show_expiry(order.valid_to)}"
-    lose = " with all its material" if order.lose else ""
-    why = f": {order.why}" if order.why else ""
-    return HistoryEntry(
-        at=order.created_at,
-        ref=order.ref,
-        event=HistoryEvent.ORDER_PROPOSED if order.state is OrderState.PROPOSED else HistoryEvent.ORDER_GIVEN,
-        detail=f"{order.kind.value}{lose}{end}{to}{why}",
-        cause=f"order of {order.by}",
-    )

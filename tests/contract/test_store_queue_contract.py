@@ -11,6 +11,7 @@ from byokd.errors import OrderRefused, StoreError
 from byokd.facts.change import KeyFilter
 from byokd.facts.key import ABSENT, NEVER_LOOKED, KeyRef, MaterialId
 from byokd.facts.ledger import (
+    BY_PERIOD,
     HistoryEvent,
     ImportState,
     OrderKind,
@@ -171,6 +172,23 @@ async def test_an_order_is_open_until_a_change_closes_it_and_wakes_its_key(fleet
     await fleet.save(orders=(closed,))
     assert (await fleet.read()).ledger.open_orders == (second,)
     assert (await fleet.events())[1:] == [HistoryEvent.ORDER_GIVEN] * 2
+
+
+async def test_an_order_that_a_change_gives_is_open_and_no_other_is_touched(fleet: Fleet) -> None:
+    """byokd's own: inserted with the change, once, and closed by a later one; at once where the key has left."""
+    given = order(OrderKind.ROTATE, ref=REF, by=BY_PERIOD)
+    for _ in range(2):
+        await fleet.save(given=(given,))
+        assert (await fleet.read()).ledger.open_orders == (given,)
+    closed = replace(given, state=OrderState.DONE, closed_at=START)
+    await fleet.save(orders=(closed,))
+    await fleet.save(given=(given,))
+    assert await fleet.store.orders(only_open=False, limit=9) == (closed,)
+
+    change = fleet.change(given=(replace(given, id="later"),))
+    await fleet.store.sync_fleet([], now=START + HOUR)
+    await fleet.store.save(change)
+    assert await fleet.store.orders(only_open=True, limit=9) == ()
 
 
 async def test_a_proposed_order_is_in_force_once_it_is_approved(fleet: Fleet) -> None:

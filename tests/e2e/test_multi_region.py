@@ -4,20 +4,17 @@ from __future__ import annotations
 
 import asyncio
 from contextlib import suppress
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 from datetime import timedelta
 from pathlib import Path
-from typing import Any
 
 import pytest
 
 from byokd.errors import KmsUnreachable
 from byokd.facts.key import Family, KeyArn, ObservedKey, last_seen
 from byokd.facts.ledger import Order, OrderKind, OrderState
-from byokd.facts.policy import Lane
-from byokd.ports import Kms
 from tests.kit.builders import DAY
-from tests.kit.real_parts import HOME, Site, ask, import_by_hand, site
+from tests.kit.real_parts import HOME, Site, Stop, ask, import_by_hand, site
 from tests.kit.world import running
 
 pytestmark = pytest.mark.timeout(120)
@@ -77,44 +74,6 @@ async def test_replicas_that_nobody_manages_are_told(tmp_path: Path) -> None:
 
 IMPORT, PARAMETERS, ROTATION = "import_material", "get_parameters", "rotate_on_demand"
 SOME_MINUTES, HALF_A_MINUTE = timedelta(minutes=5), timedelta(seconds=30)
-
-
-@dataclass
-class Stop:
-    """One call of one lane that never comes back, before or after KMS has carried it out."""
-
-    region: str = ""
-    operation: str = ""
-    after: bool = False
-    reached: asyncio.Event = field(default_factory=asyncio.Event)
-    refusals: dict[str, Exception] = field(default_factory=dict)
-    """By Region: what every call there raises instead."""
-
-    def between(self, lane: Lane, kms: Kms) -> Any:
-        """A lane's KMS with this in its way."""
-        return _Stopped(self, lane, kms)
-
-
-class _Stopped:
-    def __init__(self, stop: Stop, lane: Lane, kms: Kms) -> None:
-        self._stop, self._lane, self._kms = stop, lane, kms
-
-    def __getattr__(self, operation: str) -> Any:
-        call, stop = getattr(self._kms, operation), self._stop
-        if not asyncio.iscoroutinefunction(call):
-            return call
-
-        async def called(*args: Any, **members: Any) -> Any:
-            if self._lane.region in stop.refusals:
-                raise stop.refusals[self._lane.region]
-            meant = (self._lane.region, operation) == (stop.region, stop.operation) and not stop.reached.is_set()
-            answer = await call(*args, **members) if not meant or stop.after else None
-            if meant:
-                stop.reached.set()
-                await asyncio.Event().wait()
-            return answer
-
-        return called
 
 
 async def states(it: Site) -> list[list[str]]:

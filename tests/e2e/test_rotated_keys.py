@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+import asyncio
+from contextlib import suppress
 from datetime import timedelta
 from pathlib import Path
 
 import pytest
 
-from byokd.facts.ledger import OrderKind, OrderState
+from byokd.facts.ledger import BY_PERIOD, OrderKind, OrderState
 from tests.kit.builders import DAY
-from tests.kit.real_parts import Site, ask, import_by_hand, site
+from tests.kit.real_parts import HOME, Site, Stop, ask, import_by_hand, site
 from tests.kit.world import running
 
 pytestmark = pytest.mark.timeout(120)
@@ -96,3 +98,64 @@ async def test_a_suspended_key_gets_all_its_materials_back(tmp_path: Path) -> No
             (order, *_) = await it.world.store.orders(only_open=False, limit=9)
             assert order.state is OrderState.DONE
             assert (await it.world.know(ref)).conditions == ()
+
+
+# -- by period --------------------------------------------------------------------------------------------------------
+
+PERIOD, MINUTE = 60 * DAY, timedelta(minutes=1)
+STEPS = [
+    (operation, after)
+    for operation in ("get_parameters", "import_material", "rotate_on_demand")
+    for after in (False, True)
+]
+
+
+async def test_a_rotation_by_period_over_http(tmp_path: Path) -> None:
+    """Twice, each at the end of its period; what was encrypted under each material decrypts for months."""
+    async with site(tmp_path, materials=3, rotate_every=PERIOD) as it, running(it.world):
+        ref, blobs = it.keys[0].ref, []
+        for generation in (b"0", b"1", b"2"):
+            blobs.append((await ask(it, "encrypt", KeyId=ref, Plaintext=generation))["CiphertextBlob"])
+            await it.world.pass_time(PERIOD - DAY, step=DAY)
+            assert len(await states(it)) == len(blobs)
+            await it.world.pass_time(DAY + 10 * MINUTE, step=6 * timedelta(hours=1))
+            await it.world.pass_time(5 * MINUTE, step=MINUTE)
+        assert await states(it) == ["NON_CURRENT", "NON_CURRENT", "CURRENT"]
+        assert await decrypted(it, blobs) == [b"0", b"1", b"2"]
+        given = await it.world.store.orders(only_open=False, limit=9)
+        assert [(each.by, each.state) for each in given] == [(BY_PERIOD, OrderState.DONE)] * 2
+        assert "raised rotation_hindered" in it.world.inbox.said  # the third period has nothing to rotate to
+
+
+@pytest.mark.parametrize(("operation", "after"), STEPS)
+async def test_killed_at_any_step_a_rotation_by_period_is_made_once(
+    tmp_path: Path, operation: str, after: bool
+) -> None:
+    """Before KMS was asked or after: the next start finishes it, and the third material stays in stock."""
+    stop = Stop()
+    async with site(tmp_path, materials=3, wrapped=stop.between, rotate_every=PERIOD) as it:
+        world = it.world
+        await world.start()
+        await world.pass_time(PERIOD - timedelta(hours=2), step=DAY)
+        stop.region, stop.operation, stop.after = HOME, operation, after
+        for _ in range(1000):
+            world.clock.advance(30)
+            with suppress(TimeoutError):
+                await asyncio.wait_for(stop.reached.wait(), 0.05)
+            if stop.reached.is_set():
+                break
+        await world.kill(servers=False)
+        assert stop.reached.is_set()
+
+        async with running(world):
+            await world.pass_time(10 * MINUTE, step=MINUTE / 2)
+            await world.pass_time(2 * DAY, step=timedelta(hours=6))
+            assert await states(it) == ["NON_CURRENT", "CURRENT"]
+            given = await world.store.orders(only_open=False, limit=9)
+            assert [each.state for each in given] == [OrderState.DONE]
+
+
+async def states(it: Site) -> list[str]:
+    """Of the first key's materials in KMS, oldest first."""
+    listed = await ask(it, "list_key_rotations", KeyId=it.keys[0].ref, IncludeKeyMaterial="ALL_KEY_MATERIAL")
+    return [each["KeyMaterialState"] for each in listed["Rotations"]]

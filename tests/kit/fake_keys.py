@@ -46,6 +46,7 @@ class Key:
     deletion_at: datetime | Absent = ABSENT
     materials: tuple[Material, ...] = ()
     family: Family | Absent = ABSENT
+    created_at: datetime | Absent = ABSENT
 
     @property
     def pending(self) -> Material | None:

@@ -93,7 +93,7 @@ class FakeKms(FakeFamily):
     ) -> KeyArn:
         """A virgin key, as CreateKey leaves it."""
         family = Family(primary=KeyArn(arn)) if multi_region else ABSENT
-        key = Key(arn=KeyArn(arn), spec=spec, origin=origin, family=family)
+        key = Key(arn=KeyArn(arn), spec=spec, origin=origin, family=family, created_at=self._clock.now())
         self._keys[key.arn] = key
         if alias:
             self.aliases[alias] = key.arn
@@ -159,6 +159,7 @@ class FakeKms(FakeFamily):
             deletion_at=found.deletion_at,
             alias_target=found.arn if key.startswith("alias/") else ABSENT,
             family=found.family,
+            begun_at=found.created_at,
             usage=usage(found.spec),
         )
         self._raise_late("DescribeKey")

@@ -181,6 +181,8 @@ class MemoryStore(MemoryOrders, MemoryOutbox, MemoryPast):
             self._set_due(key, change.due_at)
         for row in change.imports:
             self._put_import(key, row)
+        for order in change.given:
+            key.orders.setdefault(order.id, order)
         for order in change.orders:
             stored = key.orders.get(order.id)
             if stored is not None and stored.state is OrderState.OPEN:
@@ -286,17 +288,18 @@ class MemoryStore(MemoryOrders, MemoryOutbox, MemoryPast):
     def _remove(self, ref: KeyRef, key: Key, now: datetime) -> None:
         key.managed, key.due_at = False, ABSENT
         self._close(ref, key, now)
-        for order in key.orders.values():
-            if order.closed_at is ABSENT:
-                key.orders[order.id] = replace(order, state=OrderState.CANCELLED, closed_at=now, outcome=LEFT_CONFIG)
         self._record(now, ref, HistoryEvent.UNTRACKED, LEFT_CONFIG)
 
     def _close(self, ref: KeyRef, key: Key, now: datetime | Absent = ABSENT) -> None:
-        """Close the open imports and conditions of a key that left the config, as of `now` or of when they began."""
+        """Close the open rows of a key that left the config, as of `now` or of when they began."""
         for row in tuple(key.opened.values()):
             began = row.created_at if isinstance(row.started_at, Absent) else row.started_at
             ended = began if isinstance(now, Absent) else now
             self._put_import(key, replace(row, state=ImportState.CANCELLED, finished_at=ended, detail=LEFT_CONFIG))
+        for order in key.orders.values():
+            if order.closed_at is ABSENT:
+                at = order.created_at if isinstance(now, Absent) else now
+                key.orders[order.id] = replace(order, state=OrderState.CANCELLED, closed_at=at, outcome=LEFT_CONFIG)
         self.resolve_all(ref, now)
 
     def _put_import(self, key: Key, row: Import) -> None:

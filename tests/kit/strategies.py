@@ -119,6 +119,7 @@ def policies_of(shortest_s: int) -> st.SearchStrategy[Policy]:
         wrapping_algorithm=often(st.just(AUTO), st.sampled_from(WrappingAlgorithm)),
         wrapping_key_spec=often(st.just(AUTO), st.sampled_from(WrappingKeySpec)),
         priority=st.integers(-100, 100),
+        rotate_every=often(st.just(NEVER), st.integers(1, 400).map(lambda days: timedelta(days=days))),
     )
 
 

@@ -54,8 +54,8 @@ BAD = {
         [
             'keys.csv:1: fleets.a.keys_csv: unknown column "windows" (known here: alert_before, drill_every, '
             "emergency_share, key, lane, look_every, material, on_foreign_delete, on_lapse, priority, probe, "
-            "renew_before, renewal_floor, replicas, settle_for, source, spread, valid_for, wrapping_algorithm, "
-            "wrapping_key_spec)"
+            "renew_before, renewal_floor, replicas, rotate_every, settle_for, source, spread, valid_for, "
+            "wrapping_algorithm, wrapping_key_spec)"
         ],
     ),
     "nothing": ("", ["keys.csv:1: fleets.a.keys_csv: has no column named key (the first row is key,material)"]),

@@ -30,6 +30,7 @@ from tests.unit.decide.named import (
     TOMORROW_AT_TWO,
     URGENT,
     Named,
+    by_period,
     in_policy,
     ordered,
     unproved,
@@ -86,6 +87,15 @@ ACTING = (
         waits_for="its turn in the lane's queue",
     ),
     Named("deleted by somebody", "lost", Reason.DELETED, {"view": GONE}, {"view": observed()}, tells="byokd hold"),
+    Named(
+        "a period that is over",
+        "rotation_due",
+        Reason.ROTATION_DUE,
+        by_period(START - 90 * DAY, 90 * DAY),
+        by_period(START - 90 * DAY, 91 * DAY),
+        waits_for="which byokd gives itself",
+        tells="byokd hold",
+    ),
     Named(
         "a rotation that begins",
         "rotates",

@@ -82,6 +82,19 @@ def waiting(state: MaterialState, **changes: Any) -> dict[str, Any]:
     }
 
 
+def by_period(since: datetime, every: timedelta, **changes: Any) -> dict[str, Any]:
+    """Material in stock of a key whose first one is current since then, and no longer than a period."""
+    first = Track(proof=PROVED, fingerprint=FINGERPRINT, material=MATERIAL, last_expiry=ENDS)
+    blank = {"material": ABSENT, "last_expiry": ABSENT, "last_success_at": ABSENT, "fingerprint": ABSENT}
+    return {
+        "desired": desired(further=("2.key",), policy=policy(rotate_every=every, **changes)),
+        "view": observed(begun_at=since),
+        "others": (first,),
+        "place": 1,
+        "ledger": ledger(**blank),
+    }
+
+
 OTHER: Any = "cd" * 32
 GONE = observed(valid_to=ABSENT)
 HOLD = order(OrderKind.HOLD, until=START + HOUR)

@@ -26,6 +26,7 @@ NEITHER = {
     ConditionKind.MATERIAL_INVALID,
     ConditionKind.PROBE_FAILED,
     ConditionKind.ROTATIONS_LOW,
+    ConditionKind.ROTATION_HINDERED,
     ConditionKind.HELD,
     ConditionKind.SUSPENDED,
     ConditionKind.SLACK_LOW,

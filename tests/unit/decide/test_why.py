@@ -19,6 +19,7 @@ from byokd.facts.snapshot import (
     Action,
     DeletionWanted,
     ImportWanted,
+    OrderWanted,
     ProbeWanted,
     ProofWanted,
     Reason,
@@ -86,6 +87,7 @@ def test_every_kind_of_action_has_its_precedence_and_its_sentence() -> None:
         RotationWanted: RotationWanted(order_id="1"),
         ProofWanted: ProofWanted(),
         ProbeWanted: ProbeWanted(),
+        OrderWanted: OrderWanted(why="w"),
     }
     action = _explained({}, DUE).verdict.action
     assert isinstance(action, ImportWanted)

@@ -56,6 +56,7 @@ observed = st.builds(
     was_disabled=st.booleans(),
     alias_target=maybe(texts),
     family=maybe(families),
+    begun_at=maybe(instants),
 )
 
 blind = st.builds(
@@ -94,6 +95,7 @@ policies = st.builds(
     windows=st.lists(st.builds(policy.ChangeWindow, cron=texts, lasts=spans, time_zone=texts), max_size=2).map(tuple),
     priority=st.integers(-100, 100),
     probe=st.booleans(),
+    rotate_every=st.one_of(st.just(NEVER), spans),
 )
 
 probes = st.builds(ledger.Probe, of=instants, at=instants, failures=counts, code=texts, message=texts)
