@@ -18,6 +18,7 @@ from byokd.facts.key import Absent, Expiry
 from byokd.facts.ledger import HistoryEvent, ImportState, Order, OrderKind
 from tests.sim.clocks import at, seconds
 from tests.sim.plan import span
+from tests.sim.watch import Watch, one_expiry_s
 
 HANDS_OFF_GRACE_S: Final = 90.0
 """A turn that looked before somebody disabled a key or held it may still be under way for so long."""
@@ -76,6 +77,8 @@ class Life:
     """Of the material that byokd imported first."""
     stock: frozenset[str] = frozenset()
     """Fingerprints of the materials that its rotations bring in."""
+    several: bool = False
+    """Whether it owns material that byokd has no source for."""
     shown: Expiry | Absent | None = None
     """The last reading that byokd got since it was started."""
     intent: Expiry | None = None
@@ -166,6 +169,7 @@ class Book:
         self.now_s = now_s
         self.off_by_s = off_by_s
         self.obstacles = Obstacles()
+        self.watch = Watch(now_s, off_by_s, self.broken)
         self.lives: dict[str, Life] = {}
         self.by_arn: dict[str, Life] = {}
         self.told: dict[str, Told] = {}
@@ -316,6 +320,8 @@ class Book:
             late = change.due_at - shown - timedelta(seconds=max(0.0, off_s) + 2)
             if left_s > 2 and off_s > -2 and late > timedelta(0):
                 self.broken("due by the deadline", life.ref, f"due {change.due_at}, ends {shown}: {change.message}")
+        plain = not (life.stock or life.several)
+        self.watch.saved(change, one_expiry_s(shown) if plain else None, life.fingerprint if plain else "")
 
     def stated(self, each: OpenCondition) -> None:
         """byokd raised, changed or resolved a condition."""
@@ -342,6 +348,7 @@ class Book:
     def ordered(self, order: Order, *, empty: bool) -> None:
         """An operator gave an order; the key was `empty` of its material, or not."""
         self.tell(order.ref, f"order {order.kind.value}")
+        self.watch.ordered(order)
         if order.kind in (OrderKind.IMPORT, OrderKind.RESUME):
             self.lives[order.ref].asked_s = self.now_s()
         if order.kind is OrderKind.SUSPEND:

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import random
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any, Final
 
 from byokd.errors import ChannelError, SourceUnsafe, StoreBusy, StoreFull
@@ -125,6 +125,12 @@ class WatchedStore:
         await self._store.save_conditions(conditions)
         for each in conditions:
             self._book.stated(each)
+
+    async def save_notices(self, condition_id: str, notices: Sequence[Notice], **decided: Any) -> None:
+        """See `ports.Store`."""
+        await self._store.save_notices(condition_id, notices, **decided)
+        for each in notices:
+            self._book.watch.noticed(each)
 
 
 class SimSource(FakeSource):

@@ -130,6 +130,8 @@ class ModelKms(FakeKms):
 
     async def describe(self, key: str) -> ObservedKey:
         """See `ports.Kms`."""
+        if (asked := self._book.by_arn.get(self.aliases.get(key, KeyArn(key)))) is not None:
+            self._book.watch.looked(asked.ref)
         await self._sent("DescribeKey", key)
         seen = await super().describe(key)
         self._answered()
@@ -199,6 +201,7 @@ class ModelKms(FakeKms):
         """See `ports.Kms`."""
         await self._sent(ROTATION, arn)
         await super().rotate_on_demand(arn)
+        self._book.watch.rotated(self._book.by_arn[arn].ref)
         self._answered()
 
     async def _apply(self, arn: KeyArn, asked: dict[str, Any], *, late: bool = False) -> MaterialId | Absent:

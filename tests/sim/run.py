@@ -17,6 +17,7 @@ from tests.sim.events import Events
 from tests.sim.laws import Laws, all_is_well
 from tests.sim.loop import run_virtually
 from tests.sim.plan import DAY_S, HOUR_S, Plan, draw
+from tests.sim.promises import Promises
 from tests.sim.wishes import Wishes, orders_are_answered
 from tests.sim.world import World
 
@@ -84,6 +85,7 @@ async def live(plan: Plan, defects: list[str], *, make: Callable[[Plan], World] 
         world.book.broken("no defect", "*", what)
     Laws(world).hold()
     Wishes(world).hold()
+    Promises(world).hold()
     before_s = world.now_s
     await world.stop()
     if world.now_s - before_s > 60:

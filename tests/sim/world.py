@@ -296,6 +296,7 @@ class World:
             life=self.book.follow(ref, arn, kms.plan.id),
             policies=[(0.0, policy_of(plan))],
         )
+        key.life.several = plan.other_material
         key.life.stock = frozenset(proof_of(self.source.materials[each]).fingerprint for each in further)
         if plan.imported:
             self.import_by_hand(key, plan.life_s * self.rng.uniform(0.05, 1.0))

@@ -1,0 +1,163 @@
+"""What byokd is seen to do beside its imports: looks, orders, rows, notices, rotations. Some laws are held at once.
+
+The book hands on to here what it sees; what takes hindsight is in `promises`.
+"""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Final
+
+from byokd.facts.change import Change
+from byokd.facts.condition import ConditionKind, Notice
+from byokd.facts.key import Absent
+from byokd.facts.ledger import ImportState, Order, OrderState, Proved, Unproved
+from byokd.facts.snapshot import Reason
+from tests.sim.clocks import seconds
+from tests.sim.plan import span
+
+TRIES_AGAIN: Final = frozenset(
+    (
+        Reason.COULD_NOT_LOOK,
+        Reason.KEY_NOT_FOUND,
+        Reason.BACKING_OFF,
+        Reason.SOURCE_UNPROVED,
+        Reason.MATERIAL_CHANGED,
+        Reason.MATERIAL_INVALID,
+    )
+)
+"""What byokd waits for by itself after a failure."""
+SOON_S: Final = 30.0
+"""However near the deadline is, a source need not be asked again sooner."""
+OF_A_SOURCE: Final = frozenset(
+    (
+        ConditionKind.SOURCE_UNREADABLE,
+        ConditionKind.SOURCE_UNSAFE,
+        ConditionKind.MATERIAL_CHANGED,
+        ConditionKind.MATERIAL_INVALID,
+    )
+)
+Broken = Callable[[str, str, str], None]
+
+
+@dataclass(slots=True)
+class Asked:
+    """An order, in true time."""
+
+    order: Order
+    at_s: float
+    closed_s: float | None = None
+    off_by_s: float = 0.0
+    """How wrong byokd's clock was when it was given."""
+
+
+@dataclass(slots=True)
+class Sent:
+    """An import that was on record as running, in true time."""
+
+    ref: str
+    attempt: int
+    begin_s: float
+    end_s: float | None = None
+
+
+class Watch:
+    """Of one world."""
+
+    def __init__(self, now_s: Callable[[], float], off_by_s: Callable[[], float], broken: Broken) -> None:
+        self._now_s = now_s
+        self._off_by_s = off_by_s
+        self._broken = broken
+        self.looks: defaultdict[str, list[float]] = defaultdict(list)
+        """By ref, when DescribeKey was sent."""
+        self.orders: dict[str, Asked] = {}
+        self.sent: list[Sent] = []
+        self._running: dict[str, Sent] = {}
+        """By id of the row."""
+        self.notices: dict[str, float] = {}
+        """When each notice was put into the outbox."""
+        self.rotations: defaultdict[str, list[float]] = defaultdict(list)
+
+    def looked(self, ref: str) -> None:
+        """byokd asks KMS about a key."""
+        self.looks[ref].append(self._now_s())
+
+    def rotated(self, ref: str) -> None:
+        """KMS rotated a key, as byokd had asked."""
+        self.rotations[ref].append(self._now_s())
+
+    def ordered(self, order: Order) -> None:
+        """Somebody gave an order."""
+        self.orders[order.id] = Asked(order, self._now_s(), off_by_s=self._off_by_s())
+
+    def noticed(self, notice: Notice) -> None:
+        """A notice is in the outbox."""
+        self.notices.setdefault(notice.id, self._now_s())
+
+    def forgotten(self, ref: str) -> None:
+        """A key leaves the config: what is open of it is cancelled."""
+        for asked in self.orders.values():
+            if asked.order.ref == ref and asked.closed_s is None:
+                asked.closed_s = self._now_s()
+        for row, sent in list(self._running.items()):
+            if sent.ref == ref:
+                sent.end_s = self._now_s()
+                del self._running[row]
+
+    def saved(self, change: Change, shown_s: float | None, fingerprint: str) -> None:
+        """byokd wrote about a key.
+
+        `shown_s` is the one ValidTo that it was shown last, None where there is not one; `fingerprint` that of its
+        material, empty where it has none or several.
+        """
+        now_s = self._now_s()
+        for order in change.orders:
+            if order.id in self.orders:
+                asked = self.orders[order.id]
+                asked.order = order
+                if order.state is not OrderState.OPEN and asked.closed_s is None:
+                    asked.closed_s = now_s
+        for row in change.imports:
+            known = self._running.get(row.id)
+            if known is not None and not (row.state is ImportState.RUNNING and row.attempts == known.attempt):
+                known.end_s = now_s
+                del self._running[row.id]
+            if row.state is ImportState.RUNNING and row.id not in self._running:
+                self._running[row.id] = Sent(change.snapshot.ref, row.attempts, now_s)
+                self.sent.append(self._running[row.id])
+        self._waits(change, shown_s)
+        self._proved(change, fingerprint)
+
+    def _waits(self, change: Change, shown_s: float | None) -> None:
+        """No wait after a failure is longer than an eighth of the time left."""
+        now_s = self._now_s()
+        if shown_s is None or abs(self._off_by_s()) > 2 or change.reason not in TRIES_AGAIN:
+            return
+        left_s, wait_s = shown_s - now_s, seconds(change.due_at) - now_s
+        if left_s > 2 and wait_s > max(left_s / 8, SOON_S) + 2:
+            text = f"{change.reason}: waits {span(wait_s)} with {span(left_s)} left: {change.message}"
+            self._broken("waits an eighth", change.snapshot.ref, text)
+
+    def _proved(self, change: Change, fingerprint: str) -> None:
+        """Whatever a source gives is held against the material of the key, and what it does not give is told."""
+        proof, known = change.snapshot.proof, change.snapshot.ledger.fingerprint
+        if (
+            isinstance(proof, Proved)
+            and fingerprint
+            and not isinstance(known, Absent)
+            and proof.fingerprint != fingerprint
+        ):
+            self._broken("never other material", change.snapshot.ref, "other material counts as proved")
+        if isinstance(proof, Unproved):
+            open_now = {each.id: each for each in (*change.snapshot.conditions, *change.conditions)}.values()
+            kinds = {each.condition.kind for each in open_now if isinstance(each.resolved_at, Absent)}
+            if not kinds & OF_A_SOURCE:
+                self._broken("told in time", change.snapshot.ref, f"nobody hears of the source: {proof.message}")
+
+
+def one_expiry_s(shown: object) -> float | None:
+    """A reading's ValidTo, in true seconds; None where there is none."""
+    return seconds(shown) if isinstance(shown, datetime) else None
