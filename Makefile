@@ -54,7 +54,7 @@ sim: .venv/dev.stamp  ## simulate a world: SEED=123, part of it: EVENTS=4,7, or 
 	$(BIN)/python -m tests.sim $(or $(SEED),1) $(if $(UNTIL),--until $(UNTIL)) $(if $(EVENTS),--events $(EVENTS))
 
 .PHONY: soak
-soak: .venv/dev.stamp  ## the tests marked soak: many seeds, long histories
+soak: .venv/dev.stamp  ## the tests marked soak: fresh worlds for an hour, planted bugs, long histories
 	$(PYTEST) -n 2 -m soak
 
 .PHONY: bench

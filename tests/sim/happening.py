@@ -7,10 +7,13 @@ rightly needs a moment to see that things are well again.
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable
+from typing import Final
 
 from tests.sim.plan import Event
 from tests.sim.world import SimKey, World
 
+PACE_BACK_S: Final = 600.0
+"""A lane that was throttled needs this long to reach its whole pace again."""
 Undo = Callable[[], Awaitable[None]]
 
 

@@ -50,6 +50,8 @@ OPERATIONS: Final = {
     "describe": ("DescribeKey",),
     "rotations": ("ListKeyRotations",),
 }
+LATE_S: Final = {"lost_late": (2.0, 8.0, 30.0), "tardy": (8.0, 30.0, 110.0, 300.0)}
+"""After how long a request is carried out whose answer was lost, or was given before."""
 _ERRORS: Final[dict[str, type[KmsError]]] = {
     "refuse": KmsUnreachable,
     "5xx": KmsInternal,
@@ -170,13 +172,18 @@ class ModelKms(FakeKms):
         self._book.importing(arn, token, note.fingerprint if note else "", expiry)
         how = await self._sent(IMPORT, arn)
         asked = {"token": token, "ciphertext": ciphertext, "expiry": expiry, "material": material, "new": new}
-        if how == "lost_late":
-            late = asyncio.get_running_loop().create_task(self._apply_late(arn, asked), name="late request")
+        if how in LATE_S:
+            after_s = self._rng.choice(LATE_S[how])
+            late = asyncio.get_running_loop().create_task(self._apply_late(arn, asked, after_s), name="late request")
             self._late.add(late)
             late.add_done_callback(self._late.discard)
         if how in ("lost_before", "lost_late"):
             await asyncio.sleep(CALL_TIMEOUT_S)
             raise AnswerLost("ImportKeyMaterial: no answer in time")
+        if how in ("hollow", "tardy"):
+            self._book.tell(self._book.by_arn[arn].ref, f"KMS says that it imports, and is {how}")
+            self._answered()
+            return material
         done = await self._apply(arn, asked)
         if how == "lost_applied":
             await asyncio.sleep(CALL_TIMEOUT_S)
@@ -223,8 +230,8 @@ class ModelKms(FakeKms):
         )
         return done
 
-    async def _apply_late(self, arn: KeyArn, asked: dict[str, Any]) -> None:
-        await asyncio.sleep(self._rng.choice((2.0, 8.0, 30.0)))
+    async def _apply_late(self, arn: KeyArn, asked: dict[str, Any], after_s: float) -> None:
+        await asyncio.sleep(after_s)
         try:
             await self._apply(arn, asked, late=True)
         except KmsError:

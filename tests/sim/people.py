@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import replace
 from typing import Any, Final
 
@@ -9,7 +10,9 @@ from byokd.facts.key import ABSENT, KeyArn, KeyState
 from byokd.facts.ledger import OrderKind
 from tests.kit.fake_source import proof_of
 from tests.sim.clocks import at
-from tests.sim.happening import Happening, Undo
+from tests.sim.foreseen import scarce_per_second, told_of_scarcity
+from tests.sim.happening import PACE_BACK_S, Happening, Undo
+from tests.sim.model import ModelKms
 from tests.sim.plan import DAY_S, HOUR_S, Event
 from tests.sim.world import SimKey, policy_of
 
@@ -17,6 +20,8 @@ TURN_LIMIT_S: Final = 2 * 660.0 + 60.0
 """After this a source that hangs, twice in one turn, is no longer waited for."""
 
 MEDDLES_EVERY_S: Final = 25.0
+SETTLED_S: Final = 240.0
+"""After a lane began anew, its keys have been looked at again."""
 
 
 class People(Happening):
@@ -188,7 +193,11 @@ class People(Happening):
         await self.world.order(self.world.keys[event.who], OrderKind.ROTATE)
 
     async def _order(self, event: Event) -> None:
-        await self.world.order(self.world.keys[event.who], OrderKind.IMPORT)
+        key = self.world.keys[event.who]
+        await self.world.order(key, OrderKind.IMPORT)
+        # Somebody cannot wait, and asks again while the turn is under way.
+        for after_s in (0.1, 0.4, 1.6):
+            self.world.at(self.world.now_s + after_s, lambda: self.world.order(key, OrderKind.RELEASE))
 
     async def _policy(self, event: Event) -> Undo:
         key = self.world.keys[event.who]
@@ -232,6 +241,10 @@ class People(Happening):
         kms = self.world.lanes[event.who]
         mine = self._mine(event, kms.plan.id)
         kms.allowed_per_second = kms.plan.per_second * event.how["times"]
+        if not event.how["times"]:
+            kms.allowed_per_second = scarce_per_second(self.world, kms)
+            self._excuse(kms.plan.id, event, "too small a pace", after_s=PACE_BACK_S)
+            self.world.at(self.world.now_s + SETTLED_S, lambda: self._told_of_scarcity(kms, mine))
         self.world.in_flight[kms.plan.id] = max(1, kms.plan.in_flight // 2)
         self.world.book.restarted(kms.plan.id)
         await self.world.sync()
@@ -244,6 +257,10 @@ class People(Happening):
                 await self.world.sync()
 
         return undo
+
+    async def _told_of_scarcity(self, kms: ModelKms, mine: Callable[[], bool]) -> None:
+        if mine() and kms.allowed_per_second < kms.plan.per_second:
+            await told_of_scarcity(self.world, kms)
 
     async def _channel(self, event: Event) -> Undo:
         channel = self.world.channel

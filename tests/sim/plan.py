@@ -199,7 +199,8 @@ def _wished(rng: random.Random, key: KeyPlan) -> KeyPlan:
             weekday=rng.randrange(7) if weekly else None,
         )
     priority, never = rng.choice((0, 0, 0, -10, 10, 100)), rng.random() < 0.06
-    return replace(key, window=window, priority=priority, never=never)
+    drill_s = key.drill_s * rng.choice((1, 1, 2, 3))
+    return replace(key, window=window, priority=priority, never=never, drill_s=drill_s)
 
 
 def _stocked(rng: random.Random, key: KeyPlan) -> KeyPlan:
@@ -236,7 +237,7 @@ _KINDS: Final = {
     "order": 2,
     "policy": 2,
     "untrack": 1,
-    "lane_settings": 1,
+    "lane_settings": 2,
     "source_gone": 1,
     "channel": 2,
     "alias": 1,
@@ -304,7 +305,7 @@ _HOW: Final = {
     "others": lambda rng, _: {"share": rng.choice((0.3, 0.5, 0.8, 1.0))},
     "quota": lambda rng, _: {"times": rng.choice((0.3, 0.5, 3.0))},
     "answers": lambda rng, _: {
-        "mode": rng.choice(("lost_before", "lost_applied", "lost_late", "slow", "token")),
+        "mode": rng.choice(("lost_before", "lost_applied", "lost_late", "slow", "token", "hollow", "tardy")),
         "share": rng.choice((0.2, 0.5, 1.0)),
     },
     "stale": lambda rng, _: {"lag_s": rng.choice((2, 8, 30, 110, 300, 900))},
@@ -323,6 +324,6 @@ _HOW: Final = {
     "import_by_hand": lambda rng, key: {"life": rng.choice((0.02, 0.1, 0.5, 1.0))},
     "hold": lambda rng, _: {"until": rng.random() < 0.5},
     "policy": lambda rng, _: {"life": rng.choice((0.5, 0.8, 1.0)), "lead": rng.choice((0.2, 0.4, 0.6))},
-    "lane_settings": lambda rng, _: {"times": rng.choice((0.5, 1.0))},
+    "lane_settings": lambda rng, _: {"times": rng.choice((0.5, 1.0, 0.0))},
     "channel": lambda rng, _: {"mode": rng.choice(("down", "hang"))},
 }

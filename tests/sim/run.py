@@ -14,6 +14,7 @@ from byokd.facts.key import KeyState
 from byokd.facts.ledger import OrderKind
 from tests.sim.book import Book, Violation
 from tests.sim.events import Events
+from tests.sim.foreseen import foresee, look_ahead
 from tests.sim.laws import Laws, all_is_well
 from tests.sim.loop import run_virtually
 from tests.sim.plan import DAY_S, HOUR_S, Plan, draw
@@ -77,12 +78,15 @@ async def live(plan: Plan, defects: list[str], *, make: Callable[[Plan], World] 
     await events.calm()
     await put_right(world)
     await world.run_until(world.now_s + convergence_s(plan))
+    await look_ahead(world)
     await all_is_well(world)
+    foreseen = await foresee(world)
     await world.run_until(world.now_s + max(key.life_s for key in plan.keys) * 1.05)
     await all_is_well(world)
     await orders_are_answered(world)
     for what in defects:
         world.book.broken("no defect", "*", what)
+    foreseen.hold()
     Laws(world).hold()
     Wishes(world).hold()
     Promises(world).hold()

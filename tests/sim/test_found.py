@@ -4,10 +4,14 @@ from __future__ import annotations
 
 from typing import Any
 
+import pytest
+
 from byokd.facts.condition import ConditionKind
 from tests.sim.plan import DAY_S, HOUR_S, Event, KeyPlan, LanePlan, Plan
 from tests.sim.run import run
 from tests.sim.windows import WindowPlan
+
+pytestmark = pytest.mark.timeout(300)
 
 
 def _key(**other: Any) -> KeyPlan:

@@ -6,24 +6,26 @@ import random
 
 import pytest
 
-from tests.sim.__main__ import story
 from tests.sim.plan import draw
 from tests.sim.run import run
 from tests.sim.shrink import shrink
 
-pytestmark = pytest.mark.timeout(300)
+pytestmark = pytest.mark.timeout(600)
 
 FIXED = (1, 2, 5, 7, 10, 11, 14, 15)
 """Between them every kind of event, one to three lanes, fleets of 5 to 34 keys, and lives from two weeks to a year."""
-FRESH = random.SystemRandom().sample(range(10**6, 10**9), 3)
+FRESH = 4
+BLOCKS = 8
+BLOCK_S = 900.0
+"""Of CPU: two of them at a time are an hour."""
 
 
-def _judge(seed: int, *, tries: int = 25) -> None:
+def _judge(seed: int) -> float:
+    """Hold every law in the world of a seed; returns what it cost, in seconds of CPU."""
     verdict = run(seed)
     if not verdict.ok:
-        laws = verdict.laws
-        short = shrink(verdict.plan, lambda less: bool(laws & run(less).laws), tries=tries)
-        pytest.fail(f"make sim SEED={seed}\n{verdict.violations[0]}\n{story(run(short))}", pytrace=False)
+        pytest.fail(f"{verdict.violations[0]}\nTo see it again, with its story: make sim SEED={seed}", pytrace=False)
+    return verdict.cpu_s
 
 
 @pytest.mark.parametrize("seed", FIXED)
@@ -32,22 +34,20 @@ def test_every_law_holds_in_the_worlds_that_are_known(seed: int) -> None:
     _judge(seed)
 
 
-# Behind `make soak`: a law that a new world breaks is news about byokd, and no verdict on the change at hand.
-@pytest.mark.soak
-@pytest.mark.parametrize("number", range(len(FRESH)))
+@pytest.mark.parametrize("number", range(FRESH))
 def test_every_law_holds_in_worlds_that_nobody_has_seen(number: int) -> None:
-    """Each run draws some worlds of its own; a failure names the seed."""
-    _judge(FRESH[number])
+    """Each run draws some worlds of its own: where one breaks a law, that is news about byokd, and its seed is told."""
+    _judge(random.SystemRandom().randrange(10**6, 10**9))
 
 
 @pytest.mark.soak
-@pytest.mark.timeout(3600)
-@pytest.mark.parametrize("block", range(60))
+@pytest.mark.timeout(10 * BLOCK_S)
+@pytest.mark.parametrize("block", range(BLOCKS))
 def test_every_law_holds_for_centuries(block: int) -> None:
     """Hundreds of worlds, never the same ones twice."""
-    rng = random.SystemRandom()
-    for _ in range(20):
-        _judge(rng.randrange(10**9, 10**12), tries=80)
+    rng, left_s = random.SystemRandom(), BLOCK_S
+    while left_s > 0:
+        left_s -= _judge(rng.randrange(10**9, 10**12))
 
 
 def test_a_seed_repeats_exactly() -> None:

@@ -5,12 +5,10 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import Final
 
-from tests.sim.happening import Happening, Undo
-from tests.sim.model import OPERATIONS, SIGNATURES_S, Trouble
+from tests.sim.happening import PACE_BACK_S, Happening, Undo
+from tests.sim.model import LATE_S, OPERATIONS, SIGNATURES_S, Trouble
 from tests.sim.plan import Event
 
-PACE_BACK_S: Final = 600.0
-"""A lane that was throttled needs this long to reach its whole pace again."""
 CLOCK_MATTERS_S: Final = 30.0
 """A clock that is off by less is no excuse."""
 
@@ -37,7 +35,7 @@ class Troubles(Happening):
         trouble = Trouble(mode=how["mode"], share=how["share"], operations=("ImportKeyMaterial",))
         kms.weather.troubles.append(trouble)
         if how["mode"] != "slow":
-            self._excuse(kms.plan.id, event, how["mode"], after_s=60.0)
+            self._excuse(kms.plan.id, event, how["mode"], after_s=60.0 + max(LATE_S.get(how["mode"], (0.0,))))
 
         async def undo() -> None:
             kms.weather.troubles.remove(trouble)
