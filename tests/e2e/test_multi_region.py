@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
-from contextlib import suppress
 from dataclasses import replace
 from datetime import timedelta
 from pathlib import Path
@@ -14,7 +12,8 @@ from byokd.errors import KmsUnreachable
 from byokd.facts.key import Family, KeyArn, ObservedKey, last_seen
 from byokd.facts.ledger import Order, OrderKind, OrderState
 from tests.kit.builders import DAY
-from tests.kit.real_parts import HOME, Site, Stop, ask, import_by_hand, site
+from tests.kit.real_parts import HOME, Site, ask, import_by_hand, site
+from tests.kit.stop import Stop, until_reached
 from tests.kit.world import running
 
 pytestmark = pytest.mark.timeout(120)
@@ -149,14 +148,8 @@ async def test_killed_at_any_step_the_next_start_finishes_the_rotation(
         before = await secrets(it)
         stop.region, stop.operation, stop.after = region, operation, after
         await world.order(OrderKind.ROTATE, ref=it.keys[0].ref, wait=False)
-        for _ in range(100):
-            world.clock.advance(5)
-            with suppress(TimeoutError):
-                await asyncio.wait_for(stop.reached.wait(), 0.3)
-            if stop.reached.is_set():
-                break
+        await until_reached(stop, world.clock)
         await world.kill(servers=False)
-        assert stop.reached.is_set()
 
         async with running(world):
             await world.pass_time(2 * SOME_MINUTES, step=HALF_A_MINUTE)

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
-from contextlib import suppress
 from datetime import timedelta
 from pathlib import Path
 
@@ -11,7 +9,8 @@ import pytest
 
 from byokd.facts.ledger import BY_PERIOD, OrderKind, OrderState
 from tests.kit.builders import DAY
-from tests.kit.real_parts import HOME, Site, Stop, ask, import_by_hand, site
+from tests.kit.real_parts import HOME, Site, ask, import_by_hand, site
+from tests.kit.stop import Stop, until_reached
 from tests.kit.world import running
 
 pytestmark = pytest.mark.timeout(120)
@@ -138,14 +137,8 @@ async def test_killed_at_any_step_a_rotation_by_period_is_made_once(
         await world.start()
         await world.pass_time(PERIOD - timedelta(hours=2), step=DAY)
         stop.region, stop.operation, stop.after = HOME, operation, after
-        for _ in range(1000):
-            world.clock.advance(30)
-            with suppress(TimeoutError):
-                await asyncio.wait_for(stop.reached.wait(), 0.05)
-            if stop.reached.is_set():
-                break
+        await until_reached(stop, world.clock, step_s=30)
         await world.kill(servers=False)
-        assert stop.reached.is_set()
 
         async with running(world):
             await world.pass_time(10 * MINUTE, step=MINUTE / 2)

@@ -52,44 +52,6 @@ Wrapper = Callable[[Lane, Kms], Kms]
 """What stands between a lane and its KMS in a test."""
 
 
-@dataclass
-class Stop:
-    """One call of one lane that never comes back, before or after KMS has carried it out."""
-
-    region: str = ""
-    operation: str = ""
-    after: bool = False
-    reached: asyncio.Event = field(default_factory=asyncio.Event)
-    refusals: dict[str, Exception] = field(default_factory=dict)
-    """By Region: what every call there raises instead."""
-
-    def between(self, lane: Lane, kms: Kms) -> Any:
-        """A lane's KMS with this in its way."""
-        return _Stopped(self, lane, kms)
-
-
-class _Stopped:
-    def __init__(self, stop: Stop, lane: Lane, kms: Kms) -> None:
-        self._stop, self._lane, self._kms = stop, lane, kms
-
-    def __getattr__(self, operation: str) -> Any:
-        call, stop = getattr(self._kms, operation), self._stop
-        if not asyncio.iscoroutinefunction(call):
-            return call
-
-        async def called(*args: Any, **members: Any) -> Any:
-            if self._lane.region in stop.refusals:
-                raise stop.refusals[self._lane.region]
-            meant = (self._lane.region, operation) == (stop.region, stop.operation) and not stop.reached.is_set()
-            answer = await call(*args, **members) if not meant or stop.after else None
-            if meant:
-                stop.reached.set()
-                await asyncio.Event().wait()
-            return answer
-
-        return called
-
-
 @asynccontextmanager
 async def site(
     tmp_path: Path,
