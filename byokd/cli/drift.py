@@ -40,9 +40,10 @@ def drift(
         raise typer.BadParameter("--lane belongs to --manifest", param_hint="--lane")
     document = of(context).reach().drift({"limit": str(limit)})
     if manifest is not None:
-        found = _from_manifest(of(context).config(), manifest, lane)
+        found, hidden = _from_manifest(of(context).config(), manifest, lane)
         document["drift"] += found[:limit]
         document["differences"] += len(found)
+        document["not_compared"] += hidden[:limit]
     if json:
         show_json(document)
     else:
@@ -55,13 +56,20 @@ def drift(
         raise typer.Exit(Exit.ATTENTION)
 
 
-def _from_manifest(config: Config, manifest: Path, lane: str) -> list[Document]:
-    """What AWS shows of the keys of a manifest otherwise than it says. Raises: Failed; ByokdError."""
+def _from_manifest(config: Config, manifest: Path, lane: str) -> tuple[list[Document], list[Document]]:
+    """What AWS shows of the keys of a manifest otherwise than it says, and what of them could not be seen.
+
+    Raises: Failed; ByokdError.
+    """
+    import asyncio
+
     from byokd.cli.find import search
     from byokd.config.manifest import read_manifest
     from byokd.config.problems import Problems
-    from byokd.decide.drift import from_manifest
+    from byokd.daemon.estate import attributes_of
+    from byokd.decide.drift import from_manifest, not_read
     from byokd.errors import ManifestInvalid
+    from byokd.facts.estate import Attributes
     from byokd.web import drift as documents
 
     chosen = [each for each in config.lanes.values() if lane in ("", each.name, each.id)]
@@ -72,10 +80,18 @@ def _from_manifest(config: Config, manifest: Path, lane: str) -> list[Document]:
     wanted = [row.key for row in read_manifest(manifest, problems)]
     if problems:
         raise ManifestInvalid(problems.by_place())
-    found = search(config, [key.alias for key in wanted], (), chosen[0].name, tags=True).found[chosen[0].name]
+    found = search(config, [key.alias for key in wanted], (), chosen[0].name).found[chosen[0].name]
     by_alias = {alias: key for key in found.keys for alias in key.aliases}
-    return [
-        line
-        for key in wanted
-        for line in documents.from_manifest(key.alias, from_manifest(key, by_alias.get(key.alias)))
-    ]
+    unseen = {alias: each.why for each in found.unseen for alias in each.aliases}
+    asked = {by_alias[key.alias].seen.arn: isinstance(key.policy, str) for key in wanted if key.alias in by_alias}
+    carried = asyncio.run(attributes_of(config, chosen[0].name, asked))
+    lines: list[Document] = []
+    hidden = [documents.hidden(key.alias, unseen[key.alias]) for key in wanted if key.alias in unseen]
+    for key in wanted:
+        if key.alias in unseen:
+            continue
+        there = by_alias.get(key.alias)
+        has = Attributes() if there is None else carried[there.seen.arn]
+        lines += documents.from_manifest(key.alias, from_manifest(key, there, has))
+        hidden += [documents.hidden(key.alias, why) for why in not_read(key, has)]
+    return lines, hidden

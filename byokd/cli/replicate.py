@@ -32,8 +32,11 @@ def replicate(
     ] = None,
     policy: Annotated[
         Path | None,
-        typer.Option(metavar="FILE", help="The key policy of new replicas, JSON. Without: KMS's default policy."),
+        typer.Option(metavar="FILE", help="The key policy of new replicas, JSON. Without: that of the primary."),
     ] = None,
+    bare: Annotated[
+        bool, typer.Option("--bare", help="Copy neither policy, description nor tags of the primary: KMS's defaults.")
+    ] = False,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Say what would be made, and make nothing.")] = False,
     json: Json = False,
 ) -> None:
@@ -42,7 +45,7 @@ def replicate(
 
     config = of(context).config()
     families = _families(config, names or ())
-    replicas = _run(config, families, _policy(policy), dry_run=dry_run)
+    replicas = _run(config, families, _policy(policy), bare=bare, dry_run=dry_run)
     if json:
         show_json({"replicas": [_document(each) for each in replicas]})
     else:
@@ -79,7 +82,9 @@ def _policy(file: Path | None) -> str | Absent:
         raise Failed(f"--policy: {unfit.what}", step=unfit.hint, code="operator") from unfit
 
 
-def _run(config: Config, families: Sequence[Family], policy: str | Absent, *, dry_run: bool) -> list[Replica]:
+def _run(
+    config: Config, families: Sequence[Family], policy: str | Absent, *, bare: bool, dry_run: bool
+) -> list[Replica]:
     import asyncio
 
     from byokd import logs
@@ -91,7 +96,7 @@ def _run(config: Config, families: Sequence[Family], policy: str | Absent, *, dr
         def done(count: int) -> None:
             say(f"{count} replicas seen to")
 
-        return asyncio.run(make_replicas(config, families, policy=policy, dry_run=dry_run, done=done))
+        return asyncio.run(make_replicas(config, families, policy=policy, bare=bare, dry_run=dry_run, done=done))
 
 
 def _tell(replicas: Sequence[Replica]) -> None:

@@ -128,6 +128,10 @@ class QuotasSettings(Settings):
     """One for each key of the lane when keys are looked for by tag; AWS's quota is 2000 a second. Default 100, burst
     100."""
 
+    GetKeyPolicy: QuotaSettings = QuotaSettings(per_second=100, burst=100, ceiling=100)
+    """One for each key of a manifest that has a policy (`byokd drift --manifest`), and for each primary that is
+    replicated; AWS's quota is 1000 a second. Default 100, burst 100."""
+
     CreateKey: QuotaSettings = QuotaSettings(per_second=5, burst=1, ceiling=5)
     """One for each key that is made (`byokd create`); AWS's quota is 5 a second. Default 5, burst 1."""
 

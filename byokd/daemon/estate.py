@@ -10,11 +10,13 @@ from byokd.clock import SystemClock
 from byokd.config.lanes import LOCAL
 from byokd.config.load import Config
 from byokd.daemon.playground import identity_of
-from byokd.engine.calls import Calls
+from byokd.engine.attributes import attributes
+from byokd.engine.calls import Calls, each
 from byokd.engine.discovery import Discovery
 from byokd.engine.pace import Pace
 from byokd.errors import ByokdError, OperatorError
-from byokd.facts.estate import Found, Wanted
+from byokd.facts.estate import Attributes, Found, Wanted
+from byokd.facts.key import KeyArn
 from byokd.facts.policy import Lane
 from byokd.kms.estate import open_estate
 from byokd.kms.identity import Identity, Session, shared_session
@@ -37,6 +39,23 @@ async def find(
             return error
 
     return dict(zip(wanted, await asyncio.gather(*(one(name) for name in wanted)), strict=True))
+
+
+async def attributes_of(config: Config, name: str, keys: Mapping[KeyArn, bool]) -> Mapping[KeyArn, Attributes]:
+    """What keys of a lane carry beside their material; of each, whether its policy is wanted too.
+
+    Raises: OperatorError for a lane that cannot be reached from here; KmsError.
+    """
+    lane, identity = reachable(config, config.lanes[name])
+    clock, found = SystemClock(), dict[KeyArn, Attributes]()
+    async with open_estate(lane, clock=clock, session=shared_session(), identity=identity) as estate:
+        calls = Calls(Pace(lane, clock), clock, hurried=True)
+
+        async def one(arn: KeyArn) -> None:
+            found[arn] = await attributes(estate, calls, arn, policy=keys[arn])
+
+        await each(one, keys, in_flight=lane.max_in_flight)
+    return found
 
 
 async def _search(

@@ -23,7 +23,13 @@ Family = tuple[DesiredKey, Sequence[DesiredKey]]
 
 
 async def replicate(
-    config: Config, families: Sequence[Family], *, policy: str | Absent, dry_run: bool, done: Callable[[int], None]
+    config: Config,
+    families: Sequence[Family],
+    *,
+    policy: str | Absent,
+    bare: bool,
+    dry_run: bool,
+    done: Callable[[int], None],
 ) -> list[Replica]:
     """Make the replicas that are not there; `done` is told how many have been seen to.
 
@@ -38,7 +44,7 @@ async def replicate(
         for lane, identity in [reachable(config, lane) for lane in lanes]:
             estate = await stack.enter_async_context(open_estate(lane, clock=clock, session=session, identity=identity))
             places[lane.id] = Place(estate, Calls(Pace(lane, clock), clock, hurried=True))
-        replication = Replication(places, policy=policy, dry_run=dry_run)
+        replication = Replication(places, policy=policy, bare=bare, dry_run=dry_run)
 
         async def one(family: Family) -> None:
             found.extend(await replication.make(*family))

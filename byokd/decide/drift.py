@@ -10,13 +10,14 @@ is none of the three.
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from enum import StrEnum
-from typing import Final
+from typing import Any, Final
 
 from byokd.facts.condition import ConditionKind, OpenCondition
-from byokd.facts.estate import FoundKey, NewKey
+from byokd.facts.estate import CREATED_AS, Attributes, FoundKey, NewKey
 from byokd.facts.key import Absent
 
 
@@ -85,25 +86,73 @@ def not_compared(open_: Iterable[OpenCondition]) -> tuple[OpenCondition, ...]:
     return tuple(each for each in open_ if each.condition.kind in NOT_COMPARED)
 
 
-def from_manifest(wanted: NewKey, found: FoundKey | None) -> tuple[str, ...]:
+def from_manifest(wanted: NewKey, found: FoundKey | None, carried: Attributes) -> tuple[str, ...]:
     """What AWS shows of a key otherwise than the manifest that it was made from, a sentence each.
 
-    `found` is the key that has the alias, None where none is seen that has imported material; its tags were asked for.
-    Further tags are nobody's business here. The description and the key policy are not compared: no reading has them.
+    `found` is the key that has the alias, None where none is seen that has imported material, and `carried` what could
+    be read of it. Further tags are nobody's business here, and neither is a policy that the manifest leaves to KMS.
     """
     if found is None:
         return ("no key with imported material is seen under this alias",)
     told = []
+    if isinstance(carried.tags, Mapping) and carried.tags.get(CREATED_AS, wanted.alias) != wanted.alias:
+        told.append(f"the alias points to a key that was made for {carried.tags[CREATED_AS]}")
     if found.seen.spec != wanted.spec:
         told.append(f"its key spec is {found.seen.spec}, and was to be {wanted.spec}")
+    elif found.seen.usage and found.seen.usage != wanted.usage:
+        told.append(f"its use is {found.seen.usage}, and was to be {wanted.usage.value}")
     if wanted.multi_region and isinstance(found.seen.family, Absent):
         told.append("it is a single-Region key, and was to be a multi-Region one")
     if not wanted.multi_region and not isinstance(found.seen.family, Absent):
         told.append("it is a multi-Region key, and was to be a single-Region one")
-    shown = {} if isinstance(found.tags, Absent) else found.tags
-    for name, value in wanted.tags.items():
+    if not isinstance(carried.description, Absent) and carried.description != wanted.description:
+        told.append(f"its description is {carried.description!r}, and was to be {wanted.description!r}")
+    both = isinstance(carried.policy, str) and isinstance(wanted.policy, str)
+    if both and not same_policy(str(carried.policy), str(wanted.policy)):
+        told.append("its key policy says something else than the manifest's")
+    return (*told, *_tags(wanted.tags, carried.tags))
+
+
+def not_read(wanted: NewKey, carried: Attributes) -> tuple[str, ...]:
+    """What of a key could not be held against its manifest, a sentence each."""
+    lost = {
+        "kms:ListResourceTags": "its tags may not be read" if wanted.tags else "",
+        "kms:GetKeyPolicy": "its key policy may not be read",
+        "kms:DescribeKey": "its description may not be read",
+    }
+    return tuple(f"{lost[each]}: {each} is missing" for each in carried.denied if lost.get(each))
+
+
+def same_policy(one: str, other: str) -> bool:
+    """Whether two key policies say the same, however they are written.
+
+    The order of statements and of lists of words is of no matter, nor whether a single one stands in a list (IAM user
+    guide, "Grammar of the IAM JSON policy language").
+    """
+    try:
+        return bool(_plain(json.loads(one)) == _plain(json.loads(other)))
+    except ValueError:
+        return one == other
+
+
+def _plain(node: Any) -> Any:
+    """A policy with one way to say each thing."""
+    if isinstance(node, dict):
+        return {name: _plain(value) for name, value in node.items()}
+    if isinstance(node, list):
+        parts = sorted((_plain(each) for each in node), key=lambda each: json.dumps(each, sort_keys=True))
+        return parts[0] if len(parts) == 1 else parts
+    return node
+
+
+def _tags(wanted: Mapping[str, str], shown: Mapping[str, str] | Absent) -> list[str]:
+    """In which tags a key differs, as far as they could be read."""
+    told: list[str] = []
+    if isinstance(shown, Absent):
+        return told
+    for name, value in wanted.items():
         if name not in shown:
             told.append(f"it has no tag {name}, which was to be {value!r}")
         elif shown[name] != value:
             told.append(f"its tag {name} is {shown[name]!r}, and was to be {value!r}")
-    return tuple(told)
+    return told

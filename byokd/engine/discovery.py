@@ -114,18 +114,27 @@ class Discovery:
         try:
             tags: Mapping[str, str] | Absent = ABSENT
             if search.tags:
-                tags = await self._calls.make("ListResourceTags", partial(self._estate.tags, arn))
-                if not search.wanted.fits(tags):
+                tags = await self._tags(arn, search)
+                if not isinstance(tags, Absent) and not search.wanted.fits(tags):
                     return
             seen = await self._calls.make("DescribeKey", partial(self._estate.describe, arn))
         except KeyNotFound:
             return
         except AccessDenied as error:
-            search.unseen.append(Unseen(arn=arn, why=str(error)))
+            search.unseen.append(Unseen(arn=arn, why=str(error), aliases=search.names_of(arn)))
             search.denied = error
             return
         if seen.origin == "EXTERNAL":
             search.seen.append((seen, tags))
+
+    async def _tags(self, arn: KeyArn, search: _Search) -> Mapping[str, str] | Absent:
+        """A key's tags; ABSENT where they may not be read and are only to be told. Raises: KmsError."""
+        try:
+            return await self._calls.make("ListResourceTags", partial(self._estate.tags, arn))
+        except AccessDenied:
+            if search.wanted.tags:
+                raise  # whether the key is wanted, its tags alone would say
+            return ABSENT
 
 
 @dataclass(slots=True)

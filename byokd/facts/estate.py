@@ -66,7 +66,7 @@ class FoundKey:
     aliases: tuple[str, ...]
     """In alphabetical order."""
     tags: Mapping[str, str] | Absent
-    """ABSENT where nobody asked for them."""
+    """ABSENT where nobody asked for them, or where they may not be read."""
     fleet: str | Absent
     """The fleet of the config that it belongs to; ABSENT where nobody manages it."""
 
@@ -106,6 +106,21 @@ class NewKey:
     """Names of the lanes where it is to have replicas, once its material is in."""
     material: str | Absent = ABSENT
     """Where the source finds its material; ABSENT: by its alias."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Attributes:
+    """What a key carries beside its material; each key of a multi-Region key its own.
+
+    ABSENT for what nobody asked for or may read and, of a key that is to be made, for KMS's default.
+    """
+
+    description: str | Absent = ABSENT
+    tags: Mapping[str, str] | Absent = ABSENT
+    policy: str | Absent = ABSENT
+    """The key policy, as JSON."""
+    denied: tuple[str, ...] = ()
+    """Permissions that were missing to read the rest."""
 
 
 class Stage(StrEnum):
@@ -149,6 +164,8 @@ class Unseen:
 
     arn: KeyArn
     why: str
+    aliases: tuple[str, ...] = ()
+    """As far as they were known when it was looked at: of keys that are looked for by alias, all."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -7,7 +7,7 @@ from contextlib import asynccontextmanager
 from typing import Any, Final
 
 from byokd.errors import AnswerLost, BadAnswer
-from byokd.facts.estate import CREATED_AS, NewKey
+from byokd.facts.estate import CREATED_AS, Attributes, NewKey
 from byokd.facts.key import ABSENT, Absent, KeyArn, ObservedKey
 from byokd.facts.policy import Lane
 from byokd.kms.adapter import AwsKms
@@ -63,6 +63,16 @@ class AwsEstate:
         rows = _rows("ListResourceTags", answer, "Tags")
         return {_text("ListResourceTags", row, "TagKey"): str(row.get("TagValue", "")) for row in rows}
 
+    async def description(self, arn: KeyArn) -> str:
+        """See `ports.Estate`."""
+        answer = await self._client.call("DescribeKey", {"KeyId": arn})
+        return str(answer.get("KeyMetadata", {}).get("Description") or "")
+
+    async def policy(self, arn: KeyArn) -> str:
+        """See `ports.Estate`."""
+        answer = await self._client.call("GetKeyPolicy", {"KeyId": arn, "PolicyName": "default"})
+        return _text("GetKeyPolicy", answer, "Policy")
+
     async def create_key(self, key: NewKey) -> KeyArn:
         """See `ports.Estate`."""
         tags = {**key.tags, CREATED_AS: key.alias}
@@ -72,7 +82,7 @@ class AwsEstate:
             "KeyUsage": key.usage.value,
             "Description": key.description,
             "MultiRegion": key.multi_region,
-            "Tags": [{"TagKey": name, "TagValue": value} for name, value in tags.items()],
+            "Tags": _tags(tags),
         }
         if not isinstance(key.policy, Absent):
             request["Policy"] = key.policy
@@ -87,11 +97,15 @@ class AwsEstate:
         target = arn.rpartition("/")[2]
         await self._client.call("CreateAlias", {"AliasName": alias, "TargetKeyId": target}, changes=True)
 
-    async def replicate(self, arn: KeyArn, region: str, *, policy: str | Absent) -> KeyArn:
+    async def replicate(self, arn: KeyArn, region: str, *, attributes: Attributes) -> KeyArn:
         """See `ports.Estate`."""
-        request = {"KeyId": arn, "ReplicaRegion": region}
-        if not isinstance(policy, Absent):
-            request["Policy"] = policy
+        request: dict[str, Any] = {"KeyId": arn, "ReplicaRegion": region}
+        if not isinstance(attributes.policy, Absent):
+            request["Policy"] = attributes.policy
+        if not isinstance(attributes.description, Absent):
+            request["Description"] = attributes.description
+        if not isinstance(attributes.tags, Absent) and attributes.tags:
+            request["Tags"] = _tags(attributes.tags)
         answer = await self._client.call("ReplicateKey", request, changes=True)
         replica = answer.get("ReplicaKeyMetadata", {}).get("Arn")
         if not isinstance(replica, str) or not replica:
@@ -101,6 +115,10 @@ class AwsEstate:
     async def describe(self, key: str) -> ObservedKey:
         """See `ports.Estate`."""
         return await self._kms.describe(key)
+
+
+def _tags(tags: Mapping[str, str]) -> list[dict[str, str]]:
+    return [{"TagKey": name, "TagValue": value} for name, value in tags.items()]
 
 
 def _page(limit: int, after: str | Absent) -> dict[str, Any]:

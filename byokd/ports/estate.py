@@ -1,7 +1,8 @@
 """Estate: what there is in a lane, beyond the keys that byokd was told of. No renewal ever needs it.
 
 It stands apart from `Kms` because it needs permissions that keeping keys alive does not: kms:ListKeys, kms:ListAliases,
-kms:ListResourceTags; for new keys kms:CreateKey, kms:TagResource and kms:CreateAlias, for replicas kms:ReplicateKey.
+kms:ListResourceTags; for new keys kms:CreateKey, kms:TagResource and kms:CreateAlias, for replicas kms:ReplicateKey
+and kms:GetKeyPolicy.
 """
 
 from __future__ import annotations
@@ -11,7 +12,7 @@ from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass
 from typing import Generic, Protocol, TypeVar
 
-from byokd.facts.estate import NewKey, Step
+from byokd.facts.estate import Attributes, NewKey, Step
 from byokd.facts.key import Absent, KeyArn, ObservedKey
 from byokd.facts.policy import Lane
 
@@ -50,6 +51,14 @@ class Estate(Protocol):
         """ListResourceTags; a key has at most 50, which is one page."""
         ...
 
+    async def description(self, arn: KeyArn) -> str:
+        """DescribeKey, of which only the description is wanted; empty where the key has none."""
+        ...
+
+    async def policy(self, arn: KeyArn) -> str:
+        """GetKeyPolicy: the key policy, as the JSON that KMS keeps."""
+        ...
+
     async def create_key(self, key: NewKey) -> KeyArn:
         """CreateKey with Origin EXTERNAL and the tag `CREATED_AS`. `AnswerLost` where it may have been made."""
         ...
@@ -58,8 +67,8 @@ class Estate(Protocol):
         """CreateAlias. Raises `AlreadyExists` where the alias is there, whatever it names; `AnswerLost` as above."""
         ...
 
-    async def replicate(self, arn: KeyArn, region: str, *, policy: str | Absent) -> KeyArn:
-        """ReplicateKey of an Enabled primary into another Region; ABSENT for KMS's default policy there.
+    async def replicate(self, arn: KeyArn, region: str, *, attributes: Attributes) -> KeyArn:
+        """ReplicateKey of an Enabled primary into another Region, with these attributes: KMS copies none by itself.
 
         The replica is Creating for a few seconds. Raises `AlreadyExists` where the Region has one; `AnswerLost` as
         above.

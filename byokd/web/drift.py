@@ -68,6 +68,11 @@ def from_manifest(alias: str, told: Sequence[str]) -> list[Document]:
     ]
 
 
+def hidden(alias: str, why: str) -> Document:
+    """A key of a manifest that could not be seen whole, as a line of the report."""
+    return {"subject": alias, "kind": None, "why": why}
+
+
 def _unsearched(lane: Lane) -> str:
     return (
         f"{lane.name} is not searched for keys that nobody manages: set discover_every, or see `byokd find --unmanaged`"

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import AsyncIterator, Awaitable, Callable
 from typing import TypeVar
 
 import pytest
 
 from byokd.errors import AlreadyExists, KeyNotFound, WrongKeyState, WrongOrigin
-from byokd.facts.estate import CREATED_AS, NewKey
+from byokd.facts.estate import CREATED_AS, Attributes, NewKey
 from byokd.facts.key import (
     ABSENT,
     NEVER,
@@ -112,6 +113,23 @@ async def test_a_new_key_takes_imported_material_and_says_what_it_was_made_for(w
     assert (await world.estate.create_key(NewKey(alias="alias/new"))) != arn
 
 
+async def test_what_a_key_carries_is_told(world: World):
+    """Its description and its policy as they were given, and KMS's own where none was."""
+    policy = '{"Version": "2012-10-17", "Statement": [{"Sid": "All", "Effect": "Allow", "Principal": {"AWS": '
+    policy += f'"arn:aws:iam::{ACCOUNT}:root"}}, "Action": "kms:*", "Resource": "*"}}]}}'
+    arn = await world.estate.create_key(NewKey(alias="alias/new", description="A key.", policy=policy))
+    assert (await world.estate.description(arn), json.loads(await world.estate.policy(arn))) == (
+        "A key.",
+        json.loads(policy),
+    )
+    plain = await world.estate.create_key(NewKey(alias="alias/plain"))
+    assert await world.estate.description(plain) == ""
+    assert "Enable IAM User Permissions" in await world.estate.policy(plain)
+    for call in (world.estate.description, world.estate.policy):
+        with pytest.raises(KeyNotFound):
+            await call(NOWHERE)
+
+
 async def test_an_hmac_key_is_made_as_one(world: World):
     """The use that KMS asks for follows from the spec."""
     arn = await world.estate.create_key(NewKey(alias="alias/mac", spec="HMAC_256", usage=KeyUsage.GENERATE_VERIFY_MAC))
@@ -123,25 +141,25 @@ async def test_a_primary_is_replicated_once_in_a_region(world: World):
     arn = await world.estate.create_key(NewKey(alias="alias/new", multi_region=True))
     assert (await world.estate.describe(arn)).family == Family(primary=arn)
     with pytest.raises(WrongKeyState):
-        await world.estate.replicate(arn, "us-east-1", policy=ABSENT)
+        await world.estate.replicate(arn, "us-east-1", attributes=Attributes())
     parameters = await world.kms.get_parameters(
         arn, algorithm=WrappingAlgorithm.OAEP_SHA_256, spec=WrappingKeySpec.RSA_2048
     )
     sealed = world.seal(bytes(32), parameters, WrappingAlgorithm.OAEP_SHA_256)
     await world.kms.import_material(arn, token=parameters.token, ciphertext=sealed, expiry=NEVER, material=ABSENT)
 
-    replica = await world.estate.replicate(arn, "us-east-1", policy=ABSENT)
+    replica = await world.estate.replicate(arn, "us-east-1", attributes=Attributes())
     assert replica == arn.replace(REGION, "us-east-1")
     assert (await world.estate.describe(arn)).family == Family(primary=arn, replicas=(replica,))
     with pytest.raises(AlreadyExists):
-        await world.estate.replicate(arn, "us-east-1", policy=ABSENT)
+        await world.estate.replicate(arn, "us-east-1", attributes=Attributes())
 
 
 async def test_a_key_of_a_single_region_is_not_replicated(world: World):
     """KMS refuses it for good."""
     arn = await world.estate.create_key(NewKey(alias="alias/new"))
     with pytest.raises(WrongOrigin):
-        await world.estate.replicate(arn, "us-east-1", policy=ABSENT)
+        await world.estate.replicate(arn, "us-east-1", attributes=Attributes())
 
 
 async def test_an_alias_names_one_key_and_is_made_once(world: World):

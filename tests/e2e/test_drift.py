@@ -20,7 +20,8 @@ async def test_what_people_change_is_told(tmp_path: Path, kms: localkms.Server, 
     aliases = ("alias/payments", "alias/second", "alias/third")
     fleet = write_fleet(tmp_path, endpoint=kms.url, aliases=aliases)
     manifest = tmp_path / "keys.csv"
-    manifest.write_text("alias,tag:team\nalias/third,books\nalias/fourth,\n")
+    (tmp_path / "policy.json").write_text('{"Version": "2012-10-17", "Statement": []}')
+    manifest.write_text("alias,description,policy,tag:team\nalias/third,Third,policy.json,books\nalias/fourth,,,\n")
     async with byokd("--config", str(fleet.config), "run") as daemon:
         await daemon.line('"import_done"', times=3)
         quiet = await ask_json(fleet.config, "drift")
@@ -43,3 +44,9 @@ async def test_what_people_change_is_told(tmp_path: Path, kms: localkms.Server, 
         ("manifest", "fourth"),
     }
     assert code == 6
+    third = [each["detail"] for each in told["drift"] if each["subject"] == "alias/third"]
+    assert third == [
+        "its description is '', and was to be 'Third'",
+        "its key policy says something else than the manifest's",
+        "it has no tag team, which was to be 'books'",
+    ]

@@ -119,6 +119,36 @@ async def test_from_a_line_of_config_to_a_family_with_material(
     assert [each["outcome"] for each in answer["replicas"]] == ["there", "there"]
 
 
+POLICY = """{
+  "Version": "2012-10-17",
+  "Statement": [
+    {"Sid": "Only", "Effect": "Allow", "Principal": {"AWS": "arn:aws:iam::111122223333:role/admin"}, "Action": "kms:*",
+     "Resource": "*"}
+  ]
+}"""
+
+
+async def test_a_replica_is_as_guarded_as_its_primary(tmp_path: Path, kms: localkms.Server, people: People) -> None:
+    """KMS gives it the default policy, no tags and no description; byokd gives it the primary's. --bare takes KMS's."""
+    tags = [{"TagKey": "team", "TagValue": "pay"}, {"TagKey": "byokd:created-as", "TagValue": "alias/payments"}]
+    arn = await a_primary(
+        people, Policy=POLICY, Description="Card data", Tags=tags, BypassPolicyLockoutSafetyCheck=True
+    )
+    await imported(people, arn, wanting(tmp_path, kms.url, "alias/payments", replicas=AWAY[:1]))
+    fleet = wanting(tmp_path, kms.url, "alias/payments", replicas=AWAY[:1])
+    assert (await ask(fleet.config, "replicate"))[0] == 0
+    wanting(tmp_path, kms.url, "alias/payments")
+    assert (await ask(fleet.config, "replicate", "--bare"))[0] == 0
+    carried = {}
+    for region in AWAY:
+        replica = arn.replace(HOME, region)
+        policy = (await people("get_key_policy", region, KeyId=replica))["Policy"]
+        listed = (await people("list_resource_tags", region, KeyId=replica))["Tags"]
+        told = (await people("describe_key", region, KeyId=replica))["KeyMetadata"]["Description"]
+        carried[region] = (json.loads(policy) == json.loads(POLICY), told, listed)
+    assert carried == {AWAY[0]: (True, "Card data", tags[:1]), AWAY[1]: (False, "", [])}
+
+
 async def test_a_manifest_names_replicas(tmp_path: Path, kms: localkms.Server, people: People) -> None:
     """`create` makes the primary and writes down what is wanted; with its material in, `replicate` makes the rest."""
     (tmp_path / "keys.csv").write_text("alias,replicas\nalias/payments,us-east-1|eu-west-1\nalias/plain,\n")

@@ -39,6 +39,7 @@ OPERATIONS = (
     "ListKeys",
     "ListAliases",
     "ListResourceTags",
+    "GetKeyPolicy",
     "CreateKey",
     "CreateAlias",
     "ReplicateKey",

@@ -7,12 +7,14 @@ from datetime import datetime, timedelta
 from typing import TypeVar
 
 from byokd.errors import AlreadyExists, WrongKeyState, WrongOrigin
-from byokd.facts.estate import CREATED_AS, NewKey
+from byokd.facts.estate import CREATED_AS, Attributes, NewKey
 from byokd.facts.key import ABSENT, Absent, Family, KeyArn, KeyState, ObservedKey
 from byokd.ports.estate import AliasOf, Page
 from tests.kit.fake_kms import FakeKms
 
 Row = TypeVar("Row")
+
+DEFAULT_POLICY = '{"Version": "2012-10-17", "Statement": [{"Sid": "Enable IAM User Permissions"}]}'
 
 
 class FakeEstate:
@@ -23,6 +25,8 @@ class FakeEstate:
         self.keys_per_page = keys_per_page
         self.aliases_per_page = aliases_per_page
         self.tagged: dict[KeyArn, dict[str, str]] = {}
+        self.described: dict[KeyArn, str] = {}
+        self.policies: dict[KeyArn, str] = {}
         self.shown_after = timedelta()
         """How long a key that was made is not listed."""
         self.made_at: dict[KeyArn, datetime] = {}
@@ -47,6 +51,16 @@ class FakeEstate:
         await self.kms._called("ListResourceTags", arn)
         return self.tagged.get(self.kms._resolved(arn), {})
 
+    async def description(self, arn: KeyArn) -> str:
+        """See `ports.Estate`."""
+        await self.kms._called("DescribeKey", arn)
+        return self.described.get(self.kms._resolved(arn), "")
+
+    async def policy(self, arn: KeyArn) -> str:
+        """See `ports.Estate`."""
+        await self.kms._called("GetKeyPolicy", arn)
+        return self.policies.get(self.kms._resolved(arn), DEFAULT_POLICY)
+
     async def create_key(self, key: NewKey) -> KeyArn:
         """See `ports.Estate`."""
         await self.kms._called("CreateKey", key.alias)
@@ -57,6 +71,9 @@ class FakeEstate:
             self.kms.put(arn, family=Family(primary=arn))
         self.made_at[arn] = self.kms._clock.now()
         self.tagged[arn] = {**key.tags, CREATED_AS: key.alias}
+        self.described[arn] = key.description
+        if not isinstance(key.policy, Absent):
+            self.policies[arn] = key.policy
         self.kms._raise_late("CreateKey")
         return arn
 
@@ -69,9 +86,9 @@ class FakeEstate:
         self.kms.aliases[alias] = target
         self.kms._raise_late("CreateAlias")
 
-    async def replicate(self, arn: KeyArn, region: str, *, policy: str | Absent) -> KeyArn:
+    async def replicate(self, arn: KeyArn, region: str, *, attributes: Attributes) -> KeyArn:
         """See `ports.Estate`. The replica itself is in another lane, which is not here."""
-        await self.kms._called("ReplicateKey", arn)
+        await self.kms._called("ReplicateKey", arn, attributes=attributes)
         family = self.kms.key(arn).family
         if isinstance(family, Absent) or arn != family.primary:
             raise WrongOrigin(f"ReplicateKey: UnsupportedOperationException: {arn} is not a multi-region primary key.")

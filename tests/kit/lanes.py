@@ -42,6 +42,7 @@ def a_lane(**changes: Any) -> Lane:
                 "ListKeys",
                 "ListAliases",
                 "ListResourceTags",
+                "GetKeyPolicy",
                 "CreateKey",
                 "CreateAlias",
                 "ReplicateKey",

@@ -8,11 +8,20 @@ from typing import Any
 import pytest
 
 from byokd.decide.decide import decide
-from byokd.decide.drift import DIFFERENCES, NOT_COMPARED, Between, differences, from_manifest, not_compared
+from byokd.decide.drift import (
+    DIFFERENCES,
+    NOT_COMPARED,
+    Between,
+    differences,
+    from_manifest,
+    not_compared,
+    not_read,
+)
 from byokd.facts.condition import Condition, ConditionKind, OpenCondition, Severity
-from byokd.facts.estate import FoundKey, NewKey
+from byokd.facts.estate import CREATED_AS, Attributes, FoundKey, NewKey
 from byokd.facts.key import ABSENT, Family, MaterialId, MaterialState
 from byokd.facts.ledger import Track
+from byokd.facts.uses import KeyUsage
 from tests.kit.builders import ARN, MATERIAL, desired, ledger, observed, snapshot
 from tests.kit.clock import START
 
@@ -92,7 +101,49 @@ FAMILY = Family(primary=ARN)
 )
 def test_a_key_is_held_against_its_manifest(wanted: NewKey, found: FoundKey | None, told: tuple[str, ...]) -> None:
     """Spec, tags of the manifest, and whether it is a multi-Region key; further tags are nobody's business."""
-    assert from_manifest(wanted, found) == told
+    tags = ABSENT if found is None else found.tags
+    assert from_manifest(wanted, found, Attributes(tags=tags)) == told
+
+
+POLICY = '{"Version": "2012-10-17", "Statement": [{"Effect": "Allow", "Action": ["kms:Sign", "kms:Verify"]}]}'
+SAME = '{"Statement": {"Action": ["kms:Verify", "kms:Sign"], "Effect": "Allow"}, "Version": "2012-10-17"}'
+OTHER_POLICY = POLICY.replace("Sign", "Decrypt")
+
+
+@pytest.mark.parametrize(
+    ("wanted", "carried", "told", "hidden"),
+    [
+        ({}, {"policy": POLICY}, (), ()),
+        ({"policy": POLICY}, {"policy": SAME}, (), ()),
+        ({"policy": POLICY}, {"policy": OTHER_POLICY}, ("its key policy says something else than the manifest's",), ()),
+        (
+            {"description": "Cards"},
+            {"description": ""},
+            ("its description is '', and was to be 'Cards'",),
+            (),
+        ),
+        ({"usage": KeyUsage.SIGN_VERIFY}, {}, ("its use is ENCRYPT_DECRYPT, and was to be SIGN_VERIFY",), ()),
+        ({}, {"tags": {CREATED_AS: "alias/b"}}, ("the alias points to a key that was made for alias/b",), ()),
+        ({}, {"tags": {CREATED_AS: "alias/a"}}, (), ()),
+        (
+            {"policy": POLICY, "tags": {"team": "pay"}},
+            {"denied": ("kms:ListResourceTags", "kms:GetKeyPolicy")},
+            (),
+            (
+                "its tags may not be read: kms:ListResourceTags is missing",
+                "its key policy may not be read: kms:GetKeyPolicy is missing",
+            ),
+        ),
+        ({}, {"denied": ("kms:ListResourceTags",)}, (), ()),
+    ],
+)
+def test_what_a_key_carries_is_held_against_its_manifest(
+    wanted: dict[str, Any], carried: dict[str, Any], told: tuple[str, ...], hidden: tuple[str, ...]
+) -> None:
+    """As far as it may be read; what may not be is said, where the manifest says something of it."""
+    key, has = NewKey(alias="alias/a", **wanted), Attributes(**carried)
+    assert from_manifest(key, MADE, has) == told
+    assert not_read(key, has) == hidden
 
 
 MINE = observed().materials[0]
