@@ -186,7 +186,7 @@ class Case:
     def unmanaged(self) -> tuple[ObservedMaterial, ...]:
         """Materials that the key needs and that byokd has no source for."""
         materials = self.seen.materials if self.seen else ()
-        known = names(self.snapshot)
+        known = names(self.snapshot) if self.snapshot.others else (self.material,)
         return tuple(each for each in materials if each.state.permanent and each.material_id not in known)
 
     @property

@@ -53,11 +53,10 @@ def expiring(the: Case, verdict: Verdict) -> Condition | None:
     if the.window is None or the.loss is not Loss.NONE or the.suspended_by:
         return None
     left = the.window.valid_to - the.now
-    blocked = verdict.blocks or verdict.reason is Reason.COULD_NOT_LOOK
-    begins = opens_at(the.policy.windows, the.window.renew_at, by=the.window.urgent_at)
-    lead = the.window.valid_to - begins
-    thresholds = [each for each in the.policy.alert_before if blocked or each < lead]
-    crossed = [each for each in thresholds if left <= each]
+    crossed = [each for each in the.policy.alert_before if left <= each]
+    if crossed and not (verdict.blocks or verdict.reason is Reason.COULD_NOT_LOOK):
+        begins = opens_at(the.policy.windows, the.window.renew_at, by=the.window.urgent_at)
+        crossed = [each for each in crossed if each < the.window.valid_to - begins]
     if not crossed:
         return None
     nearest = min(crossed)

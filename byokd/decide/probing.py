@@ -27,10 +27,10 @@ def probes(the: Case) -> Verdict | None:
     Said of the key's first material, since it is about all of them. While a probe waits for its next try, the source is
     drilled as ever.
     """
-    imported_at, probe = last_import(the.snapshot), the.snapshot.ledger.probe
-    if not the.policy.probe or the.snapshot.place or not the.enabled or isinstance(imported_at, Absent):
+    if not the.policy.probe or the.snapshot.place or not the.enabled:
         return None
-    if the.seen is None or use_of(the.seen.spec, the.seen.usage) is None:
+    imported_at, probe = last_import(the.snapshot), the.snapshot.ledger.probe
+    if isinstance(imported_at, Absent) or the.seen is None or use_of(the.seen.spec, the.seen.usage) is None:
         return None
     if isinstance(probe, Absent) or probe.of != imported_at:
         return Verdict(

@@ -45,6 +45,8 @@ def prepare(snapshot: Snapshot, now: datetime) -> tuple[Snapshot, tuple[Order, .
 
 def settle(snapshot: Snapshot, now: datetime) -> Snapshot:
     """The snapshot with the open imports of all its materials explained by the newest reading."""
+    if not snapshot.open_imports:
+        return snapshot
     at_hand = snapshot.place
     for place in snapshot.places:
         snapshot = snapshot.turned_to(place)
@@ -155,7 +157,8 @@ def conclude(
     """
     known_orders = {order.id for order in before.ledger.open_orders}
     given = tuple(order for order in after.ledger.open_orders if order.id not in known_orders)
-    ended = {place: row for place in after.places if (row := _ended(after.turned_to(place))) is not None}
+    places = after.places if has_ended(after) else ()
+    ended = {place: row for place in places if (row := _ended(after.turned_to(place))) is not None}
     closed = _answered(after, tuple(ended.values()), now)
     after, orders = _without(after, closed), orders + closed
     parts = []
@@ -254,7 +257,7 @@ def _ended(snapshot: Snapshot) -> Import | None:
 def _answered(after: Snapshot, ended: tuple[Import, ...], now: datetime) -> tuple[Order, ...]:
     """The import orders that these rows answer: of a key with several materials, when it is so for all of them."""
     closed = tuple(order for row in ended for order in answered(after.ledger.open_orders, row, now))
-    if not after.others:
+    if not after.others or not closed:
         return closed
     kept = [at for place in after.places if not in_stock(at := after.turned_to(place))]
     return tuple(

@@ -156,15 +156,16 @@ class MemoryStore(MemoryOrders, MemoryOutbox, MemoryPast):
 
     async def _with_relatives(self, snapshot: Snapshot) -> Snapshot:
         arn = snapshot.arn
-        return replace(snapshot, relatives=() if isinstance(arn, Absent) else await self.relatives(arn, snapshot.ref))
+        found = () if isinstance(arn, Absent) else await self.relatives(arn, snapshot.ref)
+        return snapshot if found == snapshot.relatives else replace(snapshot, relatives=found)
 
     async def others_known_as(self, arn: KeyArn, ref: KeyRef) -> tuple[str, ...]:
         others = (key.known for other, key in self._keys.items() if key.managed and other != ref)
         return tuple(known.desired.name for known in others if known.arn == arn)
 
     async def relatives(self, arn: KeyArn, ref: KeyRef) -> tuple[Relative, ...]:
-        managed = [key for key in self._keys.values() if key.managed and key.known.ref != ref]
-        return relatives([(key.known, key.message, tuple(key.orders.values())) for key in managed], arn)
+        managed = (key for key in self._keys.values() if key.managed and key.known.ref != ref)
+        return relatives(((key.known, key.message, tuple(key.orders.values())) for key in managed), arn)
 
     async def save(self, change: Change) -> None:
         snapshot = change.snapshot

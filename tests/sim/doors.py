@@ -71,6 +71,8 @@ class _Behind:
     def __getattr__(self, name: str) -> Any:
         member = getattr(self._port, name)
         if not asyncio.iscoroutinefunction(member):
+            if callable(member):
+                setattr(self, name, member)
             return member
         door, before = self._door, self._before
 
