@@ -30,6 +30,11 @@ _BLIND_KINDS: Final = {
     "access_denied": ConditionKind.ACCESS_DENIED,
     "duplicate_key": ConditionKind.DUPLICATE_KEY,
 }
+_UNFIT: Final = {
+    Reason.WRONG_ORIGIN: ConditionKind.WRONG_ORIGIN,
+    Reason.UNSUPPORTED_SPEC: ConditionKind.UNSUPPORTED_SPEC,
+    Reason.WRAPPING_REFUSED: ConditionKind.WRAPPING_REFUSED,
+}
 _PATIENCE: Final = 3
 """Looks and imports that may fail before a person hears of it: single failures are everyday life."""
 
@@ -142,11 +147,7 @@ def suspended(the: Case, verdict: Verdict) -> Condition | None:
 
 def unfit(the: Case, verdict: Verdict) -> Condition | None:
     """The key is not one that byokd can keep alive."""
-    kind = {
-        Reason.WRONG_ORIGIN: ConditionKind.WRONG_ORIGIN,
-        Reason.UNSUPPORTED_SPEC: ConditionKind.UNSUPPORTED_SPEC,
-        Reason.WRAPPING_REFUSED: ConditionKind.WRAPPING_REFUSED,
-    }.get(verdict.reason)
+    kind = _UNFIT.get(verdict.reason)
     return None if kind is None else _critical(kind, verdict.message)
 
 

@@ -62,11 +62,10 @@ def rotation_unfinished(the: Case, verdict: Verdict) -> Condition | None:
             return None
         detail = f"its primary is to be rotated to material {_short(the.awaited)}, and the config has none in stock"
         return Condition(kind=ConditionKind.ROTATION_UNFINISHED, severity=Severity.WARNING, detail=detail)
-    if the.pending is None or the.replica or the.rotation is not None:
+    pending = the.pending
+    if pending is None or the.replica or the.rotation is not None:
         return None
-    detail = (
-        f"material {_short(the.pending)} waits for a rotation that nobody has ordered here: order it, or delete that"
-    )
+    detail = f"material {_short(pending)} waits for a rotation that nobody has ordered here: order it, or delete that"
     return Condition(kind=ConditionKind.ROTATION_UNFINISHED, severity=Severity.INFO, detail=detail)
 
 

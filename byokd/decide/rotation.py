@@ -41,8 +41,11 @@ def rotates(the: Case) -> Verdict | None:
     KMS takes its time, and does not say when it began: it is asked again after a while, which changes nothing where it
     is still at it.
     """
-    order, pending = the.rotation, the.pending
-    if order is None or pending is None or pending.material_id != the.material or the.seen is None or the.replica:
+    order = the.rotation
+    if order is None or the.seen is None or the.replica:
+        return None
+    pending = the.pending
+    if pending is None or pending.material_id != the.material:
         return None
     if pending.state is MaterialState.PENDING_MULTI_REGION:
         message = f"waits until its replicas have the material too: {_hindrances(the)}"

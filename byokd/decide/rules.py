@@ -219,7 +219,9 @@ def in_stock(the: Case) -> Verdict | None:
 
 def report_only(the: Case) -> Verdict | None:
     """A policy may ask to be told about lost material instead of having it healed; an order still heals."""
-    on_loss = {Loss.LAPSED: the.policy.on_lapse, Loss.DELETED: the.policy.on_foreign_delete}.get(the.loss)
+    if the.loss not in (Loss.LAPSED, Loss.DELETED):
+        return None
+    on_loss = the.policy.on_lapse if the.loss is Loss.LAPSED else the.policy.on_foreign_delete
     if on_loss is OnLoss.REPORT and the.import_order is None:
         return Verdict(
             reason=Reason.REPORT_ONLY, message=f"material {the.loss.value}; the policy says to report, not to heal"

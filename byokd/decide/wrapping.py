@@ -11,7 +11,7 @@ from __future__ import annotations
 from functools import lru_cache
 
 from byokd.facts.key import ObservedKey, last_seen
-from byokd.facts.kinds import AUTO, KeyKind, Wrapping, kinds_in, ways
+from byokd.facts.kinds import AUTO, AlgorithmWanted, KeyKind, KeySpecWanted, Wrapping, kinds_in, ways
 from byokd.facts.policy import Policy
 from byokd.facts.snapshot import Snapshot
 
@@ -29,7 +29,12 @@ def _importable(spec: str, partition: str) -> KeyKind | None:
 
 def wrapping(kind: KeyKind, policy: Policy) -> Wrapping | None:
     """The best way that the policy leaves; None where AWS refuses all of those."""
-    return next((each for each in ways(kind) if wanted(each, policy)), None)
+    return _best(kind, policy.wrapping_algorithm, policy.wrapping_key_spec)
+
+
+@lru_cache(maxsize=256)  # asked at every decision, of few combinations
+def _best(kind: KeyKind, algorithm: AlgorithmWanted, key_spec: KeySpecWanted) -> Wrapping | None:
+    return next((each for each in ways(kind) if _allowed(each, algorithm, key_spec)), None)
 
 
 def chosen(snapshot: Snapshot) -> Wrapping:
@@ -43,7 +48,11 @@ def chosen(snapshot: Snapshot) -> Wrapping:
 
 def wanted(way: Wrapping, policy: Policy) -> bool:
     """Whether a way is one that the policy allows."""
-    return policy.wrapping_algorithm in (AUTO, way.algorithm) and policy.wrapping_key_spec in (AUTO, way.key_spec)
+    return _allowed(way, policy.wrapping_algorithm, policy.wrapping_key_spec)
+
+
+def _allowed(way: Wrapping, algorithm: AlgorithmWanted, key_spec: KeySpecWanted) -> bool:
+    return algorithm in (AUTO, way.algorithm) and key_spec in (AUTO, way.key_spec)
 
 
 def refusal(spec: str, kind: KeyKind, policy: Policy) -> str:

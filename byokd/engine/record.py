@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 from datetime import datetime
+from typing import Any
 
 from byokd.decide.backoff import retry_at
 from byokd.decide.case import Case, Loss, case, imported_since, in_stock, managed_material
@@ -219,17 +220,17 @@ def _about_material(
     the = case(after, now)
     decision = decided(the) if said is None else said
     queued = queue(after, decision, now, new_id)
-    ledger = replace(
-        after.ledger,
-        material=_named(the, queued),
-        open_import=queued if not isinstance(queued, Absent) and queued.state.open else ABSENT,
-        last_expiry=the.expiry if the.loss is Loss.NONE else after.ledger.last_expiry,
-        lost_at=_lost_at(after.ledger, the.loss, now),
-    )
+    remembered: dict[str, Any] = {
+        "material": _named(the, queued),
+        "open_import": queued if not isinstance(queued, Absent) and queued.state.open else ABSENT,
+        "last_expiry": the.expiry if the.loss is Loss.NONE else after.ledger.last_expiry,
+        "lost_at": _lost_at(after.ledger, the.loss, now),
+    }
+    news = {name: value for name, value in remembered.items() if value != getattr(after.ledger, name)}
     shown = the if ended is None else replace(the, snapshot=_with_row(after, ended))
     imports = tuple(each for each in (ended, queued) if each is not None and not isinstance(each, Absent))
     return _Part(
-        after=after if ledger == after.ledger else replace(after, ledger=ledger),
+        after=replace(after, ledger=replace(after.ledger, **news)) if news else after,
         shown=shown,
         decision=decision,
         imports=imports,
