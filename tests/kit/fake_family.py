@@ -1,4 +1,4 @@
-"""Multi-Region keys of the fake KMS: several of its lanes, each a Region of one account.
+"""What becomes of materials in the fake KMS, and of multi-Region keys: several lanes, each a Region of one account.
 
     primary   NEW ─▶ PENDING_MULTI_REGION_IMPORT_AND_ROTATION ─┬─▶ PENDING_ROTATION ─ RotateKeyOnDemand ─▶ CURRENT
     replicas            EXISTING ─▶ PENDING_ROTATION ──────────┘ (the last one)                    ─▶ CURRENT
@@ -13,13 +13,14 @@ from dataclasses import replace
 from datetime import datetime
 from typing import Any
 
-from byokd.facts.key import ABSENT, Absent, Family, KeyArn, MaterialId, MaterialState, region_of
+from byokd.errors import MaterialRefused, WrongKeyState, WrongOrigin
+from byokd.facts.key import ABSENT, Absent, Expiry, Family, KeyArn, KeyState, MaterialId, MaterialState, region_of
 from byokd.ports import Clock
-from tests.kit.fake_keys import Key, Material
+from tests.kit.fake_keys import Key, Material, material_id
 
 
 class FakeFamily:
-    """The part of the fake KMS that knows of other Regions."""
+    """The part of the fake KMS that knows of other Regions, and of what a key takes."""
 
     def __init__(self, clock: Clock) -> None:
         self._clock = clock
@@ -52,7 +53,64 @@ class FakeFamily:
             self.put(arn, materials=_waiting(primary, MaterialState.PENDING_MULTI_REGION))
         return named
 
+    def take(
+        self, arn: str, fingerprint: str, expiry: Expiry, *, material: MaterialId | Absent = ABSENT, new: bool = False
+    ) -> MaterialId:
+        """An import, once the bytes are unwrapped. Raises: as ImportKeyMaterial is refused."""
+        key = self._tidied(KeyArn(arn))
+        taken = self._newcomer(key, fingerprint) if new else self._owned(key, fingerprint, material)
+        renewed = replace(taken, expiry=expiry)
+        known = any(each.id == taken.id for each in key.materials)
+        kept = tuple(renewed if each.id == taken.id else each for each in key.materials)
+        self.put(arn, materials=kept if known else (*kept, renewed), enabled=True)
+        self._go_on(key)
+        return renewed.id
+
+    def turn(self, arn: str) -> None:
+        """A rotation on demand, in every Region at once. Raises: as RotateKeyOnDemand is refused."""
+        key, now = self._tidied(KeyArn(arn)), self._clock.now()
+        if self._primary_of(key) is not None:
+            raise WrongOrigin(f"RotateKeyOnDemand: UnsupportedOperationException: {arn} is not a primary key")
+        pending = next((each for each in key.materials if each.state is MaterialState.PENDING_ROTATION), None)
+        everywhere = pending is not None and all(holds(each, pending.id, now) for each in self._relatives(key))
+        if key.state(now) is not KeyState.ENABLED or pending is None or not everywhere:
+            raise WrongKeyState(f"RotateKeyOnDemand: KMSInvalidStateException: nothing of {arn} waits for a rotation")
+        for each in (key, *self._relatives(key)):
+            self._in(each.arn).put(each.arn, materials=turned(each, pending.id, now))
+
     # -- inside -------------------------------------------------------------------------------------------------------
+
+    def _owned(self, key: Key, fingerprint: str, material: MaterialId | Absent) -> Material:
+        """The material of the key that these bytes are; a new one for a virgin key.
+
+        A replica owns what its primary does, and takes what waits there; that may not be named, since it is none of the
+        replica's own yet (API model, ImportKeyMaterial.KeyMaterialId).
+        """
+        known = next((each for each in key.materials if each.fingerprint == fingerprint), None)
+        if not isinstance(material, Absent) and (known is None or known.id != material):
+            raise MaterialRefused("ImportKeyMaterial: IncorrectKeyMaterialException")
+        primary = self._primary_of(key)
+        promised = primary.pending if primary is not None and known is None else None
+        if promised is not None and promised.fingerprint == fingerprint:
+            return replace(promised, state=MaterialState.PENDING_ROTATION)
+        if known is None and (key.materials or primary is not None):
+            raise MaterialRefused("ImportKeyMaterial: IncorrectKeyMaterialException")
+        return known or _material(key, fingerprint, MaterialState.CURRENT)
+
+    def _newcomer(self, key: Key, fingerprint: str) -> Material:
+        """Further material of a primary or single-Region key; one may wait for its rotation at a time.
+
+        Source: API model, ImportKeyMaterial.
+        """
+        if self._primary_of(key) is not None:
+            raise WrongOrigin("ImportKeyMaterial: UnsupportedOperationException: new material goes to the primary")
+        if any(each.fingerprint == fingerprint and each.state.permanent for each in key.materials):
+            raise MaterialRefused("ImportKeyMaterial: IncorrectKeyMaterialException: the key has it already")
+        waits = key.pending
+        if waits is not None and waits.fingerprint != fingerprint:
+            raise WrongKeyState("ImportKeyMaterial: KMSInvalidStateException: another key material is pending rotation")
+        awaited = MaterialState.PENDING_MULTI_REGION if self._relatives(key) else MaterialState.PENDING_ROTATION
+        return waits or _material(key, fingerprint, awaited)
 
     def _in(self, arn: KeyArn) -> Any:
         """The KMS of a key's Region."""
@@ -124,3 +182,7 @@ def turned(key: Key, to: MaterialId, now: datetime) -> tuple[Material, ...]:
 
 def _waiting(key: Key, state: MaterialState) -> tuple[Material, ...]:
     return tuple(each if each.state.permanent else replace(each, state=state) for each in key.materials)
+
+
+def _material(key: Key, fingerprint: str, state: MaterialState) -> Material:
+    return Material(id=material_id(key.arn, fingerprint), fingerprint=fingerprint, expiry=ABSENT, state=state)

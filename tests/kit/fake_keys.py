@@ -56,7 +56,9 @@ class Key:
     def state(self, now: datetime) -> KeyState:
         """Enabled only when every permanent material is in (developer guide, "Importing key material")."""
         if not isinstance(self.deletion_at, Absent):
-            return KeyState.PENDING_DELETION
+            # A primary's waiting period begins when its last replica is gone (API model, ScheduleKeyDeletion).
+            waits = not isinstance(self.family, Absent) and self.family.primary == self.arn and self.family.replicas
+            return KeyState.PENDING_REPLICA_DELETION if waits else KeyState.PENDING_DELETION
         permanent = [each.expiry_at(now) for each in self.materials if each.state.permanent]
         if self.origin == "EXTERNAL" and (not permanent or ABSENT in permanent):
             return KeyState.PENDING_IMPORT

@@ -49,8 +49,8 @@ from byokd.facts.key import (
 from byokd.facts.kinds import KINDS, Wrapping, ways
 from byokd.facts.uses import Use, use_of
 from byokd.ports import Clock, ImportParameters
-from tests.kit.fake_family import FakeFamily, forgotten, holds, turned
-from tests.kit.fake_keys import Key, Material, material_id
+from tests.kit.fake_family import FakeFamily, forgotten
+from tests.kit.fake_keys import Key
 from tests.kit.fake_source import unsealed
 from tests.kit.fake_uses import mark
 from tests.kit.materials import usage
@@ -156,7 +156,7 @@ class FakeKms(FakeFamily):
             expiry=_earliest(found, now),
             current_material=_current(found) if found.spec == SYMMETRIC else ABSENT,
             materials_known=False,
-            deletion_at=found.deletion_at,
+            deletion_at=ABSENT if state is KeyState.PENDING_REPLICA_DELETION else found.deletion_at,
             alias_target=found.arn if key.startswith("alias/") else ABSENT,
             family=found.family,
             begun_at=found.created_at,
@@ -222,15 +222,9 @@ class FakeKms(FakeFamily):
         key = self._importable("ImportKeyMaterial", arn)
         self._check_expiry(expiry)
         fingerprint = self._unwrapped(key, token, ciphertext)
-        key = self._tidied(key.arn)
-        taken = self._newcomer(key, fingerprint) if new else self._owned(key, fingerprint, material)
-        renewed = replace(taken, expiry=expiry)
-        known = any(each.id == taken.id for each in key.materials)
-        kept = tuple(renewed if each.id == taken.id else each for each in key.materials)
-        self.put(arn, materials=kept if known else (*kept, renewed), enabled=True)
-        self._go_on(key)
+        taken = self.take(key.arn, fingerprint, expiry, material=material, new=new)
         self._raise_late("ImportKeyMaterial")
-        return renewed.id if key.spec == SYMMETRIC else ABSENT
+        return taken if key.spec == SYMMETRIC else ABSENT
 
     async def delete_imported_material(self, arn: KeyArn, *, material: MaterialId | Absent) -> None:
         """See `ports.Kms`. Without an id KMS deletes the current material (API model, DeleteImportedKeyMaterial)."""
@@ -246,15 +240,7 @@ class FakeKms(FakeFamily):
     async def rotate_on_demand(self, arn: KeyArn) -> None:
         """See `ports.Kms`. It is done at once, in every Region."""
         await self._called("RotateKeyOnDemand", arn)
-        key, now = self._tidied(self._resolved(arn)), self._clock.now()
-        if self._primary_of(key) is not None:
-            raise WrongOrigin(f"RotateKeyOnDemand: UnsupportedOperationException: {arn} is not a primary key")
-        pending = next((each for each in key.materials if each.state is MaterialState.PENDING_ROTATION), None)
-        everywhere = pending is not None and all(holds(each, pending.id, now) for each in self._relatives(key))
-        if key.state(now) is not KeyState.ENABLED or pending is None or not everywhere:
-            raise WrongKeyState(f"RotateKeyOnDemand: KMSInvalidStateException: nothing of {arn} waits for a rotation")
-        for each in (key, *self._relatives(key)):
-            self._in(each.arn).put(each.arn, materials=turned(each, pending.id, now))
+        self.turn(self._resolved(arn))
         self._raise_late("RotateKeyOnDemand")
 
     async def make(self, arn: KeyArn, *, use: Use, message: bytes) -> bytes:
@@ -340,42 +326,6 @@ class FakeKms(FakeFamily):
         if not KINDS[key.spec].takes(note.kind, note.length):
             raise MaterialRefused("ImportKeyMaterial: IncorrectKeyMaterialException: not what the key spec takes")
         return note.fingerprint
-
-    def _owned(self, key: Key, fingerprint: str, material: MaterialId | Absent) -> Material:
-        """The material of the key that these bytes are; a new one for a virgin key.
-
-        A replica owns what its primary does, and takes what waits there; that may not be named, since it is none of the
-        replica's own yet (API model, ImportKeyMaterial.KeyMaterialId).
-        """
-        known = next((each for each in key.materials if each.fingerprint == fingerprint), None)
-        if not isinstance(material, Absent) and (known is None or known.id != material):
-            raise MaterialRefused("ImportKeyMaterial: IncorrectKeyMaterialException")
-        primary = self._primary_of(key)
-        promised = primary.pending if primary is not None and known is None else None
-        if promised is not None and promised.fingerprint == fingerprint:
-            return replace(promised, state=MaterialState.PENDING_ROTATION)
-        if known is None and (key.materials or primary is not None):
-            raise MaterialRefused("ImportKeyMaterial: IncorrectKeyMaterialException")
-        return known or _material(key, fingerprint, MaterialState.CURRENT)
-
-    def _newcomer(self, key: Key, fingerprint: str) -> Material:
-        """Further material of a primary or single-Region key; one may wait for its rotation at a time.
-
-        Source: API model, ImportKeyMaterial.
-        """
-        if self._primary_of(key) is not None:
-            raise WrongOrigin("ImportKeyMaterial: UnsupportedOperationException: new material goes to the primary")
-        if any(each.fingerprint == fingerprint and each.state.permanent for each in key.materials):
-            raise MaterialRefused("ImportKeyMaterial: IncorrectKeyMaterialException: the key has it already")
-        waits = key.pending
-        if waits is not None and waits.fingerprint != fingerprint:
-            raise WrongKeyState("ImportKeyMaterial: KMSInvalidStateException: another key material is pending rotation")
-        awaited = MaterialState.PENDING_MULTI_REGION if self._relatives(key) else MaterialState.PENDING_ROTATION
-        return waits or _material(key, fingerprint, awaited)
-
-
-def _material(key: Key, fingerprint: str, state: MaterialState) -> Material:
-    return Material(id=material_id(key.arn, fingerprint), fingerprint=fingerprint, expiry=ABSENT, state=state)
 
 
 def _earliest(key: Key, now: datetime) -> Expiry | Absent:

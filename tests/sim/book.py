@@ -6,17 +6,18 @@ notices as the channel gets them, and asks `decide` nothing. What takes hindsigh
 
 from __future__ import annotations
 
-from collections import defaultdict
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import Final
 
 from byokd.facts.change import Change
 from byokd.facts.condition import ConditionKind, Notice, OpenCondition
-from byokd.facts.key import Absent, Expiry
+from byokd.facts.key import Absent, Expiry, MaterialState
 from byokd.facts.ledger import HistoryEvent, ImportState, Order, OrderKind
+from tests.kit.fake_keys import Material
 from tests.sim.clocks import at, seconds
+from tests.sim.obstacles import Obstacles
 from tests.sim.plan import span
 from tests.sim.watch import Watch, one_expiry_s
 
@@ -94,6 +95,14 @@ class Life:
     suspended_empty: set[float] = field(default_factory=set)
     """Those suspensions that found no material."""
     disabled: list[tuple[float, float]] = field(default_factory=list)
+    replica: bool = False
+    """Of a multi-Region key: whether another key is its primary."""
+    needed: dict[str, float] = field(default_factory=dict)
+    """By fingerprint: since when the key needs this material. What waits for its rotation, it does not."""
+    rotations: int = 0
+    """How many were ordered."""
+    probes: list[float] = field(default_factory=list)
+    """When byokd used the key."""
 
     def imports_of(self, fingerprint: str) -> list[Imported]:
         """Those of one material."""
@@ -117,49 +126,6 @@ class Told:
     since_s: float
     resolved_s: float | None = None
     heard: list[tuple[float, Notice]] = field(default_factory=list)
-
-
-class Obstacles:
-    """When and for whom the world made it impossible, or did not let it be sure, that byokd does its work."""
-
-    def __init__(self) -> None:
-        self._spans: dict[str, list[tuple[float, float, str]]] = defaultdict(list)
-
-    def add(self, scope: str, begin_s: float, end_s: float, why: str) -> None:
-        """Between these moments something was in the way of `scope`: `*`, a lane, a key's ref, or `voice`."""
-        if end_s > begin_s:
-            self._spans[scope].append((begin_s, end_s, why))
-
-    def free(self, scopes: tuple[str, ...], begin_s: float, end_s: float) -> list[tuple[float, float]]:
-        """The stretches of a span in which nothing was in the way of any of the scopes."""
-        bad = sorted((a, b) for scope in scopes for a, b, _ in self._spans.get(scope, ()) if b > begin_s and a < end_s)
-        free, cursor = [], begin_s
-        for a, b in bad:
-            if a > cursor:
-                free.append((cursor, a))
-            cursor = max(cursor, b)
-        if cursor < end_s:
-            free.append((cursor, end_s))
-        return free
-
-    def ended_at(self, scope: str, at_s: float) -> bool:
-        """Whether something that was in the way of a scope was over at this moment."""
-        return any(b == at_s for _, b, _ in self._spans.get(scope, ()))
-
-    def last_end(self, scopes: tuple[str, ...]) -> float:
-        """When the last of them was over."""
-        return max((b for scope in scopes for _, b, _ in self._spans.get(scope, ())), default=0.0)
-
-    def why(self, scopes: tuple[str, ...], begin_s: float, end_s: float) -> list[str]:
-        """What was in the way during a span, in words."""
-        return sorted(
-            {
-                f"{why} ({scope}) {span(a)} to {span(b)}"
-                for scope in scopes
-                for a, b, why in self._spans.get(scope, ())
-                if b > begin_s and a < end_s
-            }
-        )
 
 
 class Book:
@@ -284,6 +250,30 @@ class Book:
         who = "somebody" if done.by_hand else "byokd"
         self.tell(life.ref, f"{who} imports until {done.expiry} (was {done.before})")
 
+    def holds(self, arn: str, materials: Iterable[Material]) -> None:
+        """What a key has now; what is current or was needs to be there from now on."""
+        if (life := self.by_arn.get(arn)) is not None:
+            for each in materials:
+                if each.state.permanent:
+                    life.needed.setdefault(each.fingerprint, self.now_s())
+
+    def rotating(self, arn: str, waits: MaterialState | None) -> None:
+        """byokd sends RotateKeyOnDemand of a key, the state of whose further material is `waits`."""
+        if (life := self.by_arn.get(arn)) is None:
+            return
+        self.tell(life.ref, f"byokd asks to rotate ({waits})")
+        if life.replica:
+            self.broken("primary rotates", life.ref, "RotateKeyOnDemand of a replica")
+        if not life.rotations:
+            self.broken("rotates when ordered", life.ref, "RotateKeyOnDemand, and nobody ordered it")
+        if waits is MaterialState.PENDING_MULTI_REGION:
+            self.broken("replicas first", life.ref, "RotateKeyOnDemand before every replica has the material")
+
+    def probing(self, arn: str) -> None:
+        """byokd uses a key."""
+        if (life := self.by_arn.get(arn)) is not None:
+            life.probes.append(self.now_s())
+
     def deleting(self, arn: str) -> None:
         """byokd sends DeleteImportedKeyMaterial."""
         if arn not in self.by_arn:
@@ -351,6 +341,8 @@ class Book:
         self.watch.ordered(order)
         if order.kind in (OrderKind.IMPORT, OrderKind.RESUME):
             self.lives[order.ref].asked_s = self.now_s()
+        if order.kind is OrderKind.ROTATE:
+            self.lives[order.ref].rotations += 1
         if order.kind is OrderKind.SUSPEND:
             self._suspended(self.lives[order.ref], empty=empty)
         if order.kind is OrderKind.RESUME:

@@ -13,9 +13,10 @@ from byokd.decide.forecast import Forecast, forecast
 from byokd.facts.condition import ConditionKind
 from byokd.facts.key import LaneId
 from tests.sim.clocks import seconds
+from tests.sim.fleet import SimKey
 from tests.sim.model import ModelKms
 from tests.sim.plan import HOUR_S, span
-from tests.sim.world import SimKey, World
+from tests.sim.world import World
 
 EXACT_S: Final = 60.0
 """How far a renewal may be from its forecast where nobody waits for a token."""

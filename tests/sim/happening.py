@@ -9,8 +9,9 @@ from __future__ import annotations
 from collections.abc import Awaitable, Callable
 from typing import Final
 
+from tests.sim.fleet import SimKey
 from tests.sim.plan import Event
-from tests.sim.world import SimKey, World
+from tests.sim.world import World
 
 PACE_BACK_S: Final = 600.0
 """A lane that was throttled needs this long to reach its whole pace again."""

@@ -8,7 +8,6 @@ span of such time, since it waits for up to an eighth of the time left between t
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
 from datetime import datetime
 from typing import Final
 
@@ -18,50 +17,16 @@ from byokd.facts.ledger import HistoryEvent
 from byokd.facts.policy import Policy
 from tests.sim.book import Book, Imported, Told
 from tests.sim.clocks import seconds
-from tests.sim.plan import HOUR_S, span
-from tests.sim.world import SimKey, World
+from tests.sim.fleet import SimKey
+from tests.sim.periods import Period, periods
+from tests.sim.plan import HOUR_S, Event, span
+from tests.sim.world import World
 
 BASE_S: Final = 420.0
 """What a few tries, a settling import and its reading take."""
 HEAL_S: Final = 1.25 * HOUR_S
 """A lapsed key is tried at least every 30 s, and every hour after a refusal."""
 OUTAGES: Final = (ConditionKind.LAPSED, ConditionKind.MATERIAL_DELETED)
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Period:
-    """The time under one ValidTo: from an import until the next, a deletion, or the end of the world."""
-
-    began: Imported
-    until_s: float
-    next: Imported | None
-    deleted: bool
-
-    @property
-    def ends_s(self) -> float:
-        """Its ValidTo."""
-        return seconds(self.began.expiry) if isinstance(self.began.expiry, datetime) else float("inf")
-
-    @property
-    def lapsed(self) -> bool:
-        """Whether its ValidTo passed."""
-        return self.ends_s <= self.until_s
-
-
-def periods(key: SimKey, end_s: float) -> Iterator[Period]:
-    """The periods of the life of each material of a key, oldest first."""
-    for fingerprint in dict.fromkeys(each.fingerprint for each in key.life.imports):
-        deleted_s = [at_s for at_s, of in key.life.deleted if of == fingerprint]
-        yield from _periods_of(key.life.imports_of(fingerprint), deleted_s, end_s)
-
-
-def _periods_of(imports: list[Imported], deleted_s: list[float], end_s: float) -> Iterator[Period]:
-    for each, after in zip(imports, [*imports[1:], *([None] if imports else [])], strict=True):
-        until_s = after.at_s if after else end_s
-        deleted = [at_s for at_s in deleted_s if each.at_s <= at_s < until_s]
-        yield Period(
-            began=each, until_s=min([until_s, *deleted]), next=None if deleted else after, deleted=bool(deleted)
-        )
 
 
 class Laws:
@@ -326,7 +291,7 @@ class Laws:
                     ConditionKind.IMPORT_REFUSED,
                 ),
             }.get(event.kind)
-            if wanted is None or event.who != key.plan.number or event.how.get("mode") == "hang":
+            if wanted is None or not self._about(key, event) or event.how.get("mode") == "hang":
                 continue
             if event.how.get("mode") == "changed" and not key.life.fingerprint:
                 continue
@@ -352,11 +317,17 @@ class Laws:
         return any(
             each.number != number
             and each.kind in people
-            and (each.who == key.plan.number or each.how.get("all"))
+            and (self._about(key, each) or each.how.get("all"))
             and each.at_s < end_s + 60
             and each.at_s + each.span_s > begin_s - 60
             for each in self.world.plan.events
         )
+
+    def _about(self, key: SimKey, event: Event) -> bool:
+        """Whether an event befalls the key; what befalls a source befalls all keys that have their material there."""
+        if event.kind == "source":
+            return self.world.keys[event.who].plan.root == key.plan.root
+        return event.who == key.plan.number
 
     def _resolved(self) -> None:
         """Who was told that something is wrong, is told when it is over."""

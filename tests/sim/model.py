@@ -28,6 +28,7 @@ from byokd.errors import (
 )
 from byokd.facts.key import Absent, Expiry, KeyArn, MaterialId, ObservedKey, ObservedMaterial, WrappingAlgorithm
 from byokd.facts.key import WrappingKeySpec as Spec
+from byokd.facts.uses import Use
 from byokd.ports import ImportParameters
 from tests.kit.fake_keys import Key
 from tests.kit.fake_kms import FakeKms
@@ -43,8 +44,9 @@ IMPORT: Final = "ImportKeyMaterial"
 PARAMETERS: Final = "GetParametersForImport"
 DELETION: Final = "DeleteImportedKeyMaterial"
 ROTATION: Final = "RotateKeyOnDemand"
+PROBES: Final = ("Encrypt", "Decrypt", "Sign", "Verify", "GenerateMac", "VerifyMac")
 OPERATIONS: Final = {
-    "all": ("DescribeKey", "ListKeyRotations", PARAMETERS, IMPORT, DELETION, ROTATION),
+    "all": ("DescribeKey", "ListKeyRotations", PARAMETERS, IMPORT, DELETION, ROTATION, *PROBES),
     "import": (IMPORT,),
     "parameters": (PARAMETERS,),
     "describe": ("DescribeKey",),
@@ -206,10 +208,27 @@ class ModelKms(FakeKms):
 
     async def rotate_on_demand(self, arn: KeyArn) -> None:
         """See `ports.Kms`."""
+        pending = self._keys[arn].pending if arn in self._keys else None
+        self._book.rotating(arn, None if pending is None else pending.state)
         await self._sent(ROTATION, arn)
         await super().rotate_on_demand(arn)
         self._book.watch.rotated(self._book.by_arn[arn].ref)
         self._answered()
+
+    async def make(self, arn: KeyArn, *, use: Use, message: bytes) -> bytes:
+        """See `ports.Kms`."""
+        self._book.probing(arn)
+        await self._sent(use.makes, arn)
+        made = await super().make(arn, use=use, message=message)
+        self._answered()
+        return made
+
+    async def check(self, arn: KeyArn, *, use: Use, message: bytes, made: bytes) -> bool:
+        """See `ports.Kms`."""
+        await self._sent(use.checks, arn)
+        right = await super().check(arn, use=use, message=message, made=made)
+        self._answered()
+        return right
 
     async def _apply(self, arn: KeyArn, asked: dict[str, Any], *, late: bool = False) -> MaterialId | Absent:
         note = unsealed(asked["ciphertext"])
@@ -263,6 +282,7 @@ class ModelKms(FakeKms):
         super().put(arn, **changes)
         lag_s = self.weather.lag_s * self._rng.random()
         versions.append((self._times.true_s + lag_s, self.key(arn)))
+        self._book.holds(arn, self.key(arn).materials)
 
     def unlimited(self) -> None:
         """AWS counts no requests here."""

@@ -2,19 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Coroutine
+from contextlib import suppress
 from dataclasses import replace
 from typing import Any, Final
 
+from byokd.errors import KmsError
 from byokd.facts.key import ABSENT, KeyArn, KeyState
 from byokd.facts.ledger import OrderKind
 from tests.kit.fake_source import proof_of
 from tests.sim.clocks import at
+from tests.sim.fleet import SimKey, policy_of
 from tests.sim.foreseen import scarce_per_second, told_of_scarcity
 from tests.sim.happening import PACE_BACK_S, Happening, Undo
 from tests.sim.model import ModelKms
 from tests.sim.plan import DAY_S, HOUR_S, Event
-from tests.sim.world import SimKey, policy_of
 
 TURN_LIMIT_S: Final = 2 * 660.0 + 60.0
 """After this a source that hangs, twice in one turn, is no longer waited for."""
@@ -31,10 +33,10 @@ class People(Happening):
 
     async def _source(self, event: Event) -> Undo:
         source, mode = self.world.source, event.how["mode"]
-        keys = self._targets(event)
-        mine = {key.plan.number: self._mine(event, key.plan.number) for key in keys}
+        keys = [each for key in self._targets(event) for each in self.world.members(key.plan.root)]
+        mine = {key.plan.root: self._mine(event, key.plan.root) for key in keys}
         for key in keys:
-            if mode == "changed" and not key.life.fingerprint:
+            if mode == "changed" and not all(each.life.fingerprint for each in self.world.members(key.plan.root)):
                 continue  # nobody could tell: what is imported first is the truth
             source.change(key.desired.locator, mode)
             self._excuse(key.life.ref, event, f"source {mode}", after_s=TURN_LIMIT_S if mode == "hang" else 0.0)
@@ -44,7 +46,7 @@ class People(Happening):
 
         async def undo() -> None:
             for key in keys:
-                if mine[key.plan.number]():
+                if mine[key.plan.root]():
                     source.change(key.desired.locator, "")
 
         return undo
@@ -124,6 +126,37 @@ class People(Happening):
         key = self.world.keys[event.who]
         if key.lane.key(key.arn).deletion_at is ABSENT:
             self.world.import_by_hand(key, key.plan.life_s * event.how["life"])
+
+    async def _delete_waiting(self, event: Event) -> None:
+        """Somebody deletes what waits for a rotation: nobody misses it, and in a primary it is gone everywhere."""
+        key = self.world.keys[event.who]
+        if (pending := key.lane.key(key.arn).pending) is not None:
+            others = (each for each in key.lane.key(key.arn).materials if each.id != pending.id)
+            key.lane.put(key.arn, materials=(*others, replace(pending, expiry=ABSENT)))
+            self.world.book.tell(key.life.ref, "somebody deletes what waits for the rotation")
+
+    async def _rotate_by_hand(self, event: Event) -> None:
+        """People go some steps of a rotation: new into the primary, the same into each replica, then the rotation."""
+        family = self.world.members(event.who)
+        known = {each.fingerprint for each in family[0].lane.key(family[0].arn).materials if each.state.permanent}
+        stock = (proof_of(self.world.source.materials[each]).fingerprint for each in family[0].desired.further)
+        fresh = next((each for each in stock if each not in known), "")
+        if not fresh:
+            return
+
+        def step(number: int) -> Callable[[], Coroutine[Any, Any, None]]:
+            async def go() -> None:
+                with suppress(KmsError):
+                    if number == len(family):
+                        family[0].lane.turn(family[0].arn)
+                    elif family[number].lane.key(family[number].arn).deletion_at is ABSENT:
+                        life_s = family[number].plan.life_s * 0.9
+                        self.world.import_by_hand(family[number], life_s, fingerprint=fresh, new=number == 0)
+
+            return go
+
+        for number in range(min(event.how["steps"], len(family) + 1)):
+            self.world.at(self.world.now_s + 30.0 * number, step(number))
 
     async def _alias(self, event: Event) -> Undo:
         key = self.world.keys[event.who]

@@ -11,6 +11,7 @@ import random
 from dataclasses import dataclass, field, replace
 from typing import Any, Final
 
+from tests.sim.families import related, rotations
 from tests.sim.windows import WindowPlan
 
 DAY_S: Final = 86400.0
@@ -73,6 +74,18 @@ class KeyPlan:
     """Whether its material is imported never to end."""
     stock: int = 0
     """How many further materials its source has, for as many rotations."""
+    primary: int | None = None
+    """Of a multi-Region key: which key is the primary, itself or another; None for a single-Region key."""
+
+    @property
+    def root(self) -> int:
+        """The key whose material it has: its own, or its primary's."""
+        return self.number if self.primary is None else self.primary
+
+    @property
+    def is_replica(self) -> bool:
+        """Whether another key is its primary."""
+        return self.root != self.number
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -128,6 +141,8 @@ def draw(seed: int) -> Plan:
     # What came later is drawn apart, so that the seeds that are known mean what they meant, and more.
     more = random.Random(f"{seed} wishes")
     keys = tuple(_wished(more, key) for key in keys)
+    regions = random.Random(f"{seed} families")
+    lanes, keys = related(regions, lanes, keys)
     stormy_s = life_s * LIVES_PER_WORLD
     count = rng.randint(4, 40)
     notices_steps = rng.random() < 0.7
@@ -136,6 +151,7 @@ def draw(seed: int) -> Plan:
     rotating = random.Random(f"{seed} rotations")
     keys = tuple(_stocked(rotating, key) for key in keys)
     drawn += [_rotation(rotating, keys, stormy_s) for key in keys if key.stock for _ in range(rotating.randint(0, 3))]
+    drawn += rotations(regions, keys, stormy_s)
     events = sorted(drawn, key=lambda each: each["at_s"])
     return Plan(
         seed=seed,
@@ -204,7 +220,7 @@ def _wished(rng: random.Random, key: KeyPlan) -> KeyPlan:
 
 
 def _stocked(rng: random.Random, key: KeyPlan) -> KeyPlan:
-    stocked = rng.random() < 0.15 and not key.hmac and not key.other_material
+    stocked = rng.random() < 0.15 and not key.hmac and not key.other_material and key.primary is None
     return replace(key, stock=rng.randint(1, 2)) if stocked else key
 
 

@@ -12,9 +12,9 @@ from typing import Final
 from byokd.facts.ledger import OrderKind, OrderState
 from tests.sim.book import Imported
 from tests.sim.clocks import seconds
+from tests.sim.fleet import SimKey
 from tests.sim.laws import BASE_S, HEAL_S, Laws
 from tests.sim.plan import HOUR_S, span
-from tests.sim.world import SimKey
 
 NOTICE_S: Final = 1200.0
 """A notice that was not delivered is offered again every quarter of an hour at least."""

@@ -19,6 +19,7 @@ from tests.sim.laws import Laws, all_is_well
 from tests.sim.loop import run_virtually
 from tests.sim.plan import DAY_S, HOUR_S, Plan, draw
 from tests.sim.promises import Promises
+from tests.sim.relations import families_agree, rotations_say_why
 from tests.sim.wishes import Wishes, orders_are_answered
 from tests.sim.world import World
 
@@ -75,6 +76,7 @@ async def live(plan: Plan, defects: list[str], *, make: Callable[[Plan], World] 
     await world.start()
     events.schedule()
     await world.run_until(plan.stormy_s)
+    await rotations_say_why(world)
     await events.calm()
     await put_right(world)
     await world.run_until(world.now_s + convergence_s(plan))
@@ -84,6 +86,7 @@ async def live(plan: Plan, defects: list[str], *, make: Callable[[Plan], World] 
     await world.run_until(world.now_s + max(key.life_s for key in plan.keys) * 1.05)
     await all_is_well(world)
     await orders_are_answered(world)
+    families_agree(world)
     for what in defects:
         world.book.broken("no defect", "*", what)
     foreseen.hold()
@@ -107,6 +110,8 @@ async def put_right(world: World) -> None:
         lost = key.lane.state(key.arn) is KeyState.PENDING_IMPORT
         if lost and not (key.plan.heals_lapse and key.plan.heals_delete):
             await world.order(key, OrderKind.IMPORT)
+        if key.lane.key(key.arn).pending is not None and not key.plan.is_replica:
+            await world.order(key, OrderKind.ROTATE)  # what people or a cancelled order began
 
 
 def convergence_s(plan: Plan) -> float:

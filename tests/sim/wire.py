@@ -180,6 +180,11 @@ class Far:
             told["CurrentKeyMaterialId"] = seen.current_material
         if isinstance(seen.deletion_at, datetime):
             told["DeletionDate"] = seen.deletion_at.timestamp()
+        if not isinstance(seen.family, Absent):
+            told["MultiRegionConfiguration"] = {
+                "PrimaryKey": {"Arn": seen.family.primary},
+                "ReplicaKeys": [{"Arn": each} for each in seen.family.replicas],
+            }
         return {"KeyMetadata": told}
 
     async def _rotations(self, asked: Members) -> Members:

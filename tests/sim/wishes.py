@@ -12,9 +12,11 @@ from byokd.facts.key import NEVER
 from byokd.facts.ledger import OrderKind, OrderState
 from tests.sim.book import Imported
 from tests.sim.clocks import seconds
-from tests.sim.laws import BASE_S, HEAL_S, Laws, periods
+from tests.sim.fleet import SimKey
+from tests.sim.laws import BASE_S, HEAL_S, Laws
+from tests.sim.periods import periods
 from tests.sim.plan import span
-from tests.sim.world import SimKey, World
+from tests.sim.world import World
 
 TURN_S: Final = 120.0
 """A turn that began while a window was open may send its import so much later."""

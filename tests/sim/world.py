@@ -18,7 +18,6 @@ import itertools
 import random
 from collections.abc import AsyncIterator, Callable, Coroutine
 from contextlib import asynccontextmanager
-from dataclasses import dataclass, field, replace
 from datetime import timedelta
 from typing import Any, Final
 
@@ -28,51 +27,26 @@ from byokd.errors import StoreError
 from byokd.facts.condition import Severity
 from byokd.facts.key import (
     ABSENT,
-    NEVER,
-    SYMMETRIC,
     Absent,
-    KeyArn,
-    KeyRef,
     LaneId,
-    MaterialId,
-    MaterialState,
-    WrappingAlgorithm,
-    WrappingKeySpec,
 )
 from byokd.facts.ledger import HistoryEntry, HistoryEvent, Order, OrderKind, OrderState
-from byokd.facts.policy import DesiredKey, Lane, OnLoss, Policy, Quota
+from byokd.facts.policy import Lane, Quota
 from byokd.ports import Kms
 from tests.kit.builders import lane as base_lane
-from tests.kit.builders import policy as base_policy
-from tests.kit.fake_keys import Material, material_id
-from tests.kit.fake_source import proof_of
 from tests.kit.memory_store import MemoryStore
-from tests.sim.book import Book, Imported, Life
+from tests.sim.book import Book
 from tests.sim.clocks import HostClock, Times, at
 from tests.sim.doors import Door, SimChannel, SimSource, StoreTrouble, WatchedStore
+from tests.sim.fleet import Fleet, SimKey
 from tests.sim.loop import virtual_sleep
 from tests.sim.model import ModelKms
-from tests.sim.plan import KeyPlan, Plan
+from tests.sim.plan import Plan
 
 REMIND: Final = timedelta(days=2)
 
 
-@dataclass(slots=True)
-class SimKey:
-    """One key of the world."""
-
-    plan: KeyPlan
-    lane: ModelKms
-    desired: DesiredKey
-    arn: KeyArn
-    material: bytes
-    life: Life
-    tracked: bool = True
-    policies: list[tuple[float, Policy]] = field(default_factory=list)
-    """What the config said, and since when."""
-
-
-class World:
+class World(Fleet):
     """Built inside a running virtual loop."""
 
     def __init__(self, plan: Plan, *, store: Any = None, rng: random.Random | None = None) -> None:
@@ -91,7 +65,10 @@ class World:
             for each in plan.lanes
         ]
         self.in_flight = {lane.plan.id: lane.plan.in_flight for lane in self.lanes}
-        self.keys = [self._key(each) for each in plan.keys]
+        for lane in self.lanes:
+            lane.regions = {each.plan.region: each for each in self.lanes if each.plan.account == lane.plan.account}
+        self.keys = []
+        self._make_keys()
         self.sources_gone = False
         self.crashed = asyncio.Event()
         self.door = Door(self.crashed)
@@ -103,11 +80,6 @@ class World:
         self._down_since: float | None = None
 
     # -- time ---------------------------------------------------------------------------------------------------------
-
-    @property
-    def now_s(self) -> float:
-        """True time."""
-        return self.times.true_s
 
     def at(self, when_s: float, what: Callable[[], Coroutine[Any, Any, None]]) -> None:
         """Let something happen at a true time."""
@@ -262,69 +234,7 @@ class World:
     async def _open_kms(self, lane: Lane) -> AsyncIterator[Kms]:
         yield self.door.of(next(kms for kms in self.lanes if kms.plan.id == lane.id))
 
-    # -- the fleet ----------------------------------------------------------------------------------------------------
-
-    def _key(self, plan: KeyPlan) -> SimKey:
-        kms = self.lanes[plan.lane]
-        lane = LaneId(kms.plan.id)
-        arn = KeyArn(f"arn:aws:kms:{kms.plan.region}:{kms.plan.account}:key/{plan.number:08d}-0000-4000-8000-{0:012d}")
-        alias = f"alias/key-{plan.number}"
-        kms.create(arn, spec="HMAC_256" if plan.hmac else SYMMETRIC, alias=alias)
-        material = random.Random(f"{self.plan.seed} material {plan.number}").randbytes(32)
-        locator = f"{plan.number}.key"
-        self.source.materials[locator] = material
-        further = tuple(f"{plan.number}-{place + 1}.key" for place in range(plan.stock))
-        for each in further:
-            self.source.materials[each] = random.Random(f"{self.plan.seed} material {each}").randbytes(32)
-        ref = KeyRef(f"{lane}/{alias}") if plan.by_alias else KeyRef(arn)
-        key = SimKey(
-            plan=plan,
-            lane=kms,
-            desired=DesiredKey(
-                ref=ref,
-                lane=lane,
-                name=alias if plan.by_alias else arn,
-                arn=ABSENT if plan.by_alias else arn,
-                fleet="sim",
-                source="files",
-                locator=locator,
-                policy=policy_of(plan),
-                further=further,
-            ),
-            arn=arn,
-            material=material,
-            life=self.book.follow(ref, arn, kms.plan.id),
-            policies=[(0.0, policy_of(plan))],
-        )
-        key.life.several = plan.other_material
-        key.life.stock = frozenset(proof_of(self.source.materials[each]).fingerprint for each in further)
-        if plan.imported:
-            self.import_by_hand(key, plan.life_s * self.rng.uniform(0.05, 1.0))
-        self.bring_others(key)
-        return key
-
-    def bring_others(self, key: SimKey) -> None:
-        """Somebody imports what byokd has no source for, and a suspension takes away like all the rest."""
-        if key.plan.other_material:
-            other = Material(
-                id=MaterialId("0" * 64), fingerprint="other", expiry=NEVER, state=MaterialState.NON_CURRENT
-            )
-            known = (each for each in key.lane.key(key.arn).materials if each.id != other.id)
-            key.lane.put(key.arn, materials=(*known, other))
-
-    def import_by_hand(self, key: SimKey, life_s: float) -> None:
-        """Somebody imports the key's own material with another ValidTo."""
-        kms, arn = key.lane, key.arn
-        proof = proof_of(key.material)
-        before = kms.expiry_of(arn, proof.fingerprint)
-        expiry = at(self.now_s + max(30.0, life_s))
-        mine = next((each for each in kms.key(arn).materials if each.fingerprint == proof.fingerprint), None)
-        if mine is None:
-            mine = Material(id=material_id(arn, proof.fingerprint), fingerprint=proof.fingerprint, expiry=ABSENT)
-        others = tuple(each for each in kms.key(arn).materials if each.id != mine.id)
-        kms.put(arn, materials=(*others, replace(mine, expiry=expiry)), enabled=True)
-        done = Imported(at_s=self.now_s, expiry=expiry, before=before, by_hand=True, visible_s=kms._visible_s(arn))
-        self.book.imported(arn, proof.fingerprint, done)
+    # -- orders and the config ----------------------------------------------------------------------------------------
 
     async def sync(self) -> None:
         """Make the fleet on record that of the config; a broken disk is tried again until it works."""
@@ -358,26 +268,3 @@ def _outlives(task: asyncio.Task[Any]) -> bool:
     """Whether a task is not the process's own: a request that KMS has already, or the database at work."""
     code = getattr(task.get_coro(), "cr_code", None)
     return task.get_name() == "late request" or (code is not None and "/byokd/store/" in code.co_filename)
-
-
-def policy_of(plan: KeyPlan, *, life: float = 1.0, lead: float | None = None) -> Policy:
-    """A key's policy; `life` shortens what was planned, `lead` is a share of it."""
-    life_s = int(plan.life_s * life)
-    lead_s = int(plan.lead_s * life if lead is None else life_s * lead)
-    return base_policy(
-        valid_for=NEVER if plan.never else timedelta(seconds=life_s),
-        renew_before=timedelta(seconds=lead_s),
-        emergency_share=plan.emergency_share,
-        spread=timedelta(seconds=plan.spread_s),
-        renewal_floor=timedelta(seconds=plan.floor_s),
-        on_lapse=OnLoss.HEAL if plan.heals_lapse else OnLoss.REPORT,
-        on_foreign_delete=OnLoss.HEAL if plan.heals_delete else OnLoss.REPORT,
-        wrapping_algorithm=WrappingAlgorithm.OAEP_SHA_256,
-        wrapping_key_spec=WrappingKeySpec.RSA_2048,
-        alert_before=tuple(timedelta(seconds=each) for each in plan.alerts_s),
-        look_every=timedelta(seconds=plan.look_s),
-        drill_every=timedelta(seconds=plan.drill_s),
-        settle_for=timedelta(seconds=plan.settle_s),
-        windows=() if plan.window is None else (plan.window.of_config,),
-        priority=plan.priority,
-    )

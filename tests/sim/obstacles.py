@@ -1,0 +1,50 @@
+"""What was in whose way, and until when."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+
+from tests.sim.plan import span
+
+
+class Obstacles:
+    """When and for whom the world made it impossible, or did not let it be sure, that byokd does its work."""
+
+    def __init__(self) -> None:
+        self._spans: dict[str, list[tuple[float, float, str]]] = defaultdict(list)
+
+    def add(self, scope: str, begin_s: float, end_s: float, why: str) -> None:
+        """Between these moments something was in the way of `scope`: `*`, a lane, a key's ref, or `voice`."""
+        if end_s > begin_s:
+            self._spans[scope].append((begin_s, end_s, why))
+
+    def free(self, scopes: tuple[str, ...], begin_s: float, end_s: float) -> list[tuple[float, float]]:
+        """The stretches of a span in which nothing was in the way of any of the scopes."""
+        bad = sorted((a, b) for scope in scopes for a, b, _ in self._spans.get(scope, ()) if b > begin_s and a < end_s)
+        free, cursor = [], begin_s
+        for a, b in bad:
+            if a > cursor:
+                free.append((cursor, a))
+            cursor = max(cursor, b)
+        if cursor < end_s:
+            free.append((cursor, end_s))
+        return free
+
+    def ended_at(self, scope: str, at_s: float) -> bool:
+        """Whether something that was in the way of a scope was over at this moment."""
+        return any(b == at_s for _, b, _ in self._spans.get(scope, ()))
+
+    def last_end(self, scopes: tuple[str, ...]) -> float:
+        """When the last of them was over."""
+        return max((b for scope in scopes for _, b, _ in self._spans.get(scope, ())), default=0.0)
+
+    def why(self, scopes: tuple[str, ...], begin_s: float, end_s: float) -> list[str]:
+        """What was in the way during a span, in words."""
+        return sorted(
+            {
+                f"{why} ({scope}) {span(a)} to {span(b)}"
+                for scope in scopes
+                for a, b, why in self._spans.get(scope, ())
+                if b > begin_s and a < end_s
+            }
+        )
