@@ -20,7 +20,7 @@ def queue(
     closed: Annotated[bool, typer.Option("--all", help="Closed rows too, newest first.")] = False,
     limit: Annotated[int, typer.Option(min=1, max=1000, help="At most so many rows.")] = 100,
 ) -> None:
-    """List imports that are wanted, by deadline."""
+    """List imports that are wanted, in the order in which they will be served."""
     from byokd.cli import rows
     from byokd.cli.listing import show, show_json
 

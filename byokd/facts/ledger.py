@@ -128,6 +128,11 @@ class Import:
         """Which rows the lane serves first: the lower number; among equals, the earliest deadline."""
         return rank(self.tier, self.priority)
 
+    @property
+    def turn(self) -> tuple[int, datetime, str]:
+        """Where it stands among the rows of its lane: the lower is served first, once `not_before` has come."""
+        return self.rank, self.deadline, self.id
+
 
 def rank(tier: Tier, priority: int) -> int:
     """Where a tier and a priority (`MOST_PRIORITY` at most, either way) stand in a lane's queue; lower goes first.

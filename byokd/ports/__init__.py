@@ -154,7 +154,7 @@ class Store(Protocol):
         ...
 
     async def ready_imports(self, lane: LaneId, *, now: datetime, limit: int) -> tuple[Import, ...]:
-        """Queued and failed rows with `not_before` <= now: by rank, then earliest deadline, then id."""
+        """Queued and failed rows with `not_before` <= now: by `Import.turn`."""
         ...
 
     async def next_ready_at(self, lane: LaneId, *, after: datetime) -> datetime | Absent:
@@ -263,7 +263,7 @@ class Store(Protocol):
         ...
 
     async def imports(self, *, ref: KeyRef | None = None, only_open: bool, limit: int) -> tuple[Import, ...]:
-        """Rows of the queue: open ones by deadline, else newest first."""
+        """Rows of the queue: open ones by `Import.turn`, as their lanes will serve them, else newest first."""
         ...
 
     async def history(self, ref: KeyRef | None, *, limit: int) -> tuple[HistoryEntry, ...]:

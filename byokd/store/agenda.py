@@ -42,7 +42,7 @@ OTHERS_KNOWN_AS: Final = select(keys.c.name).where(
 READY_IMPORTS: Final = (
     select(imports)
     .where(imports.c.lane == _LANE, queue.WAITING, imports.c.not_before + 0 <= _NOW)
-    .order_by(imports.c.rank, imports.c.deadline, imports.c.id)
+    .order_by(*queue.IN_TURN)
     .limit(_LIMIT)
 )
 NEXT_READY_AT: Final = select(func.min(imports.c.not_before)).where(

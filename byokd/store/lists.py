@@ -160,14 +160,11 @@ def prospects(connection: Connection, lane: LaneId, *, limit: int, after: str) -
 
 
 def list_imports(connection: Connection, *, ref: KeyRef | None, only_open: bool, limit: int) -> tuple[Import, ...]:
-    """Rows of the queue: open ones by deadline, else newest first."""
+    """Rows of the queue: open ones as they will be served, else newest first."""
     rows = select(imports).limit(limit)
     if ref is not None:
         rows = rows.where(imports.c.ref == ref)
-    if only_open:
-        rows = rows.where(queue.OPEN).order_by(imports.c.deadline, imports.c.id)
-    else:
-        rows = rows.order_by(imports.c.id.desc())
+    rows = rows.where(queue.OPEN).order_by(*queue.IN_TURN) if only_open else rows.order_by(imports.c.id.desc())
     return tuple(read_import(row) for row in connection.execute(rows))
 
 

@@ -152,7 +152,7 @@ class Desk:
         return await self._history(None, query)
 
     async def queue(self, query: Query) -> Answer:
-        """Open imports by deadline; with `all`, closed ones too, newest first."""
+        """Open imports as they will be served; with `all`, closed ones too, newest first."""
         _only(query, "all", "limit")
         rows = await self.store.imports(only_open=not _flag(query, "all"), limit=_limit(query))
         return Answer({"at": documents.stamp(self.now()), "imports": [documents.import_row(row) for row in rows]})

@@ -140,7 +140,24 @@ async def test_the_newest_refusal_stands_until_a_later_row_is_done(fleet: Fleet)
     assert (await fleet.read()).ledger.refused_import is ABSENT
 
 
-async def test_rows_are_listed_by_deadline_while_open_and_newest_first_otherwise(fleet: Fleet) -> None:
+async def test_open_rows_are_listed_as_the_lane_serves_them(fleet: Fleet) -> None:
+    """What people read of the queue is the order in which it is worked off, also of rows that wait for another try."""
+    rows = [
+        row(1, tier=Tier.DUE, deadline=START + DAY),
+        row(2, tier=Tier.DUE, deadline=START + 9 * DAY, priority=5),
+        row(3, tier=Tier.EMERGENCY, deadline=START + 9 * DAY, priority=-5),
+        row(4, tier=Tier.LAPSED, deadline=START + 10 * DAY),
+    ]
+    keys = [a_key(number) for number in range(1, 5)]
+    await fleet.store.sync_fleet(keys, now=START)
+    for key, each in zip(keys, rows, strict=True):
+        await fleet.save(key, imports=(replace(each, ref=key.ref),))
+    listed = await fleet.store.imports(only_open=True, limit=9)
+    assert [each.id[-1] for each in listed] == list("4321")
+    assert listed == await fleet.store.ready_imports(LANE_ID, now=START + DAY, limit=9)
+
+
+async def test_rows_are_listed_in_turn_while_open_and_newest_first_otherwise(fleet: Fleet) -> None:
     """People ask what comes next, or what happened last."""
     other = a_key(2)
     await fleet.store.sync_fleet([KEY, other], now=START)

@@ -144,7 +144,7 @@ class MemoryStore(MemoryOrders, MemoryOutbox, MemoryPast):
 
     async def ready_imports(self, lane: LaneId, *, now: datetime, limit: int) -> tuple[Import, ...]:
         ready = (row for row in self._waiting[lane].values() if row.not_before <= now)
-        return tuple(heapq.nsmallest(limit, ready, key=lambda row: (row.rank, row.deadline, row.id)))
+        return tuple(heapq.nsmallest(limit, ready, key=lambda row: row.turn))
 
     async def next_ready_at(self, lane: LaneId, *, after: datetime) -> datetime | Absent:
         later = (row.not_before for row in self._waiting[lane].values() if row.not_before > after)
@@ -223,9 +223,10 @@ class MemoryStore(MemoryOrders, MemoryOutbox, MemoryPast):
     async def imports(self, *, ref: KeyRef | None = None, only_open: bool, limit: int) -> tuple[Import, ...]:
         keys = self._keys.values() if ref is None else filter(None, (self._keys.get(ref),))
         rows = [row for key in keys for row in (key.opened if only_open else key.imports).values()]
-        rows.sort(key=lambda row: row.id, reverse=not only_open)
         if only_open:
-            rows.sort(key=lambda row: row.deadline)
+            rows.sort(key=lambda row: row.turn)
+        else:
+            rows.sort(key=lambda row: row.id, reverse=True)
         return tuple(rows[:limit])
 
     async def history(self, ref: KeyRef | None, *, limit: int) -> tuple[HistoryEntry, ...]:

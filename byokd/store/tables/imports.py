@@ -55,8 +55,11 @@ imports: Final = Table(
     Index("ix_imports_of_key", "ref", "state", "id"),
 )
 
+IN_TURN: Final = (imports.c.rank, imports.c.deadline, imports.c.id)
+"""The order in which a lane serves its rows: that of `Import.turn`."""
+
 partial_index("uq_imports_open", imports.c.ref, imports.c.material, where=OPEN, unique=True)
-partial_index("ix_imports_by_rank", imports.c.lane, imports.c.rank, imports.c.deadline, imports.c.id, where=WAITING)
+partial_index("ix_imports_by_rank", imports.c.lane, *IN_TURN, where=WAITING)
 partial_index("ix_imports_by_not_before", imports.c.lane, imports.c.not_before, where=WAITING)
 partial_index("ix_imports_closed", imports.c.finished_at, imports.c.id, where=CLOSED_AT)
 
