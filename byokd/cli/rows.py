@@ -19,6 +19,7 @@ TIER_STYLES: Final = {
     "urgent": "yellow",
     "emergency": "red",
     "lapsed": "bold white on red",
+    "suspended": "magenta",
 }
 """By how near the deadline is."""
 SEVERITY_STYLES: Final = {"info": "blue", "warning": "yellow", "critical": "bold red"}

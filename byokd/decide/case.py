@@ -211,7 +211,7 @@ def case(snapshot: Snapshot, now: datetime) -> Case:
     loss = _loss(snapshot, seen, material, expiry, now)
     tier = Tier.FRESH if frame is None else frame.tier(now)
     if loss in (Loss.LAPSED, Loss.DELETED):
-        tier = Tier.LAPSED
+        tier = Tier.LAPSED if isinstance(snapshot.ledger.suspension, Absent) else Tier.SUSPENDED
     return Case(
         snapshot=snapshot, now=now, seen=seen, material=material, expiry=expiry, window=frame, tier=tier, loss=loss
     )

@@ -88,6 +88,8 @@ class Tier(StrEnum):
     URGENT = "urgent"
     EMERGENCY = "emergency"
     LAPSED = "lapsed"
+    SUSPENDED = "suspended"
+    """It is gone because an order wants it so, and has no deadline."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -147,7 +149,7 @@ def rank(tier: Tier, priority: int) -> int:
             return MOST_PRIORITY - priority
         case Tier.URGENT | Tier.EMERGENCY:
             return 10 * MOST_PRIORITY
-        case Tier.FRESH | Tier.DUE:
+        case Tier.FRESH | Tier.DUE | Tier.SUSPENDED:
             return 21 * MOST_PRIORITY - priority
 
 

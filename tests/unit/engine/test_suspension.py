@@ -8,9 +8,10 @@ from datetime import timedelta
 import pytest
 
 from byokd.errors import AccessDenied, AnswerLost, KmsUnreachable, SourceUnreadable
+from byokd.facts.change import KeyFilter
 from byokd.facts.condition import ConditionKind, Severity
 from byokd.facts.key import ABSENT, NEVER, KeyState, MaterialId, MaterialState
-from byokd.facts.ledger import OrderKind
+from byokd.facts.ledger import OrderKind, Tier
 from byokd.facts.policy import OnLoss
 from tests.kit.builders import ARN, DAY, desired, policy
 from tests.kit.fake_keys import Material
@@ -49,6 +50,21 @@ async def test_a_suspended_key_stays_without_material_until_it_is_resumed() -> N
         assert world.kms.state(ARN) is KeyState.ENABLED
         assert [each.id for each in world.kms.key(ARN).materials] == [each.id for each in before]
         assert (await world.know()).ledger.open_orders == ()
+
+
+async def test_a_suspended_key_is_counted_as_one_and_not_among_the_lapsed() -> None:
+    """From the deletion on, past its ValidTo too; when it is to come back it is lapsed, and served as such."""
+    async with running(await _world()) as world:
+        await world.order(OrderKind.SUSPEND)
+        assert (await world.store.counts()).by_tier == {"suspended": 1}
+        await world.pass_time(200 * DAY, step=DAY)
+        assert (await world.store.counts()).by_tier == {"suspended": 1}
+        assert [line.tier for line in await world.store.list_keys(KeyFilter(tier="suspended"), limit=9)] == [
+            "suspended"
+        ]
+        await world.order(OrderKind.RESUME)
+        assert (await world.imports())[0].tier is Tier.LAPSED
+        assert (await world.store.counts()).by_tier == {"fresh": 1}
 
 
 async def test_people_hear_of_a_suspension_and_not_of_a_loss() -> None:
