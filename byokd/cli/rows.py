@@ -22,6 +22,8 @@ TIER_STYLES: Final = {
     "suspended": "magenta",
 }
 """By how near the deadline is."""
+GONE: Final = ("lapsed", "suspended")
+"""Tiers of keys that are without a material, whatever its ValidTo was."""
 SEVERITY_STYLES: Final = {"info": "blue", "warning": "yellow", "critical": "bold red"}
 IMPORT_STYLES: Final = {"queued": "cyan", "running": "bold cyan", "failed": "yellow", "done": "green", "refused": "red"}
 
@@ -36,15 +38,19 @@ def seconds_until(stamp: str | None, at: str) -> int | None:
 
 
 def time_left(key: Document, at: str) -> str:
-    """How long the material still lives."""
-    left = seconds_until(key["expires_at"], at)
+    """How long the material still lives: a key of a list, of a page, or as AWS has it, which has no tier."""
+    left, tier = seconds_until(key["expires_at"], at), key.get("tier")
+    if tier in GONE and (left is None or left > 0 or tier == "suspended"):
+        return "gone"
     if left is None:
         return "never ends" if key["expires_at"] == "never" else "-"
     return humane(left) if left > 0 else f"ended {ago(-left)}"
 
 
 def share_left(key: Document, at: str) -> float:
-    """The share of the material's life that is left, from 0 to 1; 1 where it never ends, 0 where nothing is known."""
+    """The share of the material's life that is left, 0 to 1: 1 where it never ends, 0 where it is gone or unknown."""
+    if key["tier"] in GONE:
+        return 0.0
     if key["expires_at"] == "never":
         return 1.0
     left, life = seconds_until(key["expires_at"], at), seconds_until(key["expires_at"], key["imported_at"] or at)

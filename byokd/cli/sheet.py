@@ -9,7 +9,7 @@ from rich.text import Text
 
 from byokd.cli.durations import ago, humane
 from byokd.cli.listing import stdout, text
-from byokd.cli.rows import SEVERITY_STYLES, TIER_STYLES, seconds_until, time_left
+from byokd.cli.rows import GONE, SEVERITY_STYLES, TIER_STYLES, seconds_until, time_left
 
 Document = dict[str, Any]
 Line = tuple[str, Text]
@@ -52,7 +52,8 @@ def _decision(decision: Document | None, at: str) -> Iterator[Line]:
         yield "next", text("byokd has not decided anything about it yet")
         return
     style = TIER_STYLES.get(decision["tier"], "")
-    end = f" ({decision['expires_at']})" if seconds_until(decision["expires_at"], at) is not None else ""
+    was = "its ValidTo was " if decision["tier"] in GONE else ""
+    end = f" ({was}{decision['expires_at']})" if seconds_until(decision["expires_at"], at) is not None else ""
     yield "state", text(decision["state"])
     yield "time left", text(f"{time_left(decision, at)}{end}, tier {decision['tier']}", style)
     yield "next", text(f"{decision['reason']}: {decision['message']}")
@@ -70,8 +71,17 @@ def _view(view: Document, at: str) -> Iterator[Line]:
     told = f"{_since(seen['at'], at)}: {seen['state']}, {seen['origin']}, {seen['spec']}"
     yield "seen", text(told + (f", deleted at {seen['deletion_at']}" if seen["deletion_at"] else ""))
     for each in seen["materials"]:
-        imported = f"until {each['expires_at']}" if each["imported"] else "not imported"
-        yield "material", text(f"{each['id']}  {each['state']}, {imported}")
+        yield "material", text(f"{each['id']}  {each['state']}, {_shown(each, at)}")
+
+
+def _shown(material: Document, at: str) -> str:
+    """Until when KMS showed it; a reading from before its end does not show that it ended."""
+    if not material["imported"]:
+        return "not imported"
+    left = seconds_until(material["expires_at"], at)
+    if left is not None and left <= 0:
+        return f"ended {_since(material['expires_at'], at)}"
+    return f"until {material['expires_at']}"
 
 
 def _family(family: Document | None) -> Iterator[Line]:
@@ -101,9 +111,11 @@ def _ours(key: Document, at: str) -> Iterator[Line]:
     done = "never" if latest is None else _since(latest, at)
     yield "last import", text(done + renewals)
     yield from _probe(key, latest, at)
-    for each in (key, *key["further"]):
+    for number, each in enumerate(materials := (key, *key["further"]), start=1):
         if each["lost_at"] is not None:
-            yield "lost", text(f"material seen gone {_since(each['lost_at'], at)}", "bold red")
+            which = f"material {number} of {len(materials)}" if key["further"] else "material"
+            was = "" if each["last_expiry"] is None else f", its ValidTo was {each['last_expiry']}"
+            yield "lost", text(f"{which} seen gone {_since(each['lost_at'], at)}{was}", "bold red")
 
 
 def _probe(key: Document, latest: str | None, at: str) -> Iterator[Line]:

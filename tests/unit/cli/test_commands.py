@@ -11,11 +11,12 @@ import pytest
 from byokd.cli.failures import Exit
 from byokd.config.schema import LaneSettings
 from byokd.facts.ledger import OrderKind, Tier
-from tests.kit.builders import lane
+from tests.kit import builders
+from tests.kit.builders import DAY, lane
 from tests.kit.clock import START
 from tests.unit.cli.terminal import byokd, transcript
 from tests.unit.web.api import Api, an_api
-from tests.unit.web.fleet import CLOCK_SKEW, FRESH, HAS_LAPSED, LEDGER, decide
+from tests.unit.web.fleet import CLOCK_SKEW, FRESH, HAS_LAPSED, LAPSED, LEDGER, decide
 
 
 @pytest.fixture
@@ -44,6 +45,23 @@ async def test_transcript(api: Api, name: str, arguments: list[str]):
     """Off a terminal a command prints plain lines: no colours, nothing cut, however narrow the terminal was."""
     printed = await byokd(*arguments, socket=api.socket)
     assert (printed.out, printed.err, printed.code) == (transcript(name), "", Exit.OK)
+
+
+async def test_material_that_is_gone_has_no_time_left(api: Api):
+    """Deleted weeks before its ValidTo: that is told as what it was, and of which material."""
+    gone = replace(builders.ledger(), lost_at=START - DAY)
+    await decide(api.store, FRESH, Tier.LAPSED, "deleted", "imports it again", ledger=gone)
+    printed = await byokd("show", FRESH, socket=api.socket)
+    assert "\ntime left     gone (its ValidTo was 2026-04-30T12:00:00Z), tier lapsed\n" in printed.out
+    told = "material seen gone 1 d ago (2026-02-28T12:00:00Z), its ValidTo was 2026-04-30T12:00:00Z"
+    assert f"\nlost          {told}\n" in printed.out
+    assert " gone " in (await byokd("keys", "--tier", "lapsed", socket=api.socket)).out
+
+
+async def test_a_reading_from_before_the_end_is_not_believed_beyond_it(api: Api):
+    """KMS showed the material, and its ValidTo has passed since."""
+    printed = await byokd("show", LAPSED, socket=api.socket)
+    assert "CURRENT, ended 2 h ago (2026-03-01T10:00:00Z)" in printed.out
 
 
 @pytest.mark.parametrize(

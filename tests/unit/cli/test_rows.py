@@ -37,8 +37,8 @@ def test_ago():
     assert (ago(60), ago(0), ago(-60)) == ("1 min ago", "0 s ago", "in 1 min")
 
 
-def _key(expires_at: Any, imported_at: Any = None) -> dict[str, Any]:
-    return {"expires_at": expires_at, "imported_at": imported_at}
+def _key(expires_at: Any, imported_at: Any = None, tier: str = "fresh") -> dict[str, Any]:
+    return {"expires_at": expires_at, "imported_at": imported_at, "tier": tier}
 
 
 @pytest.mark.parametrize(
@@ -51,8 +51,24 @@ def _key(expires_at: Any, imported_at: Any = None) -> dict[str, Any]:
         (_key("2026-03-01T13:00:00Z", "2026-03-01T12:30:00Z"), "1 h", 1.0),
         (_key("never"), "never ends", 1.0),
         (_key(None), "-", 0.0),
+        (_key("2026-03-01T13:00:00Z", "2026-03-01T11:00:00Z", "lapsed"), "gone", 0.0),
+        (_key("never", "2026-03-01T11:00:00Z", "suspended"), "gone", 0.0),
+        (_key("2026-03-01T11:00:00Z", "2026-03-01T10:00:00Z", "suspended"), "gone", 0.0),
+        (_key("2026-03-01T11:00:00Z", "2026-03-01T10:00:00Z", "lapsed"), "ended 1 h ago", 0.0),
     ],
-    ids=["half", "at the end", "past", "import unknown", "clock behind", "never", "no material"],
+    ids=[
+        "half",
+        "at the end",
+        "past",
+        "import unknown",
+        "clock behind",
+        "never",
+        "no material",
+        "deleted",
+        "suspended",
+        "suspended before its end",
+        "lapsed",
+    ],
 )
 def test_time_left(key: dict[str, Any], left: str, share: float):
     """Time left, in words and as a share of life."""

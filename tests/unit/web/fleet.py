@@ -9,7 +9,7 @@ from typing import Any
 from byokd.facts.change import Change
 from byokd.facts.condition import Condition, ConditionKind, OpenCondition, Severity
 from byokd.facts.key import ABSENT, NEVER, Expiry, KeyArn, KeyRef
-from byokd.facts.ledger import HistoryEntry, HistoryEvent, ImportState, Tier
+from byokd.facts.ledger import HistoryEntry, HistoryEvent, ImportState, Ledger, Tier
 from byokd.facts.snapshot import Snapshot
 from byokd.ports import Store
 from tests.kit import builders
@@ -35,10 +35,13 @@ async def furnished() -> MemoryStore:
     return store
 
 
-async def decide(store: Store, ref: str, tier: Tier, reason: str, message: str, **more: Any) -> None:
-    """Put on record what was decided about a key."""
+async def decide(
+    store: Store, ref: str, tier: Tier, reason: str, message: str, *, ledger: Ledger | None = None, **more: Any
+) -> None:
+    """Put on record what was decided about a key, and perhaps what is remembered of it."""
     epoch = await store.acquire_lane(LANE_ID, node="test", now=START)
     key = _KEYS[KeyRef(ref)]
+    key = key if ledger is None else replace(key, ledger=ledger)
     change = Change(epoch=epoch, snapshot=key, tier=tier, reason=reason, message=message, due_at=START + DAY, **more)
     await store.save(change)
 
