@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from itertools import product
+from pathlib import Path
 
 import pytest
 
@@ -32,6 +33,25 @@ def documented(spec: str, algorithm: WrappingAlgorithm, key_spec: WrappingKeySpe
     if algorithm in OAEP and spec.startswith("RSA_"):
         return False
     return not (algorithm in OAEP and spec == "ECC_NIST_P521" and key_spec is WrappingKeySpec.RSA_2048)
+
+
+def test_the_page_has_the_whole_table() -> None:
+    """docs/kms.md, row by row: what people read is what byokd goes by."""
+    page = (Path(__file__).parents[3] / "docs/kms.md").read_text(encoding="utf-8")
+    section = page.partition("### Which wrapping each key spec takes")[2].partition("\n## ")[0]
+    header, _, *rows = [
+        [cell.strip() for cell in line.strip("|").split("|")] for line in section.splitlines() if line.startswith("|")
+    ]
+    assert header == ["key spec", *WrappingAlgorithm]
+    told = {
+        (spec, algorithm, f"RSA_{length}")
+        for spec, *cells in rows
+        for algorithm, cell in zip(WrappingAlgorithm, cells, strict=True)
+        for length in cell.split(", ")
+        if cell != "none"
+    }
+    assert [row[0] for row in rows] == list(KINDS)
+    assert told == {(spec, each.algorithm, each.key_spec) for spec in KINDS for each in ways(KINDS[spec])}
 
 
 @pytest.mark.parametrize("spec", KINDS)
