@@ -89,15 +89,21 @@ def answered(orders: tuple[Order, ...], ended: Import, now: datetime) -> tuple[O
 
 
 def after_deciding(orders: tuple[Order, ...], *, reason: Reason, message: str, now: datetime) -> tuple[Order, ...]:
-    """Orders that a decision answers: an import that cannot be; a suspended key whose material is gone."""
+    """Orders that a decision answers: an import that cannot be; a suspended key whose material is gone.
+
+    What an order waits for stands in its outcome, where people alone can help: replicas, a key that KMS does not know.
+    """
     if reason is Reason.SUSPENDED:
         effective = (order for order in orders if order.kind is OrderKind.SUSPEND and order.effective_at is ABSENT)
         changed = [replace(order, effective_at=now, outcome="") for order in effective]
     else:
         changed = []
-    if reason is Reason.WAITS_FOR_REPLICAS:
-        waiting = (order for order in orders if order.kind is OrderKind.ROTATE and order.outcome != message)
-        changed += [replace(order, outcome=message) for order in waiting]
+    waits = {
+        Reason.WAITS_FOR_REPLICAS: (OrderKind.ROTATE,),
+        Reason.KEY_NOT_FOUND: (*_ACTS, OrderKind.SUSPEND),
+    }.get(reason, ())
+    waiting = (order for order in orders if order.kind in waits and order.outcome != message)
+    changed += [replace(order, outcome=message) for order in waiting]
     refused = {Reason.CANNOT_ROTATE: (OrderKind.ROTATE,)}.get(reason, _ACTS if reason in _IMPOSSIBLE else ())
     changed += [_closed(order, OrderState.REFUSED, now, message) for order in orders if order.kind in refused]
     return tuple(changed)

@@ -188,7 +188,8 @@ def source_unproved(the: Case) -> Verdict | None:
         kind = kind_of_key(the.seen) if the.seen else None
         if the.seen is None or kind is None:
             return None
-        if not (text := misfit(the.seen.spec, kind, proof.kind, proof.length)):
+        text = misfit(the.seen.spec, kind, proof.kind, proof.length) or _nothing_new(the, proof)
+        if not text:
             return None
         return _unproved(the, Reason.MATERIAL_INVALID, text, proof.at, failures=8)
     if not isinstance(proof, Unproved):
@@ -198,6 +199,17 @@ def source_unproved(the: Case) -> Verdict | None:
         "material_invalid": Reason.MATERIAL_INVALID,
     }.get(proof.code, Reason.SOURCE_UNPROVED)
     return _unproved(the, reason, proof.message, proof.at, failures=proof.failures)
+
+
+def _nothing_new(the: Case, proof: Proved) -> str:
+    """Of material in stock, which of the key's others it is once more; KMS would refuse it as new material."""
+    if the.loss is not Loss.STOCK:
+        return ""
+    for place, track in enumerate(the.snapshot.tracks):
+        if place != the.snapshot.place and proof.fingerprint == track.fingerprint:
+            where = the.snapshot.desired.locators[place]
+            return f"the source gives for {the.snapshot.locator} the same material as for {where}: it is no next one"
+    return ""
 
 
 def _unproved(the: Case, reason: Reason, message: str, at: datetime, *, failures: int) -> Verdict:

@@ -9,16 +9,16 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator, Callable, Collection, Iterable
 from dataclasses import dataclass, replace
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Final, TypeGuard
 
 from byokd.decide.case import CLOCKS_DIFFER
 from byokd.decide.orders import rotated_at
 from byokd.decide.suspension import cannot_suspend
 from byokd.decide.transitions import of_order
-from byokd.errors import OrderRefused
+from byokd.errors import KeyNotFound, OrderRefused
 from byokd.facts.change import KeyFilter
-from byokd.facts.key import ABSENT, Absent, KeyRef
+from byokd.facts.key import ABSENT, Absent, Blind, KeyRef, View
 from byokd.facts.ledger import HistoryEntry, HistoryEvent, ImportState, Order, OrderKind, OrderState
 from byokd.facts.snapshot import Snapshot
 from byokd.ports import NewId, Store
@@ -28,6 +28,8 @@ from byokd.web.requests import Request
 
 EVERY: Final = 1_000_000
 """Of what is not closed, everything: a lane may have a hundred thousand keys."""
+NEW_FOR: Final = timedelta(hours=1)
+"""How long a key that was made may not be found: far beyond what AWS says (guide, "eventual consistency": minutes)."""
 CHUNK: Final = 1000
 """Keys whose record is read at once."""
 _UNDONE_BY: Final = {OrderKind.HOLD: "release", OrderKind.SUSPEND: "resume"}
@@ -178,6 +180,8 @@ def unfit(kind: OrderKind, snapshot: Snapshot, now: datetime, *, lose: bool = Fa
     ledger = snapshot.ledger
     held, suspension = _held(ledger.open_orders, now), ledger.suspension
     match kind:
+        case OrderKind.IMPORT | OrderKind.SUSPEND | OrderKind.ROTATE if _gone(snapshot.view, now):
+            return "KMS has known no such key for an hour and more: take it out of the config, if it was deleted"
         case OrderKind.RELEASE if not held:
             return "no hold is in force: there is nothing to release"
         case OrderKind.RESUME if isinstance(suspension, Absent):
@@ -204,6 +208,11 @@ def unfit(kind: OrderKind, snapshot: Snapshot, now: datetime, *, lose: bool = Fa
 
 def _under_way(suspension: Order | Absent) -> TypeGuard[Order]:
     return not isinstance(suspension, Absent) and isinstance(suspension.effective_at, Absent)
+
+
+def _gone(view: View, now: datetime) -> bool:
+    """Whether KMS does not know the key, and for so long that it cannot be a new one."""
+    return isinstance(view, Blind) and view.code == KeyNotFound.code and view.since <= now - NEW_FOR
 
 
 def _held(orders: Iterable[Order], now: datetime) -> bool:

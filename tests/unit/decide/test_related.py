@@ -29,7 +29,7 @@ from byokd.facts.key import (
     ObservedMaterial,
     View,
 )
-from byokd.facts.ledger import Ledger, OrderKind, Track
+from byokd.facts.ledger import Fingerprint, Ledger, OrderKind, Proved, Track
 from byokd.facts.relative import Relative
 from byokd.facts.snapshot import ImportWanted, Reason, RotationWanted, Snapshot
 from tests.kit.builders import MATERIAL, desired, observed, order, snapshot
@@ -200,7 +200,7 @@ def holding(arn: KeyArn, state: MaterialState | None) -> ObservedKey:
 def with_stock(arn: KeyArn, state: MaterialState | None, *relatives: Relative, **ledger: Any) -> Snapshot:
     """One key whose config has a second material, proved."""
     base = a_key(arn, *relatives, view=holding(arn, state))
-    stock = Track(proof=base.proof)
+    stock = Track(proof=Proved(at=START, fingerprint=Fingerprint("aa" * 32), length=32))
     return replace(
         base,
         desired=replace(base.desired, further=("next.key",)),

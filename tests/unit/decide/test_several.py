@@ -12,7 +12,7 @@ from byokd.decide.case import case, managed_material
 from byokd.decide.decide import decide, decided
 from byokd.decide.rotation import ASK_AGAIN
 from byokd.facts.condition import ConditionKind, Severity
-from byokd.facts.key import ABSENT, KeyState, MaterialId, MaterialState, ObservedKey, ObservedMaterial
+from byokd.facts.key import ABSENT, Absent, KeyState, MaterialId, MaterialState, ObservedKey, ObservedMaterial
 from byokd.facts.ledger import NOT_PROVED, Fingerprint, OrderKind, Proved, Tier, Track, Unproved
 from byokd.facts.snapshot import ImportWanted, ProofWanted, Reason, RotationWanted, Snapshot
 from tests.kit.builders import DAY, desired, ledger, observed, order, snapshot, virgin
@@ -34,9 +34,10 @@ NOW = shown(SECOND, MaterialState.CURRENT)
 
 def kept(name: MaterialId | Any, **changes: Any) -> Track:
     """What byokd knows of a material that it imported."""
+    mark = MARK if isinstance(name, Absent) else Fingerprint(name)
     known = Track(
-        proof=Proved(at=START, fingerprint=MARK, length=32),
-        fingerprint=MARK,
+        proof=Proved(at=START, fingerprint=mark, length=32),
+        fingerprint=mark,
         material=name,
         last_expiry=START + 60 * DAY,
         last_success_at=START - 30 * DAY,
@@ -44,7 +45,7 @@ def kept(name: MaterialId | Any, **changes: Any) -> Track:
     return replace(known, **changes)
 
 
-STOCK = Track(proof=Proved(at=START, fingerprint=MARK, length=32))
+STOCK = Track(proof=Proved(at=START, fingerprint=Fingerprint("aa" * 32), length=32))
 
 
 def key(*materials: ObservedMaterial, tracks: tuple[Track, ...], orders: tuple[Any, ...] = (), **seen: Any) -> Snapshot:

@@ -5,13 +5,16 @@ from __future__ import annotations
 import os
 import pwd
 from collections.abc import AsyncIterator
+from dataclasses import replace
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from byokd.facts.key import Blind, KeyRef, last_seen
 from byokd.facts.ledger import HistoryEvent, OrderKind
+from byokd.web.orders import unfit
 from tests.kit.clock import START
 from tests.unit.web.api import Api, an_api
 from tests.unit.web.fleet import FRESH, LASTING, LEDGER
@@ -204,3 +207,15 @@ async def test_listing(api: Api):
     assert [each["kind"] for each in document["orders"]] == ["hold"]
     status, _ = await api.get("/v1/orders", key="alias/none")
     assert status == 404
+
+
+@pytest.mark.parametrize("kind", ["import", "suspend", "rotate"])
+async def test_a_key_that_is_gone_takes_no_orders(api: Api, kind: str):
+    """Deleted in AWS, say: nobody could carry them out. Of a new key KMS may say so for minutes, and it takes them."""
+    (snapshot,) = await api.store.snapshots([KeyRef(FRESH)])
+    seen = last_seen(snapshot.view)
+    for hours, gone in ((2, True), (0, False)):
+        since = api.clock.now() - timedelta(hours=hours)
+        view = Blind(last=seen, since=since, at=since, code="key_not_found", message="gone", failures=9)
+        said = unfit(OrderKind(kind), replace(snapshot, view=view), api.clock.now())
+        assert ("take it out of the config, if it was deleted" in said) is gone
