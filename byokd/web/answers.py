@@ -57,7 +57,10 @@ class NotOneKey:
 
     def __str__(self) -> str:
         if not self.candidates:
-            return f"byokd manages no key named {self.name!r}"
+            by_arn = (
+                "; if the config names it by ARN, `byokd find` tells which" if self.name.startswith("alias/") else ""
+            )
+            return f"byokd manages no key named {self.name!r}{by_arn}"
         return f"{self.name!r} names {len(self.candidates)} keys: {', '.join(self.candidates)}"
 
 

@@ -155,7 +155,7 @@ async def test_orders_are_listed_and_cancelled(api: Api):
     ("arguments", "code", "says"),
     [
         (["show", "alias/none"], Exit.REFUSED, "byokd manages no key named 'alias/none'"),
-        (["why", "alias/none"], Exit.REFUSED, "byokd manages no key named 'alias/none'"),
+        (["why", "alias/none"], Exit.REFUSED, "if the config names it by ARN, `byokd find` tells which"),
         (["why", FRESH, "--at", "soon"], Exit.USAGE, "or how long ago, such as 2h"),
         (["why", FRESH, "--at", "2027-01-01T00:00:00Z"], Exit.USAGE, "lies in the future"),
         (["release", FRESH], Exit.REFUSED, "no hold is in force"),
