@@ -7,10 +7,19 @@ from __future__ import annotations
 
 from typing import TypeGuard
 
-from byokd.decide.case import Case, in_stock
+from byokd.decide.case import Case, in_stock, waiting
 from byokd.decide.verdict import Verdict
 from byokd.facts.condition import Condition, ConditionKind, Severity
-from byokd.facts.key import ABSENT, Blind, KeyArn, ObservedKey, ObservedMaterial, View, region_of
+from byokd.facts.key import (
+    ABSENT,
+    Blind,
+    KeyArn,
+    MaterialState,
+    ObservedKey,
+    ObservedMaterial,
+    View,
+    region_of,
+)
 from byokd.facts.relative import Relative
 
 
@@ -72,7 +81,8 @@ def rotation_unfinished(the: Case, verdict: Verdict) -> Condition | None:
 def outdated(the: Case) -> tuple[Relative, ...]:
     """Members of the family whose record is behind this reading: not found, of another family, or not rotated as it.
 
-    So a replica that was made is looked for, a primary hears of it, and all show a rotation.
+    So a replica that was made is looked for, a primary hears of it, and all show a rotation. A primary that waits for
+    material to be in its replicas hears of each that has it.
     """
     family, seen = the.family, the.seen
     if family is None or seen is None:
@@ -91,7 +101,16 @@ def _tells_otherwise(view: View, seen: ObservedKey) -> TypeGuard[Blind | Observe
         return False
     # A replica without material may tell no id: that is no other one, and would make both look for ever.
     ids = {view.current_material, seen.current_material} - {ABSENT}
-    return view.family != seen.family or len(ids) > 1
+    return view.family != seen.family or len(ids) > 1 or _waits_for_less(view, seen)
+
+
+def _waits_for_less(view: ObservedKey, seen: ObservedKey) -> bool:
+    """Whether a primary's record waits for its replicas to have material that this reading of one of them shows."""
+    awaited = waiting(view)
+    if awaited is None or awaited.state is not MaterialState.PENDING_MULTI_REGION or seen.role != "replica":
+        return False
+    mine = (each for each in seen.materials if each.material_id == awaited.material_id)
+    return any(each.imported and each.state is not awaited.state for each in mine)
 
 
 def _short(material: ObservedMaterial) -> str:

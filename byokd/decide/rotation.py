@@ -9,6 +9,7 @@ from __future__ import annotations
 from datetime import datetime, timedelta
 from typing import Final
 
+from byokd.decide.backoff import LONGEST
 from byokd.decide.case import Case, in_stock, names
 from byokd.decide.verdict import SOON, Verdict, wanted
 from byokd.facts.condition import Condition, ConditionKind, Severity
@@ -49,7 +50,7 @@ def rotates(the: Case) -> Verdict | None:
         return None
     if pending.state is MaterialState.PENDING_MULTI_REGION:
         message = f"waits until its replicas have the material too: {_hindrances(the)}"
-        return Verdict(reason=Reason.WAITS_FOR_REPLICAS, message=message, wake_at=the.now + SOON)
+        return Verdict(reason=Reason.WAITS_FOR_REPLICAS, message=message, wake_at=the.now + _patience(order, the.now))
     if not the.enabled:
         message = f"waits to be rotated to; the key is {the.seen.state.value}"
     elif isinstance(order.effective_at, datetime) and the.now < asked_again_at(order, order.effective_at):
@@ -62,6 +63,15 @@ def rotates(the: Case) -> Verdict | None:
             wake_at=the.now + timedelta(seconds=1),
         )
     return Verdict(reason=Reason.ROTATING, message=message + _hindered(order), wake_at=the.now + SOON)
+
+
+def _patience(order: Order, now: datetime) -> timedelta:
+    """How long a rotation that waits for replicas is left alone: an eighth of the time it has waited, an hour at most.
+
+    It may wait for weeks, and each of its turns looks at those replicas too. One that has the material wakes it.
+    """
+    waited = timedelta(seconds=round((now - order.created_at).total_seconds() / 8))
+    return min(max(SOON, waited), LONGEST)
 
 
 def asked_again_at(order: Order, asked_at: datetime) -> datetime:

@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 
 from byokd.facts.condition import ConditionKind
+from tests.sim.families import REGIONS
 from tests.sim.plan import DAY_S, HOUR_S, Event, KeyPlan, LanePlan, Plan
 from tests.sim.run import run
 from tests.sim.windows import WindowPlan
@@ -38,26 +39,36 @@ def _key(**other: Any) -> KeyPlan:
     return KeyPlan(**usual | other)
 
 
-def _world(*events: Event, keys: tuple[KeyPlan, ...] = (_key(),), days: float = 210.0, seed: int = 1) -> Plan:
-    """A lane with these keys, and nothing but these events."""
-    lane = LanePlan(
-        account="111122223333",
-        region="eu-central-1",
-        per_second=0.5,
-        real_per_second=0.5,
-        in_flight=2,
-        reserve=0.2,
-        latency_s=0.3,
+def _world(
+    *events: Event, keys: tuple[KeyPlan, ...] = (_key(),), days: float = 210.0, seed: int = 1, regions: int = 1
+) -> Plan:
+    """An account in so many Regions with these keys, and nothing but these events."""
+    lanes = tuple(
+        LanePlan(
+            account="111122223333",
+            region=region,
+            per_second=0.5,
+            real_per_second=0.5,
+            in_flight=2,
+            reserve=0.2,
+            latency_s=0.3,
+        )
+        for region in REGIONS[:regions]
     )
     return Plan(
         seed=seed,
-        lanes=(lane,),
+        lanes=lanes,
         keys=keys,
         events=events,
         stormy_s=days * DAY_S,
         notices_steps=True,
         safety_wake_s=3600,
     )
+
+
+def _family() -> tuple[KeyPlan, ...]:
+    """A primary and a replica, with a second material in stock."""
+    return _key(imported=True, stock=1, primary=0), _key(number=1, lane=1, stock=1, primary=0)
 
 
 def test_a_source_that_hangs_is_told() -> None:
@@ -92,3 +103,16 @@ def test_a_key_that_waits_for_its_window_alarms_nobody() -> None:
     assert verdict.ok, verdict.violations[0]
     told = {each.condition.condition.kind for each in verdict.book.told.values()}
     assert ConditionKind.EXPIRING not in told
+
+
+def test_a_rotation_that_waits_for_weeks_asks_seldom() -> None:
+    """Its primary and the replica that somebody held were looked at twice a minute, for as long as that lasted."""
+    held = Event(number=0, at_s=1 * DAY_S, kind="hold", span_s=15 * DAY_S, who=1, how={"until": False})
+    rotate = Event(number=1, at_s=1.1 * DAY_S, kind="rotate")
+    verdict = run(_world(held, rotate, keys=_family(), days=30.0, regions=2))
+
+    assert verdict.ok, verdict.violations[0]
+    assert verdict.requests < 4000, "two keys, two requests a look, 15 days"
+    asked = [at_s for at_s, _, what in verdict.book.story if what.startswith("byokd asks to rotate")]
+    (released_s,) = (at_s for at_s, _, what in verdict.book.story if what == "order release")
+    assert [released_s < at_s < released_s + HOUR_S / 4 for at_s in asked] == [True], "and it goes on at once"

@@ -12,7 +12,7 @@ from byokd.decide.case import case
 from byokd.decide.decide import decide
 from byokd.decide.orders import after_deciding
 from byokd.decide.related import outdated
-from byokd.decide.rotation import behind
+from byokd.decide.rotation import behind, rotates
 from byokd.decide.why import explained
 from byokd.facts.condition import ConditionKind, Severity
 from byokd.facts.key import (
@@ -251,6 +251,31 @@ def test_a_primary_waits_and_says_for_whom() -> None:
     assert behind(case(given, START)) == (third,)
     (waiting,) = after_deciding((ROTATE,), reason=decision.reason, message=decision.message, now=START)
     assert (waiting.state, waiting.outcome) == (ROTATE.state, decision.message)
+
+
+@pytest.mark.parametrize(
+    ("waited", "wait"),
+    [
+        (timedelta(0), timedelta(seconds=30)),
+        (timedelta(minutes=4), timedelta(seconds=30)),
+        (timedelta(minutes=16), timedelta(minutes=2)),
+        (timedelta(hours=8), timedelta(hours=1)),
+        (timedelta(days=90), timedelta(hours=1)),
+        (timedelta(days=-1), timedelta(seconds=30)),
+    ],
+)
+def test_the_longer_it_waits_the_less_it_asks(waited: timedelta, wait: timedelta) -> None:
+    """A Region may be out for weeks, and a replica held for months."""
+    given = with_stock(HOME, AWAITED, relative(AWAY), open_orders=(replace(ROTATE, created_at=START - waited),))
+    (verdict,) = (found for place in given.places if (found := rotates(case(given.turned_to(place), START))))
+    assert verdict.wake_at == START + wait
+
+
+@pytest.mark.parametrize(("state", "heard"), [(PENDING, True), (None, False)])
+def test_a_primary_that_waits_hears_of_a_replica(state: MaterialState | None, heard: bool) -> None:
+    """Of one that has the material by now, so that it need not ask often."""
+    home = relative(HOME, view=earlier(holding(HOME, AWAITED)), rotates=True)
+    assert outdated(case(a_key(AWAY, home, view=holding(AWAY, state)), START)) == ((home,) if heard else ())
 
 
 def test_a_primary_goes_by_what_kms_says_of_its_material() -> None:
