@@ -21,17 +21,19 @@ import boto3
 from botocore.config import Config
 
 from byokd import localkms
-from byokd.facts.key import SYMMETRIC, KeyArn, KeyRef, WrappingKeySpec
+from byokd.facts.key import SYMMETRIC, KeyArn, KeyRef, LaneId, WrappingAlgorithm, WrappingKeySpec
 from byokd.facts.policy import DesiredKey, Lane
 from byokd.kms.adapter import open_kms
 from byokd.kms.identity import Identity, shared_session
 from byokd.localkms.wrapping import KEYS_PER_SPEC, WrappingKeys, WrappingSpec, generate
 from byokd.material.decode import Encoding
 from byokd.material.fingerprint import FingerprintKey
+from byokd.material.secret import Secret
+from byokd.material.wrap import wrap
 from byokd.ports import Kms, Source
 from byokd.sources.file import FileSource
 from byokd.store import open_store
-from tests.kit.builders import LANE_ID, desired, lane, policy
+from tests.kit.builders import DAY, LANE_ID, desired, lane, policy
 from tests.kit.clock import ManualClock
 from tests.kit.materials import material, usage
 from tests.kit.world import World
@@ -82,12 +84,12 @@ class Site:
         async with localkms.serve(options) as server:
             yield server
 
-    async def ask(self, server: localkms.Server, operation: str, **members: Any) -> Any:
+    async def ask(self, server: localkms.Server, operation: str, *, region: str = REGION, **members: Any) -> Any:
         """What a person does with boto3, in one attempt."""
         client = boto3.client(
             "kms",
             endpoint_url=server.url,
-            region_name=REGION,
+            region_name=region,
             aws_access_key_id=ACCOUNT,
             aws_secret_access_key="none",
             config=Config(retries={"total_max_attempts": 1}),
@@ -150,12 +152,15 @@ async def site(
     hostility: localkms.Hostility = localkms.FRIENDLY,
     lane_changes: dict[str, Any] | None = None,
     new: bool = False,
+    replicas: tuple[str, ...] = (),
     **policy_changes: Any,
 ) -> AsyncIterator[Site]:
     """A world on real parts, with so many keys in the KMS, their material on disk and their names in the config.
 
     The keys are symmetric, or one of each of the `specs`. Their source is `source`, or the files of `directory`.
     Its engine is not running yet. What it talks to is `hostility`'s, and so is who makes the keys if they are `new`.
+    With `replicas`, Regions with a lane each, there is one key instead: a primary with its material and one in stock,
+    and a replica without in each of them.
     """
     clock, session = ManualClock(), shared_session()
     async with AsyncExitStack() as stack:
@@ -176,18 +181,62 @@ async def site(
         fleet: list[DesiredKey] = []
         if not new:
             async with it.serve(localkms.FRIENDLY) as server:
-                fleet = [await _key(it, server, number, spec, policy_changes) for number, spec in wanted]
+                if replicas:
+                    fleet = await _family(it, server, replicas, policy_changes)
+                else:
+                    fleet = [await _key(it, server, number, spec, policy_changes) for number, spec in wanted]
         server = await stack.enter_async_context(it.serve(hostility, trail=directory / "trail.jsonl"))
         if new:
             fleet = [await _key(it, server, number, spec, policy_changes) for number, spec in wanted]
         await store.sync_fleet(fleet, now=clock.now())
         it.server = server
         world.lane = lane(endpoint=server.url, **(lane_changes or {}))
+        world.other_lanes = tuple(
+            lane(endpoint=server.url, id=lane_in(each), name=each, region=each, **(lane_changes or {}))
+            for each in replicas
+        )
         yield it
 
 
-async def _key(it: Site, server: localkms.Server, number: int, spec: str, changes: dict[str, Any]) -> DesiredKey:
-    answer = await it.ask(server, "create_key", Origin="EXTERNAL", KeySpec=spec, KeyUsage=usage(spec))
+def lane_in(region: str) -> LaneId:
+    """The account's lane in a Region."""
+    return LaneId(f"{ACCOUNT}/{region}")
+
+
+async def _family(
+    it: Site, server: localkms.Server, regions: tuple[str, ...], changes: dict[str, Any]
+) -> list[DesiredKey]:
+    """A primary with the first of two materials, and its replicas."""
+    made = await _key(it, server, 0, SYMMETRIC, changes, MultiRegion=True)
+    file = it.directory / "0-2.key"
+    file.touch(mode=0o600)
+    file.write_bytes(os.urandom(32))
+    algorithm = WrappingAlgorithm.OAEP_SHA_256
+    terms = {"WrappingAlgorithm": algorithm.value, "WrappingKeySpec": "RSA_2048"}
+    given = await it.ask(server, "get_parameters_for_import", KeyId=made.ref, **terms)
+    with Secret(bytearray((it.directory / made.locator).read_bytes())) as secret:
+        wrapped = wrap(secret, public_key=given["PublicKey"], algorithm=algorithm)
+    await it.ask(
+        server,
+        "import_key_material",
+        KeyId=made.ref,
+        ImportToken=given["ImportToken"],
+        EncryptedKeyMaterial=wrapped,
+        ValidTo=it.world.clock.now() + 60 * DAY,
+    )
+    family = [replace(made, further=(file.name,))]
+    for region in regions:
+        answer = await it.ask(server, "replicate_key", KeyId=made.ref, ReplicaRegion=region)
+        arn = KeyArn(answer["ReplicaKeyMetadata"]["Arn"])
+        it.keys.append(arn)
+        family.append(replace(family[0], ref=KeyRef(arn), arn=arn, name=arn, lane=lane_in(region)))
+    return family
+
+
+async def _key(
+    it: Site, server: localkms.Server, number: int, spec: str, changes: dict[str, Any], **members: Any
+) -> DesiredKey:
+    answer = await it.ask(server, "create_key", Origin="EXTERNAL", KeySpec=spec, KeyUsage=usage(spec), **members)
     arn = KeyArn(answer["KeyMetadata"]["Arn"])
     it.keys.append(arn)
     file = it.directory / f"{number}.key"

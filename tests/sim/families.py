@@ -39,7 +39,9 @@ def related(
     grown, able = list(keys), [key for key in keys if not key.other_material]
     for key in rng.sample(able, min(len(able), rng.randint(1, 2))):
         stock = 0 if key.hmac else rng.randint(1, 3)
-        primary = grown[key.number] = replace(key, imported=True, stock=stock, primary=key.number)
+        # What nobody heals would be waited for by a rotation for months, which would be simulated for nothing.
+        kept = replace(key, imported=True, stock=stock, heals_lapse=True, heals_delete=True)
+        primary = grown[key.number] = replace(kept, primary=key.number)
         away = [number for number in range(len(lanes)) if number != key.lane]
         for lane in rng.sample(away, rng.randint(1, len(away))):
             like = primary if rng.random() < 0.7 else _shorter(primary, rng.uniform(0.5, 0.9))
