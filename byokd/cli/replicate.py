@@ -109,7 +109,8 @@ def _tell(replicas: Sequence[Replica]) -> None:
         elif each.outcome != "there":
             typer.echo(f"{each.outcome}: {where}: {each.arn}")
     told = ", ".join(f"{count} {outcome}" for outcome, count in sorted(counts.items()))
-    typer.echo(f"{len(replicas)} replicas are wanted: {told or 'none'}")
+    many = "1 replica is" if len(replicas) == 1 else f"{len(replicas)} replicas are"
+    typer.echo(f"{many} wanted: {told or 'none'}")
     if counts.get("failed"):
         typer.echo("byokd: run it again to go on", err=True)
 
