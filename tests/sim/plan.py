@@ -302,6 +302,9 @@ def _event(
         span_s = life_s * rng.uniform(0.05, 0.6) * min(1.0, 10 / len(keys))
         if how.get("share") == 1.0:
             span_s = min(span_s, DAY_S)
+    if how.get("mode") == "changed":
+        # What comes and goes between two drills is seen by nobody.
+        span_s = min(life_s * rng.uniform(0.05, 0.3), 10 * DAY_S)
     return {"at_s": min(at_s, stormy_s * 0.99), "kind": kind, "span_s": span_s, "who": who, "how": how}
 
 
