@@ -150,6 +150,8 @@ class Book:
         self._buckets: dict[tuple[str, str], tuple[float, float]] = {}
         self.lawful_until_s = float("inf")
         """No law is held before a world runs, nor after it was torn down."""
+        self.at_once: Callable[[], None] | None = None
+        """Called when a law was broken, by whoever wants to know no more."""
 
     # -- what happens -------------------------------------------------------------------------------------------------
 
@@ -158,6 +160,8 @@ class Book:
         self.violations.append(
             Violation(at_s=self.now_s() if at_s is None else at_s, law=law, subject=subject, text=text)
         )
+        if self.at_once is not None:
+            self.at_once()
 
     def tell(self, who: str, what: str) -> None:
         """A line of the story."""

@@ -7,13 +7,19 @@ rightly needs a moment to see that things are well again.
 from __future__ import annotations
 
 from collections.abc import Callable, Coroutine
-from typing import Any
+from dataclasses import replace
+from typing import Any, Final
 
+from byokd.facts.key import ABSENT
+from byokd.facts.ledger import OrderKind
 from tests.sim.happening import Undo
 from tests.sim.people import People
 from tests.sim.plan import Event
 from tests.sim.troubles import Troubles
 from tests.sim.world import World
+
+SEEN_S: Final = 5.0
+"""An order is enough for byokd to look within so long."""
 
 
 class Events(Troubles, People):
@@ -49,3 +55,29 @@ class Events(Troubles, People):
         """Undo whatever is still in force."""
         for number in sorted(self._undo):
             await self._over(number)()
+
+    async def _hurry(self, event: Event) -> Undo | None:
+        """Somebody imports material that ends within hours and asks byokd to look, and what byokd does then fails."""
+        key, of = self.world.keys[event.who], event.how["of"]
+        if key.lane.key(key.arn).deletion_at is not ABSENT or not key.tracked:
+            return None
+        self.world.import_by_hand(key, float(event.how["life_s"]))
+        await self.world.order(key, OrderKind.RELEASE)
+        if of == "hold":
+            return await self._hold(replace(event, how={"until": False}))
+        if of == "source":
+            return await self._source(replace(event, how={"mode": "missing", "all": False}))
+        # Not before byokd has seen what is left.
+        outage = replace(event, who=key.plan.lane, how={"mode": "5xx", "share": 1.0, "of": of})
+        undo: list[Undo] = []
+
+        async def begin() -> None:
+            undo.append(await self._outage(outage))
+
+        self.world.at(self.world.now_s + SEEN_S, begin)
+
+        async def end() -> None:
+            for each in undo:
+                await each()
+
+        return end

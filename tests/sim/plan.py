@@ -152,6 +152,8 @@ def draw(seed: int) -> Plan:
     keys = tuple(_stocked(rotating, key) for key in keys)
     drawn += [_rotation(rotating, keys, stormy_s) for key in keys if key.stock for _ in range(rotating.randint(0, 3))]
     drawn += rotations(regions, keys, stormy_s)
+    hurrying = random.Random(f"{seed} hurries")
+    drawn += [_hurry(hurrying, keys, stormy_s) for _ in range(hurrying.randint(0, 3))]
     events = sorted(drawn, key=lambda each: each["at_s"])
     return Plan(
         seed=seed,
@@ -229,6 +231,17 @@ def _rotation(rng: random.Random, keys: tuple[KeyPlan, ...], stormy_s: float) ->
     able = [key.number for key in keys if key.stock]
     who = rng.choice(able) if rng.random() < 0.8 else rng.randrange(len(keys))
     return {"at_s": rng.uniform(0, stormy_s * 0.99), "kind": "rotate", "span_s": 0.0, "who": who, "how": {}}
+
+
+def _hurry(rng: random.Random, keys: tuple[KeyPlan, ...], stormy_s: float) -> dict[str, Any]:
+    """A deadline that is hours away at once, while what byokd would do about it fails."""
+    span_s = rng.uniform(1, 8) * HOUR_S
+    how = {
+        "of": rng.choice(("import", "parameters", "describe", "source", "hold")),
+        "life_s": int(span_s * rng.uniform(0.8, 1.5)),
+    }
+    who = rng.randrange(len(keys))
+    return {"at_s": rng.uniform(0.05, 0.99) * stormy_s, "kind": "hurry", "span_s": span_s, "who": who, "how": how}
 
 
 _ORDERS: Final = {"suspend_key": 3, "renew": 1}

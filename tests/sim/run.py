@@ -50,12 +50,23 @@ class Verdict:
         return frozenset(each.law for each in self.violations)
 
 
-def run(plan: Plan | int) -> Verdict:
-    """Simulate a plan, or the plan of a seed."""
+class Enough(SystemExit):
+    """A law was broken, and no more is asked. Of the kind that leaves a loop at once, whose task ever raises it."""
+
+    def __init__(self, world: World) -> None:
+        super().__init__()
+        self.world = world
+
+
+def run(plan: Plan | int, *, to_its_end: bool = True) -> Verdict:
+    """Simulate a plan, or the plan of a seed; if not `to_its_end`, up to the moment when a law is seen broken."""
     what = draw(plan) if isinstance(plan, int) else plan
     began_s = time.process_time()
     with quiet() as defects:
-        world: World = run_virtually(live(what, defects))
+        try:
+            world: World = run_virtually(live(what, defects, make=World if to_its_end else _impatient))
+        except Enough as enough:
+            world = enough.world
     book = world.book
     return Verdict(
         plan=what,
@@ -66,6 +77,17 @@ def run(plan: Plan | int) -> Verdict:
         cpu_s=time.process_time() - began_s,
         book=book,
     )
+
+
+def _impatient(plan: Plan) -> World:
+    world = World(plan)
+
+    def enough() -> None:
+        world.book.at_once = None
+        raise Enough(world)
+
+    world.book.at_once = enough
+    return world
 
 
 async def live(plan: Plan, defects: list[str], *, make: Callable[[Plan], World] = World) -> World:
