@@ -184,13 +184,15 @@ async def test_an_older_database_is_backed_up_and_migrated(path: Path, tmp_path:
 
 async def test_rows_of_the_first_schema_are_ranked_by_their_tier(path: Path) -> None:
     """Rows that waited while byokd was brought up to date are served in the order of today."""
+    known = [tier for tier in Tier if tier is not Tier.SUSPENDED]
     old = create_engine(f"sqlite:///{path}")
     with old.begin() as connection:
         config = Config(attributes={"connection": connection})
         config.set_main_option("script_location", str(OURS.scripts))
         command.upgrade(config, "0001")
         connection.exec_driver_sql("PRAGMA foreign_keys = OFF")
-        for number, tier in enumerate(Tier):
+        # A suspended key is in no queue, and was none of the tiers of that time.
+        for number, tier in enumerate(known):
             values = {
                 name: value for name, value in import_values(row(number, tier=tier)).items() if "rank" not in name
             }
@@ -206,7 +208,7 @@ async def test_rows_of_the_first_schema_are_ranked_by_their_tier(path: Path) -> 
     assert [each.tier for each in rows] == [Tier.LAPSED, Tier.URGENT, Tier.EMERGENCY, Tier.FRESH, Tier.DUE]
     with closing(sqlite3.connect(path)) as migrated:
         ranks = dict(migrated.execute("SELECT tier, rank FROM imports"))
-    assert ranks == {tier.value: row(tier=tier).rank for tier in Tier}
+    assert ranks == {tier.value: row(tier=tier).rank for tier in known}
 
 
 async def test_a_migration_that_fails_leaves_the_database_as_it_was(path: Path, tmp_path: Path) -> None:
