@@ -10,7 +10,6 @@ from sqlalchemy import Connection, bindparam, delete, insert, select, update
 
 from byokd.errors import LeaseLost
 from byokd.facts.key import LaneId
-from byokd.facts.ledger import ImportState
 from byokd.facts.policy import LearnedPace
 from byokd.store.tables import imports as queue
 from byokd.store.tables import paces as tables
@@ -30,11 +29,7 @@ WAKE_RUNNING: Final = (
     update(keys)
     .where(
         keys.c.due_at > bindparam("wake_at"),
-        keys.c.ref.in_(
-            select(imports.c.ref).where(
-                imports.c.lane == bindparam("of_lane"), queue.OPEN, imports.c.state == ImportState.RUNNING.value
-            )
-        ),
+        keys.c.ref.in_(select(imports.c.ref).where(imports.c.lane == bindparam("of_lane"), queue.RUNNING)),
     )
     .values(due_at=bindparam("wake_at"))
 )

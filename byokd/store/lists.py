@@ -176,12 +176,17 @@ def find_order(connection: Connection, order_id: str) -> Order | Absent:
 
 def list_orders(connection: Connection, *, ref: KeyRef | None, only_open: bool, limit: int) -> tuple[Order, ...]:
     """Orders, the newest first."""
+    return tuple(read_order(row) for row in connection.execute(orders_page(ref=ref, only_open=only_open, limit=limit)))
+
+
+def orders_page(*, ref: KeyRef | None, only_open: bool, limit: int) -> Select[Any]:
+    """The question that `list_orders` asks."""
     rows = select(orders).order_by(orders.c.id.desc()).limit(limit)
     if ref is not None:
         rows = rows.where(orders.c.ref == ref)
     if only_open:
         rows = rows.where(ordered.NOT_CLOSED)
-    return tuple(read_order(row) for row in connection.execute(rows))
+    return rows
 
 
 def list_history(connection: Connection, ref: KeyRef | None, *, limit: int) -> tuple[HistoryEntry, ...]:

@@ -25,6 +25,8 @@ OPEN: Final = one_of("imports.state", (state for state in ImportState if state.o
 CLOSED: Final = one_of("imports.state", (state for state in ImportState if not state.open))
 WAITING: Final = one_of("imports.state", (ImportState.QUEUED, ImportState.FAILED))
 """Rows that the lane may take up."""
+RUNNING: Final = one_of("imports.state", (ImportState.RUNNING,))
+"""Rows of which KMS was asked something, or is about to be."""
 CLOSED_AT: Final = text("imports.finished_at IS NOT NULL")
 
 imports: Final = Table(
@@ -61,6 +63,7 @@ IN_TURN: Final = (imports.c.rank, imports.c.deadline, imports.c.id)
 partial_index("uq_imports_open", imports.c.ref, imports.c.material, where=OPEN, unique=True)
 partial_index("ix_imports_by_rank", imports.c.lane, *IN_TURN, where=WAITING)
 partial_index("ix_imports_by_not_before", imports.c.lane, imports.c.not_before, where=WAITING)
+partial_index("ix_imports_running", imports.c.lane, imports.c.ref, where=RUNNING)
 partial_index("ix_imports_closed", imports.c.finished_at, imports.c.id, where=CLOSED_AT)
 
 

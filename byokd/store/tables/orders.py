@@ -44,6 +44,7 @@ orders: Final = Table(
 )
 
 partial_index("ix_orders_open", orders.c.ref, orders.c.id, where=OPEN)
+partial_index("ix_orders_not_closed", orders.c.id, where=NOT_CLOSED)
 partial_index("ix_orders_closed", orders.c.closed_at, orders.c.id, where=CLOSED_AT)
 
 

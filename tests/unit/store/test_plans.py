@@ -92,11 +92,18 @@ async def test_the_keys_of_a_lane_are_walked_in_the_order_of_an_index(store: Sql
     assert not [line for line in lines if line.startswith("SCAN") or "TEMP B-TREE" in line]
 
 
-async def test_owning_a_lane_reads_the_open_queue_and_not_the_fleet(store: SqlStore) -> None:
-    """A start wakes the keys whose imports were cut short, each by its name."""
+async def test_owning_a_lane_reads_what_is_under_way_and_nothing_else(store: SqlStore) -> None:
+    """A start wakes the keys whose imports were cut short, each by its name, whoever waits in the queue."""
     lines = await plan(store, lanes.WAKE_RUNNING, {"of_lane": LANE_ID, "wake_at": 0})
     assert any(line.startswith("SEARCH keys") and "(ref=?)" in line for line in lines)
-    assert [line for line in lines if line.startswith("SCAN")] == ["SCAN imports USING INDEX uq_imports_open"]
+    assert any("ix_imports_running (lane=?)" in line for line in lines)
+    assert not [line for line in lines if line.startswith("SCAN")]
+
+
+async def test_orders_that_are_not_closed_are_listed_without_the_closed_ones(store: SqlStore) -> None:
+    """Years of orders stood between the newest that is open and the next."""
+    (line,) = await plan(store, lists.orders_page(ref=None, only_open=True, limit=9), {})
+    assert "ix_orders_not_closed" in line
 
 
 async def test_looking_at_a_whole_lane_again_reads_that_lane(store: SqlStore) -> None:
