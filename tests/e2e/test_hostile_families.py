@@ -35,6 +35,20 @@ HOSTILITIES: dict[str, tuple[Hostility, str]] = {
         replace(FRIENDLY, quota_factor=0.5, early_token_rate=0.5),
         "ExpiredImportTokenException",
     ),
+    "all of it": (
+        Hostility(
+            quota_factor=0.5,
+            lag_rate=0.5,
+            lag_s=10.0,
+            latency_p50_s=0.0,
+            error_before_rate=0.05,
+            error_after_rate=0.05,
+            drop_before_rate=0.05,
+            drop_after_rate=0.05,
+            cut_rate=0.05,
+        ),
+        "",
+    ),
 }
 
 
