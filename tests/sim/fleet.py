@@ -163,4 +163,5 @@ def policy_of(plan: KeyPlan, *, life: float = 1.0, lead: float | None = None) ->
         settle_for=timedelta(seconds=plan.settle_s),
         windows=() if plan.window is None else (plan.window.of_config,),
         priority=plan.priority,
+        probe=plan.probe,
     )

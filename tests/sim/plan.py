@@ -77,6 +77,9 @@ class KeyPlan:
     primary: int | None = None
     """Of a multi-Region key: which key is the primary, itself or another; None for a single-Region key."""
 
+    probe: bool = False
+    """Whether its policy wants it used once after each import."""
+
     @property
     def root(self) -> int:
         """The key whose material it has: its own, or its primary's."""
@@ -154,6 +157,9 @@ def draw(seed: int) -> Plan:
     drawn += rotations(regions, keys, stormy_s)
     hurrying = random.Random(f"{seed} hurries")
     drawn += [_hurry(hurrying, keys, stormy_s) for _ in range(hurrying.randint(0, 3))]
+    probing = random.Random(f"{seed} probes")
+    keys = tuple(replace(key, probe=probing.random() < 0.1) for key in keys)
+    drawn += [_impostor(probing, key, stormy_s) for key in keys if key.probe and probing.random() < 0.5]
     events = sorted(drawn, key=lambda each: each["at_s"])
     return Plan(
         seed=seed,
@@ -242,6 +248,12 @@ def _hurry(rng: random.Random, keys: tuple[KeyPlan, ...], stormy_s: float) -> di
     }
     who = rng.randrange(len(keys))
     return {"at_s": rng.uniform(0.05, 0.99) * stormy_s, "kind": "hurry", "span_s": span_s, "who": who, "how": how}
+
+
+def _impostor(rng: random.Random, key: KeyPlan, stormy_s: float) -> dict[str, Any]:
+    """A key that does not know what it made, for longer than one of its imports is apart from the next."""
+    span_s = key.life_s * rng.uniform(0.3, 1.0)
+    return {"at_s": rng.uniform(0, stormy_s), "kind": "impostor", "span_s": span_s, "who": key.number, "how": {}}
 
 
 _ORDERS: Final = {"suspend_key": 3, "renew": 1}

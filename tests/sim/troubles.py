@@ -80,6 +80,16 @@ class Troubles(Happening):
 
         return undo
 
+    async def _impostor(self, event: Event) -> Undo:
+        """The key takes imports, and does not do what it is for."""
+        key = self.world.keys[event.who]
+        key.lane.impostors.add(key.arn)
+
+        async def undo() -> None:
+            key.lane.impostors.discard(key.arn)
+
+        return undo
+
     # -- byokd's host -------------------------------------------------------------------------------------------------
 
     async def _store(self, event: Event) -> Undo:

@@ -27,8 +27,19 @@ from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 from multidict import CIMultiDict
 
 from byokd import errors
-from byokd.facts.key import ABSENT, NEVER, Absent, Expiry, KeyArn, MaterialId, WrappingAlgorithm, WrappingKeySpec
+from byokd.facts.key import (
+    ABSENT,
+    NEVER,
+    SYMMETRIC,
+    Absent,
+    Expiry,
+    KeyArn,
+    MaterialId,
+    WrappingAlgorithm,
+    WrappingKeySpec,
+)
 from byokd.facts.policy import Lane
+from byokd.facts.uses import KeyUsage, Use
 from byokd.kms.adapter import open_kms
 from byokd.kms.identity import Identity, shared_session
 from byokd.material.secret import Secret
@@ -154,7 +165,13 @@ class Far:
             "ImportKeyMaterial": self._import,
             "DeleteImportedKeyMaterial": self._delete,
             "RotateKeyOnDemand": self._rotate,
+            "Encrypt": self._make("Plaintext", "CiphertextBlob"),
+            "Decrypt": self._check("CiphertextBlob"),
+            "GenerateMac": self._make("Message", "Mac"),
+            "VerifyMac": self._check("Mac"),
         }
+        self._made: dict[str, str] = {}
+        """What keys made of which message."""
 
     async def answer(self, operation: str, members: Members) -> tuple[int, bytes, datetime]:
         """The status, the body, and when it was sent. Raises: KmsUnreachable, AnswerLost where a connection breaks."""
@@ -175,7 +192,7 @@ class Far:
             "KeyState": seen.state,
             "Origin": seen.origin,
         }
-        told |= {"KeySpec": seen.spec, **_terms(seen.expiry)}
+        told |= {"KeySpec": seen.spec, "KeyUsage": seen.usage, **_terms(seen.expiry)}
         if not isinstance(seen.current_material, Absent):
             told["CurrentKeyMaterialId"] = seen.current_material
         if isinstance(seen.deletion_at, datetime):
@@ -240,6 +257,34 @@ class Far:
     async def _rotate(self, asked: Members) -> Members:
         await self._kms.rotate_on_demand(KeyArn(asked["KeyId"]))
         return {"KeyId": asked["KeyId"]}
+
+    def _make(self, of: str, told: str) -> Callable[[Members], Awaitable[Members]]:
+        async def make(asked: Members) -> Members:
+            use = _use(asked)
+            blob = await self._kms.make(KeyArn(asked["KeyId"]), use=use, message=b64decode(asked[of]))
+            made = b64encode(blob).decode()
+            self._made[made] = asked[of]
+            return {"KeyId": asked["KeyId"], told: made}
+
+        return make
+
+    def _check(self, of: str) -> Callable[[Members], Awaitable[Members]]:
+        async def check(asked: Members) -> Members:
+            use, message = _use(asked), self._made[asked[of]]
+            arn = KeyArn(asked["KeyId"])
+            if not await self._kms.check(arn, use=use, message=b64decode(message), made=b64decode(asked[of])):
+                raise errors.CiphertextRefused(f"{use.checks}: InvalidCiphertextException")
+            return {"KeyId": asked["KeyId"], "Plaintext": message, "MacValid": True}
+
+        return check
+
+
+def _use(asked: Members) -> Use:
+    """That which a request names: of the specs in worlds, each has one."""
+    mac = asked.get("MacAlgorithm")
+    if mac is None:
+        return Use(spec=SYMMETRIC, usage=KeyUsage.ENCRYPT_DECRYPT, algorithm=asked["EncryptionAlgorithm"])
+    return Use(spec="HMAC_256", usage=KeyUsage.GENERATE_VERIFY_MAC, algorithm=mac)
 
 
 def _terms(expiry: Expiry | Absent) -> Members:

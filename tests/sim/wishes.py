@@ -8,6 +8,7 @@ from __future__ import annotations
 from datetime import datetime
 from typing import Final
 
+from byokd.facts.condition import ConditionKind
 from byokd.facts.key import NEVER
 from byokd.facts.ledger import OrderKind, OrderState
 from tests.sim.book import Imported
@@ -31,6 +32,7 @@ class Wishes(Laws):
             self._obeys_windows(key)
             self._suspended(key)
             self._resumed(key)
+            self._probed(key)
             for period in periods(key, self.end_s):
                 if period.next is not None and not period.next.by_hand:
                     self._endless(key, period.began, period.next)
@@ -83,6 +85,24 @@ class Wishes(Laws):
                 if b - a > limit_s:
                     self._broken(key, "resumed", a + limit_s, f"resumed at {span(end_s)}, and not imported since")
                     break
+
+    def _probed(self, key: SimKey) -> None:
+        """A key is used only where its policy wants it, and people hear of one that does not do what it is for."""
+        if key.life.probes and not key.plan.probe:
+            self._broken(key, "probes when asked", key.life.probes[0], "used, and its policy does not want it")
+        for event in self.world.plan.events:
+            if event.kind != "impostor" or event.who != key.plan.number:
+                continue
+            for each in key.life.imports:
+                until_s = each.visible_s + HEAL_S + key.plan.look_s
+                shown = event.at_s < each.at_s and until_s < event.at_s + event.span_s
+                free = self.book.obstacles.free(("voice", *self.book.scopes(key.life)), each.at_s - HEAL_S, until_s)
+                calm = free == [(each.at_s - HEAL_S, until_s)]
+                told = self._heard_of(key, (ConditionKind.PROBE_FAILED,), event.at_s, until_s)
+                if shown and calm and not each.by_hand and not told:
+                    self._broken(
+                        key, "a failed probe is told", until_s, f"imported at {span(each.at_s)}, fails {event}"
+                    )
 
     def _endless(self, key: SimKey, last: Imported, each: Imported) -> None:
         """Material that was imported never to end is not imported again without being asked for."""

@@ -40,7 +40,7 @@ from tests.sim.clocks import HostClock, Times, at
 from tests.sim.doors import Door, SimChannel, SimSource, StoreTrouble, WatchedStore
 from tests.sim.fleet import Fleet, SimKey
 from tests.sim.loop import virtual_sleep
-from tests.sim.model import ModelKms
+from tests.sim.model import PROBES, ModelKms
 from tests.sim.plan import Plan
 
 REMIND: Final = timedelta(days=2)
@@ -225,6 +225,7 @@ class World(Fleet):
                 "ImportKeyMaterial": generous,
                 "DeleteImportedKeyMaterial": generous,
                 "RotateKeyOnDemand": generous,
+                **dict.fromkeys(PROBES, generous),
                 "GetParametersForImport": Quota(per_second=kms.allowed_per_second, burst=1.0),
             },
             reserve=kms.plan.reserve,
