@@ -315,6 +315,7 @@ class Book:
             if left_s > 2 and off_s > -2 and late > timedelta(0):
                 self.broken("due by the deadline", life.ref, f"due {change.due_at}, ends {shown}: {change.message}")
         plain = not (life.stock or life.several)
+        life.rotations += len(change.given)
         self.watch.saved(change, one_expiry_s(shown) if plain else None, life.fingerprint if plain else "")
 
     def stated(self, each: OpenCondition) -> None:

@@ -164,4 +164,5 @@ def policy_of(plan: KeyPlan, *, life: float = 1.0, lead: float | None = None) ->
         windows=() if plan.window is None else (plan.window.of_config,),
         priority=plan.priority,
         probe=plan.probe,
+        rotate_every=timedelta(seconds=plan.rotate_every_s) if plan.rotate_every_s else NEVER,
     )

@@ -342,7 +342,7 @@ class Laws:
         self.book.broken(law, key.life.ref, text, at_s=at_s)
 
 
-EXPECTED: Final = (ConditionKind.MATERIAL_UNMANAGED, ConditionKind.HELD)
+EXPECTED: Final = ("material_unmanaged", "held", "rotation_hindered", "rotations_low")  # the last two: of a period
 
 
 async def all_is_well(world: World) -> None:

@@ -76,6 +76,8 @@ class KeyPlan:
     """How many further materials its source has, for as many rotations."""
     primary: int | None = None
     """Of a multi-Region key: which key is the primary, itself or another; None for a single-Region key."""
+    rotate_every_s: int = 0
+    """How long a material is its current one before byokd rotates it by itself; 0: for ever."""
 
     probe: bool = False
     """Whether its policy wants it used once after each import."""
@@ -160,6 +162,8 @@ def draw(seed: int) -> Plan:
     probing = random.Random(f"{seed} probes")
     keys = tuple(replace(key, probe=probing.random() < 0.1) for key in keys)
     drawn += [_impostor(probing, key, stormy_s) for key in keys if key.probe and probing.random() < 0.5]
+    periodic = random.Random(f"{seed} periods")
+    keys = tuple(_periodic(periodic, key) for key in keys)
     events = sorted(drawn, key=lambda each: each["at_s"])
     return Plan(
         seed=seed,
@@ -230,6 +234,11 @@ def _wished(rng: random.Random, key: KeyPlan) -> KeyPlan:
 def _stocked(rng: random.Random, key: KeyPlan) -> KeyPlan:
     stocked = rng.random() < 0.15 and not key.hmac and not key.other_material and key.primary is None
     return replace(key, stock=rng.randint(1, 2)) if stocked else key
+
+
+def _periodic(rng: random.Random, key: KeyPlan) -> KeyPlan:
+    every_s = int(key.life_s * rng.uniform(0.7, 2.5))
+    return replace(key, rotate_every_s=every_s) if key.stock and key.primary is None and rng.random() < 0.5 else key
 
 
 def _rotation(rng: random.Random, keys: tuple[KeyPlan, ...], stormy_s: float) -> dict[str, Any]:

@@ -90,7 +90,7 @@ class Watch:
         self.rotations[ref].append(self._now_s())
 
     def ordered(self, order: Order) -> None:
-        """Somebody gave an order."""
+        """Somebody gave an order, or byokd itself."""
         self.orders[order.id] = Asked(order, self._now_s(), off_by_s=self._off_by_s())
 
     def noticed(self, notice: Notice) -> None:
@@ -114,6 +114,8 @@ class Watch:
         material, empty where it has none or several.
         """
         now_s = self._now_s()
+        for order in change.given:
+            self.ordered(order)
         for order in change.orders:
             if order.id in self.orders:
                 asked = self.orders[order.id]

@@ -195,6 +195,8 @@ class Far:
         told |= {"KeySpec": seen.spec, "KeyUsage": seen.usage, **_terms(seen.expiry)}
         if not isinstance(seen.current_material, Absent):
             told["CurrentKeyMaterialId"] = seen.current_material
+        if isinstance(seen.begun_at, datetime):
+            told["CreationDate"] = seen.begun_at.timestamp()
         if isinstance(seen.deletion_at, datetime):
             told["DeletionDate"] = seen.deletion_at.timestamp()
         if not isinstance(seen.family, Absent):

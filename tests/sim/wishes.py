@@ -5,22 +5,29 @@ Like those of `laws` they are held when a world is over, against the book alone.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from datetime import datetime
 from typing import Final
 
 from byokd.facts.condition import ConditionKind
 from byokd.facts.key import NEVER
-from byokd.facts.ledger import OrderKind, OrderState
+from byokd.facts.ledger import Order, OrderKind, OrderState
 from tests.sim.book import Imported
 from tests.sim.clocks import seconds
 from tests.sim.fleet import SimKey
 from tests.sim.laws import BASE_S, HEAL_S, Laws
 from tests.sim.periods import periods
-from tests.sim.plan import span
+from tests.sim.plan import HOUR_S, span
 from tests.sim.world import World
 
 TURN_S: Final = 120.0
 """A turn that began while a window was open may send its import so much later."""
+
+
+CLOCK_S: Final = 60.0
+"""What two clocks may differ by that nobody turns."""
+WEEK_S: Final = 8 * 24 * HOUR_S
+"""No change window is closed for longer."""
 
 
 class Wishes(Laws):
@@ -109,13 +116,44 @@ class Wishes(Laws):
         if last.expiry is NEVER and each.before is NEVER and not (each.ordered or self._doubtful(last, each)):
             self._broken(key, "not too early", each.at_s, "imported again, though it never ends")
 
+    def rotates_by_period(self, key: SimKey, orders: Sequence[Order]) -> None:
+        """Not before the end of a period, and not much later where nothing was in the way all the time."""
+        every_s, life = key.plan.rotate_every_s, key.life
+        done = [each for each in orders if each.kind is OrderKind.ROTATE and each.state is OrderState.DONE]
+        by_people = {each.outcome for each in done if not each.by_period}
+        turned = any(event.kind in ("step", "drift") for event in self.world.plan.events)
+        steady = key.plan.heals_lapse and key.plan.heals_delete and not (life.disabled or life.suspensions)
+        first_s = min((each.at_s for each in life.imports), default=self.end_s)
+        # KMS keeps the day of the key's making for its first material, and byokd the look that showed it.
+        earliest_s, latest_s = float(every_s), first_s + key.plan.look_s + every_s
+        for name, at_s in [*_rotations(key), ("", self.end_s)]:
+            if name and not turned and f"rotated to {name}" not in by_people and at_s < earliest_s - CLOCK_S:
+                self._broken(key, "period", at_s, f"rotated, and its period ends at {span(earliest_s)}")
+            limit_s = 4 * HOUR_S + HEAL_S + self._queue_s(key) + 2 * key.plan.drill_s + key.plan.look_s
+            limit_s += 0 if key.plan.window is None else WEEK_S
+            for a, b in self.book.obstacles.free(self.book.scopes(life), latest_s, at_s):
+                if b - a > limit_s and steady and (name or len(_rotations(key)) < key.plan.stock):
+                    self._broken(key, "period", a + limit_s, f"its period ended at {span(latest_s)}, and not rotated")
+                    return
+            earliest_s = latest_s = at_s + every_s
+
+
+def _rotations(key: SimKey) -> list[tuple[str, float]]:
+    """When the key was rotated, and to which material, oldest first."""
+    materials = key.lane.key(key.arn).materials
+    rotated = [(each.id, seconds(each.rotated_at)) for each in materials if isinstance(each.rotated_at, datetime)]
+    return sorted(rotated, key=lambda each: each[1])
+
 
 async def orders_are_answered(world: World) -> None:
     """Long after all was put right no order is left over, and each says what became of it: so do rotations."""
     for key in world.keys:
         rotated = any(isinstance(each.rotated_at, datetime) for each in key.lane.key(key.arn).materials)
-        for order in await world.memory.orders(ref=key.life.ref, only_open=False, limit=1000):
-            if order.state is OrderState.OPEN:
+        orders = await world.memory.orders(ref=key.life.ref, only_open=False, limit=1000)
+        if key.plan.rotate_every_s:
+            Wishes(world).rotates_by_period(key, orders)
+        for order in orders:
+            if order.state is OrderState.OPEN and not order.by_period:  # those may be given at any time
                 world.book.broken("orders end", key.life.ref, f"{order.kind.value} is open: {order.outcome}")
             elif order.state is OrderState.REFUSED and not order.outcome:
                 world.book.broken("orders end", key.life.ref, f"{order.kind.value} was refused, and nobody knows why")
