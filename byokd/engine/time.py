@@ -15,11 +15,12 @@ makes every time on record that lies in the future suspect, so lanes look at eve
 from __future__ import annotations
 
 import asyncio
+import math
 from datetime import datetime, timedelta
 from typing import Final
 
 from byokd.facts.key import LaneId
-from byokd.ports import Clock
+from byokd.ports import Clock, Skew
 
 BELIEVED_UP_TO: Final = timedelta(days=1)
 """A difference beyond this is told and not believed: something else than the host's clock is wrong."""
@@ -40,6 +41,7 @@ class EngineClock:
         self.steps_back = 0
         """How often the host's clock was seen to step back."""
         self._apart_s = host.now().timestamp() - host.monotonic()
+        self._stepped_at = -math.inf
 
     def now(self) -> datetime:
         """Wall time as KMS has it: aware UTC, whole seconds."""
@@ -58,15 +60,21 @@ class EngineClock:
         """See `ports.Clock`."""
         await self._host.sleep(seconds)
 
-    def learn(self, lane: LaneId, skew: timedelta, *, threshold: timedelta) -> None:
-        """Take in what a lane measured: KMS's clock minus the host's. Up to `threshold`, nothing is put right."""
+    def learn(self, lane: LaneId, skew: Skew, *, threshold: timedelta) -> bool:
+        """Take in what a lane measured, and return whether that is still true: a step makes void what came before it.
+
+        Up to `threshold`, nothing is put right.
+        """
         self._watch()
-        self._skews[lane] = skew
+        if skew.at <= self._stepped_at:
+            return False
+        self._skews[lane] = skew.by
         least = min(self._skews.values(), key=abs)
         if not threshold < abs(least) <= BELIEVED_UP_TO:
             self.correction = timedelta(0)
         elif abs(least - self.correction) > AGREEMENT:
             self.correction = least
+        return True
 
     def forget(self, lane: LaneId) -> None:
         """The lane measures no more."""
@@ -80,5 +88,6 @@ class EngineClock:
         if abs(moved_s) > STEP_S:
             self._skews.clear()
             self.correction = timedelta(0)
+            self._stepped_at = self._host.monotonic()
             self.steps_back += moved_s < 0
         return now

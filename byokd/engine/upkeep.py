@@ -76,11 +76,10 @@ class Upkeep:
     async def check_clock(self, kms: Kms) -> None:
         """Tell the engine's clock, and people, how far KMS's is from the host's. Raises: StoreError."""
         skew = kms.skew()
-        if isinstance(skew, Absent):
+        if isinstance(skew, Absent) or not self._clock.learn(self._lane.id, skew, threshold=self._threshold):
             return
-        self._clock.learn(self._lane.id, skew, threshold=self._threshold)
-        off = abs(skew) > self._threshold
-        await self._standing.state(_skewed(self._lane.region, skew) if off else ConditionKind.CLOCK_SKEW)
+        off = abs(skew.by) > self._threshold
+        await self._standing.state(_skewed(self._lane.region, skew.by) if off else ConditionKind.CLOCK_SKEW)
 
     async def forget(self) -> None:
         """The lane left the config: nothing is said of it any more. Raises: StoreError."""

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime
 from typing import Any, Final, TypeVar, assert_never
 
 from byokd.errors import AnswerLost, BadAnswer, CheckRefused, CiphertextRefused
@@ -35,7 +35,7 @@ from byokd.facts.uses import PROBE_CONTEXT, KeyUsage, Use
 from byokd.kms.client import LaneClient
 from byokd.kms.identity import Identity, Session
 from byokd.material.agreement import agrees, peer_public_key
-from byokd.ports import Clock, ImportParameters, Kms
+from byokd.ports import Clock, ImportParameters, Kms, Skew
 
 T = TypeVar("T")
 
@@ -208,8 +208,8 @@ class AwsKms:
         """See `ports.Kms`."""
         return await self._client.request_quotas()
 
-    def skew(self) -> timedelta | Absent:
-        """See `ports.Kms`. The `Date` header knows whole seconds, so a second of either sign means nothing."""
+    def skew(self) -> Skew | Absent:
+        """See `ports.Kms`."""
         return self._client.skew
 
 

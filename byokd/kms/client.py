@@ -12,7 +12,7 @@ import asyncio
 from contextlib import AsyncExitStack
 from contextvars import ContextVar
 from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
 from functools import lru_cache
 from typing import Any, Final
@@ -29,7 +29,7 @@ from byokd.kms.faults import Progress, mapped
 from byokd.kms.identity import Identity, Session, lane_session
 from byokd.kms.quotas import read_request_quotas
 from byokd.kms.transport import SharedTrust
-from byokd.ports import Clock
+from byokd.ports import Clock, Skew
 
 _progress: Final[ContextVar[Progress]] = ContextVar("progress")
 """The call that the running task is making; the SDK's events do not say which call they belong to."""
@@ -57,8 +57,8 @@ class LaneClient:
         self._opening = asyncio.Lock()
         self._opened: _Opened | None = None
         self._timeout_s = lane.call_timeout.total_seconds()
-        self.skew: timedelta | Absent = ABSENT
-        """The `Date` of the newest answer minus the wall clock when it came."""
+        self.skew: Skew | Absent = ABSENT
+        """What the newest answer showed."""
 
     async def call(self, operation: str, members: dict[str, Any], *, changes: bool = False) -> dict[str, Any]:
         """Send one request and return its answer, as the SDK parsed it.
@@ -108,7 +108,7 @@ class LaneClient:
     def _compare_clocks(self, answer: dict[str, Any]) -> None:
         date = answer.get("ResponseMetadata", {}).get("HTTPHeaders", {}).get("date", "")
         if (sent_at := _moment(date)) is not None:
-            self.skew = sent_at - self._clock.now()
+            self.skew = Skew(by=sent_at - self._clock.now(), at=self._clock.monotonic())
 
     async def _acquire(self) -> _Opened:
         if (opened := self._opened) is None:

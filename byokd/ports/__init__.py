@@ -31,6 +31,7 @@ from byokd.facts.snapshot import Snapshot
 from byokd.ports.kms import ImportParameters as ImportParameters
 from byokd.ports.kms import Kms as Kms
 from byokd.ports.kms import OpenKms as OpenKms
+from byokd.ports.kms import Skew as Skew
 
 NewId = Callable[[], str]
 """Makes ids that are unique over all nodes and sort by creation time."""

@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping
 from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
-from typing import Protocol
+from typing import NamedTuple, Protocol
 
 from byokd.facts.key import (
     Absent,
@@ -30,6 +30,15 @@ class ImportParameters:
     """DER SubjectPublicKeyInfo."""
     token: bytes = field(repr=False)
     valid_to: datetime
+
+
+class Skew(NamedTuple):
+    """How far KMS's clock is from the host's, as an answer showed it."""
+
+    by: timedelta
+    """KMS's `Date` minus our wall clock when it came. The header knows whole seconds: one of either sign is none."""
+    at: float
+    """When it came, in the seconds of `Clock.monotonic`."""
 
 
 class Kms(Protocol):
@@ -105,8 +114,8 @@ class Kms(Protocol):
         """Requests a second that the account is allowed here, by KMS operation, as Service Quotas tells it."""
         ...
 
-    def skew(self) -> timedelta | Absent:
-        """KMS's `Date` minus our wall clock at the newest answer; ABSENT before the first answer."""
+    def skew(self) -> Skew | Absent:
+        """What the newest answer showed; ABSENT before the first one."""
         ...
 
 

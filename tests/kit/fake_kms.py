@@ -48,7 +48,7 @@ from byokd.facts.key import (
 )
 from byokd.facts.kinds import KINDS, Wrapping, ways
 from byokd.facts.uses import Use, use_of
-from byokd.ports import Clock, ImportParameters
+from byokd.ports import Clock, ImportParameters, Skew
 from tests.kit.fake_family import FakeFamily, forgotten
 from tests.kit.fake_keys import Key
 from tests.kit.fake_source import unsealed
@@ -267,9 +267,10 @@ class FakeKms(FakeFamily):
         await self._called("ListServiceQuotas", "")
         return self.quotas
 
-    def skew(self) -> timedelta | Absent:
-        """See `ports.Kms`; what the test has set."""
-        return self.clock_skew
+    def skew(self) -> Skew | Absent:
+        """See `ports.Kms`; what the test has set, as if every moment had its answer."""
+        by = self.clock_skew
+        return ABSENT if isinstance(by, Absent) else Skew(by=by, at=self._clock.monotonic())
 
     # -- inside -------------------------------------------------------------------------------------------------------
 

@@ -26,10 +26,10 @@ from byokd.errors import (
     Throttled,
     TokenRefused,
 )
-from byokd.facts.key import Absent, Expiry, KeyArn, MaterialId, ObservedKey, ObservedMaterial, WrappingAlgorithm
+from byokd.facts.key import ABSENT, Absent, Expiry, KeyArn, MaterialId, ObservedKey, ObservedMaterial, WrappingAlgorithm
 from byokd.facts.key import WrappingKeySpec as Spec
 from byokd.facts.uses import Use
-from byokd.ports import ImportParameters
+from byokd.ports import ImportParameters, Skew
 from tests.kit.fake_keys import Key
 from tests.kit.fake_kms import FakeKms
 from tests.kit.fake_source import unsealed
@@ -127,7 +127,7 @@ class ModelKms(FakeKms):
             IMPORT: Bucket(50.0, 50.0),
         }
         self._late: set[asyncio.Task[None]] = set()
-        self._told_s = float("nan")
+        self._told_s, self._told_at = float("nan"), 0.0
         """How far the host's clock was off when KMS answered last."""
 
     # -- the port -----------------------------------------------------------------------------------------------------
@@ -325,10 +325,15 @@ class ModelKms(FakeKms):
             raise Throttled(f"{operation}: ThrottlingException")
         return how
 
+    def skew(self) -> Skew | Absent:
+        """See `ports.Kms`: what the newest answer showed, however the host's clock was set since."""
+        return ABSENT if isinstance(self.clock_skew, Absent) else Skew(by=self.clock_skew, at=self._told_at)
+
     def _answered(self) -> None:
         off_s = self._host.off_by_s
         if off_s != self._told_s:
             self._told_s, self.clock_skew = off_s, timedelta(seconds=round(-off_s))
+        self._told_at = self._times.monotonic()
 
     def _visible_s(self, arn: KeyArn) -> float:
         versions = self._versions.get(arn)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -116,3 +117,15 @@ def test_a_rotation_that_waits_for_weeks_asks_seldom() -> None:
     asked = [at_s for at_s, _, what in verdict.book.story if what.startswith("byokd asks to rotate")]
     (released_s,) = (at_s for at_s, _, what in verdict.book.story if what == "order release")
     assert [released_s < at_s < released_s + HOUR_S / 4 for at_s in asked] == [True], "and it goes on at once"
+
+
+def test_a_clock_that_is_put_right_is_not_put_right_twice() -> None:
+    """The host was half a day behind and byokd went by KMS's clock; when the host was set, it added the difference.
+
+    The measurement was void and made again from the lane's memory, at once, so that the next look was due half a day
+    late. Other worlds showed it as a renewal an hour early.
+    """
+    behind = Event(number=0, at_s=5 * DAY_S, kind="step", span_s=30 * HOUR_S, how={"by_s": -int(11.7 * HOUR_S)})
+    verdict = run(replace(_world(behind, keys=(_key(look_s=int(DAY_S)),), days=30.0), notices_steps=False))
+
+    assert verdict.ok, verdict.violations[0]

@@ -10,6 +10,7 @@ import pytest
 from byokd.engine.time import EngineClock
 from byokd.errors import SourceUnreadable
 from byokd.facts.key import KeyState, LaneId
+from byokd.ports import Skew
 from tests.kit.builders import ARN, DAY, desired, policy
 from tests.kit.clock import LONG_AGO, START, ManualClock
 from tests.kit.fake_kms import FakeKms
@@ -63,18 +64,20 @@ class Case:
 )
 def test_the_host_is_put_right_by_what_kms_says(case: Case) -> None:
     """A difference beyond the threshold corrects the time, and nothing wild is believed."""
-    clock = EngineClock(ManualClock())
+    host = ManualClock()
+    clock = EngineClock(host)
     for number, skew in enumerate(case.skews):
-        clock.learn(LaneId(f"lane {number}"), skew, threshold=timedelta(seconds=30))
+        clock.learn(LaneId(f"lane {number}"), Skew(by=skew, at=host.monotonic()), threshold=timedelta(seconds=30))
     assert clock.correction == case.correction
     assert clock.now() == START + case.correction
 
 
 def test_a_second_more_or_less_is_not_a_new_measurement() -> None:
     """The Date header knows whole seconds, and due times must not tremble with it."""
-    clock = EngineClock(ManualClock())
+    host = ManualClock()
+    clock = EngineClock(host)
     for seconds in (3600, 3601, 3599):
-        clock.learn(LaneId("a"), timedelta(seconds=seconds), threshold=MINUTE)
+        clock.learn(LaneId("a"), Skew(by=timedelta(seconds=seconds), at=host.monotonic()), threshold=MINUTE)
         assert clock.now() == START + HOUR
 
 
@@ -82,10 +85,14 @@ def test_a_step_makes_void_what_was_measured_before_it() -> None:
     """A host that was an hour behind and is put right by NTP is not put right twice."""
     host = ManualClock()
     clock = EngineClock(host)
-    clock.learn(LaneId("a"), HOUR, threshold=MINUTE)
+    measured = Skew(by=HOUR, at=host.monotonic())
+    clock.learn(LaneId("a"), measured, threshold=MINUTE)
     host.step(3600)
     assert clock.now() == START + HOUR
     assert clock.steps_back == 0
+    # A lane has no other measurement until KMS answers again: due times were an hour late then, and more.
+    assert not clock.learn(LaneId("a"), measured, threshold=MINUTE)
+    assert clock.now() == START + HOUR
     host.step(-3600)
     assert clock.now() == START
     assert clock.steps_back == 1
