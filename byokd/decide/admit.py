@@ -33,6 +33,10 @@ USED: Final = 0.985
 and AWS counts arrivals."""
 
 
+AT_ONCE_S: Final = 1e-3
+"""A wait that is shorter is none."""
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Bucket:
     """One operation's quota in one lane."""
@@ -100,10 +104,15 @@ def take(bucket: Bucket, at: float, *, keep: float = 0.0) -> tuple[Bucket, float
     return left, max(0.0, keep - tokens) / now.per_second if keep > tokens else 0.0
 
 
-def give_back(bucket: Bucket, at: float) -> Bucket:
-    """Undo a `take` that no request came of."""
+def sets_out(bucket: Bucket, at: float, *, coming: int, lead_s: float, keep: float = 0.0) -> float:
+    """Seconds until one more may set out for a token that it takes about `lead_s` later, when it has got there.
+
+    `coming` others have set out and taken none yet. Whoever sets out in time finds its token there as it arrives, or
+    waits for it a little; so no token is lost, and none is held by somebody who may be long in coming.
+    """
     now = refill(bucket, at)
-    return replace(now, tokens=min(now.quota.burst, now.tokens + 1.0))
+    wait = (coming + 1.0 + keep - now.tokens) / now.per_second - lead_s
+    return wait if wait > AT_ONCE_S else 0.0
 
 
 def throttled(bucket: Bucket, at: float) -> Bucket:

@@ -48,6 +48,7 @@ from byokd.facts.key import (
     NEVER_LOOKED,
     SYMMETRIC,
     Absent,
+    KeyRef,
     LaneId,
     MaterialId,
     NeverLooked,
@@ -96,12 +97,12 @@ class Cycle:
         new_id: NewId,
         epoch: int,
         told: Callable[[], None],
-        straight_on: Callable[[Tier], bool],
+        straight_on: Callable[[KeyRef, Tier], bool],
         woke: Callable[[Iterable[LaneId]], None],
     ) -> None:
         """`told` is called when a condition was raised, changed or resolved.
 
-        `straight_on` books an import that was not queued yet, if the lane lets it begin at once. `woke` is told the
+        `straight_on` lets an import that was not queued yet set out at once, if the lane can. `woke` is told the
         lanes of keys that were made due.
         """
         self._kms = kms
@@ -117,32 +118,28 @@ class Cycle:
 
     async def look(self, before: Snapshot) -> Decision:
         """Look at a key, decide, and record what came of it; go on with an import that may begin at once."""
-        return await self._begin(before, booked=False)
+        return await self._begin(before, sets_out=False)
 
     async def perform(self, before: Snapshot) -> Decision:
         """Carry out a key's queued import, if it is still wanted; leave an explanation in any case."""
-        return await self._begin(before, booked=True)
+        return await self._begin(before, sets_out=True)
 
-    async def _begin(self, before: Snapshot, *, booked: bool) -> Decision:
-        """Take a turn. `booked` says that the lane has admitted an import of this key."""
-        fresh = booked and isinstance(before.view, ObservedKey) and self._recent(before.view.at)
+    async def _begin(self, before: Snapshot, *, sets_out: bool) -> Decision:
+        """Take a turn. `sets_out` says that the lane has let an import of this key set out."""
+        fresh = sets_out and isinstance(before.view, ObservedKey) and self._recent(before.view.at)
         try:
-            return await self._turn(before, before if fresh else await self._gather.look(before), booked=booked)
+            return await self._turn(before, before if fresh else await self._gather.look(before), sets_out=sets_out)
         finally:
             self._gather.end(before)
 
-    async def _turn(self, before: Snapshot, seen: Snapshot, *, booked: bool) -> Decision:
+    async def _turn(self, before: Snapshot, seen: Snapshot, *, sets_out: bool) -> Decision:
         """From a reading to its record."""
         now = self._clock.now()
         after, orders = prepare(settle(seen, now), now)
         if has_ended(after):
             # What has just been seen done is put on record before anything else is begun.
-            if booked:
-                self._pace.give_back()
             return await self._conclude(before, after, orders, now)
         decision = decide(after, now)
-        if booked and isinstance(decision.action, DeletionWanted | OrderWanted | RotationWanted | ProbeWanted):
-            self._pace.give_back()
         if isinstance(decision.action, DeletionWanted):
             return await self._delete(before, after, orders, decision.action)
         if isinstance(decision.action, OrderWanted):
@@ -157,14 +154,12 @@ class Cycle:
             after, now, decision = await self._proved(after, decision.action.places)
         after = after.turned_to(decision.place)
         if isinstance(decision.action, ImportWanted):
-            booked = booked or self._straight_on(decision.tier)
-            if booked and not (isinstance(after.proof, Proved) and self._recent(after.proof.at)):
+            sets_out = sets_out or self._straight_on(after.ref, decision.tier)
+            if sets_out and not (isinstance(after.proof, Proved) and self._recent(after.proof.at)):
                 after, now, decision = await self._proved(after, (decision.place,))
-            if booked and isinstance(decision.action, ImportWanted):
+            if sets_out and isinstance(decision.action, ImportWanted) and self._pace.near(decision.tier):
                 after = after.turned_to(decision.place)
                 return await self._carry_out(await self._intend(before, after, orders, decision, now))
-        if booked:
-            self._pace.give_back()
         return await self._conclude(before, after, orders, now, decision)
 
     async def _delete(
@@ -262,6 +257,8 @@ class Cycle:
     async def _carry_out(self, intended: Snapshot) -> Decision:
         row = intended.ledger.open_import
         assert not isinstance(row, Absent)  # just written by `_intend`
+        await self._pace.arrived(intended.ref, row.tier)
+        row = replace(row, started_at=self._clock.now())  # it may have waited; how it settles counts from its sending
         named: MaterialId | Absent = ABSENT
         try:
             named = await self._import(intended, row)
@@ -299,7 +296,7 @@ class Cycle:
         assert isinstance(seen, ObservedKey)  # what is imported into was seen
         replica = seen.role == "replica"
         for tries_left in reversed(range(TOKEN_TRIES)):
-            async with self._pace.request(IMPORT_PARAMETERS, booked=True):
+            async with self._pace.request(IMPORT_PARAMETERS, admitted=True):
                 parameters = await self._kms.get_parameters(arn, algorithm=way.algorithm, spec=way.key_spec)
             sealed = await answered(
                 desired.source,

@@ -90,7 +90,7 @@ class LaneWorker:
         self._settings = settings
         self._told = told
         self._woke = woke
-        self._pace = Pace(lane, clock)
+        self._pace = Pace(lane, clock, waiting=progress.waiting)
         self._upkeep = Upkeep(
             lane, store=store, pace=self._pace, clock=clock, new_id=new_id, threshold=settings.skew_threshold, told=told
         )
@@ -108,6 +108,8 @@ class LaneWorker:
         self._turn_limit_s = (CALLS_PER_TURN * lane.call_timeout + TURN_SLACK).total_seconds()
         self._stopping = False
         self._ended = asyncio.Event()
+        self._turned_back = asyncio.Event()
+        """Set when an import that had set out needs no token, and at the end."""
 
     @property
     def pace(self) -> Pace:
@@ -124,6 +126,7 @@ class LaneWorker:
         """Begin nothing new; `run` returns when what is in flight has ended."""
         self._stopping = True
         self._ended.set()
+        self._turned_back.set()
         self.wake()
 
     async def forget(self) -> None:
@@ -214,46 +217,48 @@ class LaneWorker:
     def _room_for_looks(self) -> int:
         return self._turns.room_for_looks(beside_imports=not self._queue_empty)
 
-    def _straight_on(self, tier: Tier) -> bool:
-        """Whether an import that a look has just found due may begin at once; if so, it is booked.
+    def _straight_on(self, ref: KeyRef, tier: Tier) -> bool:
+        """Whether an import that a look has just found due may set out at once; if so, it has.
 
         Not while anybody waits in the queue, who may have an earlier deadline.
         """
-        return self._queue_empty and not self._stopping and self._pace.book_now(tier)
+        if not self._queue_empty or self._stopping or self._pace.wait(tier):
+            return False
+        self._pace.set_out(ref)
+        return True
 
     # -- importing ----------------------------------------------------------------------------------------------------
 
     async def _import_loop(self, cycle: Cycle, group: asyncio.TaskGroup) -> None:
-        booked = False
         while not self._stopping:
             self._imports.clear()
+            self._turned_back.clear()
             try:
                 again = await self._read_ahead()
                 if not self._ahead:
                     await self._rest("imports", self._imports, again)
-                    continue
-                if not self._turns.room_for_imports:
+                elif not self._turns.room_for_imports:
                     self._crowded_out[self._imports] = None
                     await self._rest("imports", self._imports, ABSENT)
-                    continue
-                if not booked:
-                    booked = True
-                    if wait := self._pace.book(self._ahead[0].tier):
-                        await self._pause("imports", wait)
-                        continue  # somebody with an earlier deadline may have come meanwhile
-                refs: list[KeyRef] = []
-                while self._ahead and len(refs) < self._turns.room_for_imports:
-                    if not booked and not (booked := self._pace.book_now(self._ahead[0].tier)):
-                        break
-                    row = self._ahead.popleft()
-                    # Else its turn came another way since the row was read, or another material of the key goes first:
-                    # its row is read again when that turn is over.
-                    if self._turns.free(row.ref) and row.ref not in refs:
-                        refs.append(row.ref)
-                        booked = False
-                await self._begin(cycle.perform, group, refs, loop="imports")
+                elif wait := self._pace.wait(self._ahead[0].tier):
+                    await self._pause("imports", wait, self._turned_back)
+                    # Somebody with an earlier deadline may have come meanwhile.
+                else:
+                    await self._begin(cycle.perform, group, self._setting_out(), loop="imports")
             except ByokdError as error:
                 await self._trouble("imports", error)
+
+    def _setting_out(self) -> list[KeyRef]:
+        """Those at the head of the queue for whom there is room, and soon a token."""
+        refs: list[KeyRef] = []
+        while self._ahead and len(refs) < self._turns.room_for_imports and not self._pace.wait(self._ahead[0].tier):
+            row = self._ahead.popleft()
+            # Else its turn came another way since the row was read, or another material of the key goes first: its row
+            # is read again when that turn is over.
+            if self._turns.free(row.ref) and row.ref not in refs:
+                refs.append(row.ref)
+                self._pace.set_out(row.ref)
+        return refs
 
     async def _read_ahead(self) -> datetime | Absent:
         """Fill `_ahead` with the earliest deadlines; returns when there is more, ABSENT if that was not asked.
@@ -289,7 +294,7 @@ class LaneWorker:
         finally:
             # A key that left the config meanwhile has no snapshot any more.
             for ref in left:
-                self._turns.end(ref)
+                self._ended_turn(ref)
 
     async def _guarded(self, ref: KeyRef, turn: Coroutine[object, object, Decision]) -> None:
         """Run one key's turn so that whatever befalls it stays with this key."""
@@ -311,9 +316,14 @@ class LaneWorker:
             self._leave_alone(ref, AFTER_DEFECT)
         finally:
             turn.close()  # it may not have begun
-            self._turns.end(ref)
+            self._ended_turn(ref)
             self._progress.end()
             self._let_in()
+
+    def _ended_turn(self, ref: KeyRef) -> None:
+        self._turns.end(ref)
+        if self._pace.turned_back(ref):
+            self._turned_back.set()
 
     def _let_in(self) -> None:
         """Wake the loops that wait for room.
@@ -358,12 +368,12 @@ class LaneWorker:
         with self._progress.resting(f"{self.lane.name}/{loop}", cap.total_seconds()):
             await self._clock.wait(event, until=until, cap_s=cap.total_seconds())
 
-    async def _pause(self, loop: str, seconds: float) -> None:
-        """Wait, unless the end comes first."""
+    async def _pause(self, loop: str, seconds: float, event: asyncio.Event) -> None:
+        """Wait, unless the event comes first."""
         name = f"{self.lane.name}/{loop}"
         with self._progress.resting(name, seconds):
-            await self._clock.wait(self._ended, until=self._clock.now() + timedelta(seconds=seconds + 1), cap_s=seconds)
+            await self._clock.wait(event, until=self._clock.now() + timedelta(seconds=seconds + 1), cap_s=seconds)
 
     async def _trouble(self, loop: str, error: ByokdError) -> None:
         log.error("lane_trouble", lane=self.lane.name, error=error.code, why=str(error), step=error.step)
-        await self._pause(loop, AFTER_TROUBLE.total_seconds())
+        await self._pause(loop, AFTER_TROUBLE.total_seconds(), self._ended)

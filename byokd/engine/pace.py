@@ -1,30 +1,49 @@
 """A lane's token buckets: who calls KMS asks here first, and is told how long to wait.
 
-An import is admitted by its GetParametersForImport, the scarcest quota of all: it is *booked* before the import begins,
-so that whoever waits has the earliest deadline, and given back where no request came of it.
+A token is taken as the last thing before its request is sent, so that what a bucket gives is what KMS gets, however
+long the look or the source before it took.
+
+An import is admitted by its GetParametersForImport, the scarcest quota of all. It has to be prepared first: looked at,
+proved, its intent written down. So it *sets out* a little before a token is there for it, and waits for that at its
+request. Whoever sets out has the earliest deadline, and holds no token until then: where no request comes of it, none
+was used.
+
+    sets out ──▶ look ─▶ prove ─▶ intent ──▶ a token ──▶ GetParametersForImport
+       └────────────── lead ──────────────────┘
 """
 
 from __future__ import annotations
 
 import math
-from collections.abc import AsyncIterator, Mapping
-from contextlib import asynccontextmanager
+from collections.abc import AsyncIterator, Callable, Mapping
+from contextlib import AbstractContextManager, asynccontextmanager, nullcontext
 from dataclasses import replace
 from datetime import timedelta
+from typing import Final
 
-from byokd.decide.admit import Bucket, full, give_back, learned, refill, take, throttled
+from byokd.decide.admit import Bucket, full, learned, refill, sets_out, take, throttled
 from byokd.errors import Throttled
+from byokd.facts.key import KeyRef
 from byokd.facts.ledger import Tier
 from byokd.facts.policy import Lane, LearnedPace
 from byokd.ports import Clock
 
-IMPORT_PARAMETERS = "GetParametersForImport"
+IMPORT_PARAMETERS: Final = "GetParametersForImport"
+SHORTEST_LEAD_S: Final = 0.25
+LONGEST_LEAD_S: Final = 10.0
+"""What takes longer on its way to its request is not reckoned with: others set out meanwhile."""
+LEAD_KEPT: Final = 0.9
+"""Of a lead that turned out longer than need be, so much is kept for the next import."""
 
 
 class Pace:
     """One bucket per KMS operation. The buckets start full, so a restarted daemon may use its burst again."""
 
-    def __init__(self, lane: Lane, clock: Clock) -> None:
+    def __init__(
+        self, lane: Lane, clock: Clock, *, waiting: Callable[[], AbstractContextManager[None]] = nullcontext
+    ) -> None:
+        """`waiting` is entered while an import waits for its token."""
+        self._waiting = waiting
         self._clock = clock
         self._quotas = dict(lane.quotas)
         self._share = lane.quota_share
@@ -35,6 +54,10 @@ class Pace:
         }
         self._slowed_at: dict[str, float] = {}
         """By operation, monotonic seconds."""
+        self._coming: dict[KeyRef, float] = {}
+        """Imports that have set out and have no token yet: since when, monotonic seconds."""
+        self._lead_s = 1.0
+        """How long an import was on its way to its request lately."""
 
     def recall(self, known: Mapping[str, LearnedPace]) -> None:
         """Go on with what was learned before a restart."""
@@ -73,33 +96,50 @@ class Pace:
                 self._quotas[operation] = replace(quota, per_second=rate, ceiling=rate)
                 self._buckets[operation] = full(self._quotas[operation], self._clock.monotonic())
 
-    def book(self, tier: Tier) -> float:
-        """Book one import, in advance if need be; returns the seconds to wait before it may begin."""
-        return self._take(IMPORT_PARAMETERS, self._keep(tier))
+    def wait(self, tier: Tier) -> float:
+        """Seconds until another import may set out; 0 where it may now."""
+        at = self._clock.monotonic()
+        # Who is late already may be held up for long, and keeps nobody waiting.
+        coming = sum(1 for since in self._coming.values() if at - since <= self._lead_s)
+        bucket = self._buckets[IMPORT_PARAMETERS]
+        return sets_out(bucket, at, coming=coming, lead_s=self._lead_s, keep=self._keep(tier))
 
-    def book_now(self, tier: Tier) -> bool:
-        """Book one import if a token is there for it; whether one was."""
-        tokens = refill(self._buckets[IMPORT_PARAMETERS], self._clock.monotonic()).tokens
-        return tokens >= 1.0 + self._keep(tier) and self.book(tier) == 0.0
+    def set_out(self, ref: KeyRef) -> None:
+        """An import of the key is on its way to its request."""
+        self._coming[ref] = self._clock.monotonic()
 
-    def give_back(self) -> None:
-        """Undo a booking that no request came of."""
-        self._buckets[IMPORT_PARAMETERS] = give_back(self._buckets[IMPORT_PARAMETERS], self._clock.monotonic())
+    def turned_back(self, ref: KeyRef) -> bool:
+        """The key's turn is over; returns whether its import was on its way still, and made room for another."""
+        return self._coming.pop(ref, None) is not None
 
-    async def admit(self, operation: str) -> None:
-        """Return when a request of this kind may be sent."""
-        wait = self._take(operation)
+    def near(self, tier: Tier) -> bool:
+        """Whether an import that gets to its request now has its token soon; else it had better wait in the queue."""
+        bucket, at = self._buckets[IMPORT_PARAMETERS], self._clock.monotonic()
+        return not sets_out(bucket, at, coming=0, lead_s=LONGEST_LEAD_S, keep=self._keep(tier))
+
+    async def arrived(self, ref: KeyRef, tier: Tier) -> None:
+        """Return when the import that had set out may send its GetParametersForImport: at once, as a rule."""
+        at = self._clock.monotonic()
+        if (since := self._coming.pop(ref, None)) is not None:
+            took_s = min(at - since, LONGEST_LEAD_S)
+            self._lead_s = max(SHORTEST_LEAD_S, took_s, self._lead_s * LEAD_KEPT)
+        with self._waiting():
+            await self.admit(IMPORT_PARAMETERS, keep=self._keep(tier))
+
+    async def admit(self, operation: str, *, keep: float = 0.0) -> None:
+        """Return when a request of this kind may be sent, `keep` tokens being left to others."""
+        wait = self._take(operation, keep)
         if wait > 0:
             await self._clock.sleep(wait)
 
     @asynccontextmanager
-    async def request(self, operation: str, *, booked: bool = False) -> AsyncIterator[None]:
+    async def request(self, operation: str, *, admitted: bool = False) -> AsyncIterator[None]:
         """Around one request: waits until it may be sent, and slows down where KMS says that it is called too often.
 
-        What was `booked` does not wait. Of requests that are under way together all may be refused; the pace that they
-        were sent at has been slowed down by the first.
+        What was `admitted` already does not wait. Of requests that are under way together all may be refused; the pace
+        that they were sent at has been slowed down by the first.
         """
-        if not booked:
+        if not admitted:
             await self.admit(operation)
         sent_at = self._clock.monotonic()
         try:

@@ -39,6 +39,15 @@ class Progress:
         self._turns -= 1
 
     @contextmanager
+    def waiting(self) -> Iterator[None]:
+        """A turn waits until its time has come, and does nothing meanwhile."""
+        self._turns -= 1
+        try:
+            yield
+        finally:
+            self._turns += 1
+
+    @contextmanager
     def resting(self, loop: str, for_s: float = 0.0) -> Iterator[None]:
         """The loop is alive, has nothing to do, and waits, for `for_s` seconds at most."""
         self._alive[loop] = self._clock.monotonic() + for_s
@@ -51,7 +60,7 @@ class Progress:
 
     @property
     def idle(self) -> bool:
-        """Whether every loop rests and no turn is in flight: only time or a wake brings something new."""
+        """Whether every loop rests and no turn gets on: only time or a wake brings something new."""
         return self._turns == 0 and self._resting >= set(self._alive)
 
     def stalled(self, longer_than_s: float) -> tuple[str, ...]:

@@ -4,16 +4,15 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from byokd.decide.admit import REMEMBERED_S, SLOWEST, Bucket, full, give_back, learned, refill, take, throttled
+from byokd.decide.admit import REMEMBERED_S, SLOWEST, Bucket, full, learned, refill, sets_out, take, throttled
 from byokd.facts.policy import Quota
 from tests.kit.futures import quotas
 
 steps = st.lists(
-    st.tuples(st.sampled_from(["take", "take", "take", "refuse", "back", "wait"]), st.floats(0, 5000)), max_size=30
+    st.tuples(st.sampled_from(["take", "take", "take", "refuse", "wait"]), st.floats(0, 5000)), max_size=30
 )
 gaps = st.floats(0, 2 * REMEMBERED_S)
 
@@ -28,8 +27,6 @@ def used(quota: Quota, what: list[tuple[str, float]]) -> Bucket:
                 bucket, _ = take(bucket, at)
             case "refuse":
                 bucket = throttled(bucket, at)
-            case "back":
-                bucket = give_back(bucket, at)
             case _:
                 bucket = refill(bucket, at)
     return bucket
@@ -42,7 +39,7 @@ buckets = st.builds(used, quotas, steps)
 def test_a_bucket_stays_within_its_bounds(bucket: Bucket, gap: float) -> None:
     """The pace lies between the slowest and the headroom, and tokens never exceed the burst."""
     later = refill(bucket, bucket.at + gap)
-    for each in (bucket, later, throttled(bucket, bucket.at + gap), give_back(bucket, bucket.at + gap)):
+    for each in (bucket, later, throttled(bucket, bucket.at + gap)):
         assert SLOWEST <= each.share <= each.quota.headroom
         assert each.tokens <= each.quota.burst
         assert 1.0 <= each.limit <= each.quota.headroom
@@ -79,14 +76,20 @@ def test_who_leaves_more_to_others_waits_no_less(bucket: Bucket, gap: float, kee
         assert refill(after, at + wait).tokens >= -1e-6
 
 
-@given(buckets, gaps)
-def test_what_is_given_back_was_not_taken(bucket: Bucket, gap: float) -> None:
-    """A token that no request came of is there again for the next one."""
+@given(buckets, gaps, st.integers(0, 50), st.floats(0, 10), st.floats(0, 10))
+def test_who_sets_out_in_time_waits_no_longer_than_the_lead(
+    bucket: Bucket, gap: float, coming: int, lead_s: float, keep: float
+) -> None:
+    """Whoever is let set out finds a token within the lead, after all who are on their way; nobody sets out later."""
     at = bucket.at + gap
-    before = refill(bucket, at)
-    back = give_back(take(bucket, at)[0], at)
-
-    assert back.tokens == pytest.approx(before.tokens)
+    wait = sets_out(bucket, at, coming=coming, lead_s=lead_s, keep=keep)
+    assert 0 <= wait < float("inf")
+    assert sets_out(bucket, at, coming=coming + 1, lead_s=lead_s, keep=keep) >= wait
+    assert sets_out(bucket, at, coming=coming, lead_s=lead_s + 1, keep=keep) <= wait
+    if wait == 0:
+        for _ in range(coming):
+            bucket, _ = take(bucket, at)
+        assert take(bucket, at, keep=keep)[1] <= lead_s + 0.01
 
 
 @given(buckets, gaps)

@@ -23,8 +23,6 @@ from tests.sim.watch import Watch, one_expiry_s
 
 HANDS_OFF_GRACE_S: Final = 90.0
 """A turn that looked before somebody disabled a key or held it may still be under way for so long."""
-JITTER_S: Final = 1.5
-"""How much a turn's looks may vary, between the token and the request."""
 HANDS_OFF_STORM_S: Final = 1800.0
 """The same where a source hangs, readings are stale or requests wait for the pace."""
 
@@ -197,8 +195,7 @@ class Book:
         tokens, since_s = self._buckets.get((lane, operation), (burst, now_s))
         tokens = min(burst, tokens + (now_s - since_s) * per_second) - 1
         self._buckets[lane, operation] = (tokens, now_s)
-        # A token is taken before the key is looked at: what looks longer sends later, and the next one comes nearer.
-        if tokens < -0.05 - per_second * JITTER_S:
+        if tokens < -0.05:
             self.broken("quota", lane, f"{operation} is sent faster than {per_second}/s")
         if arn not in self.by_arn:
             return  # of a key that is not there, which KMS will say

@@ -5,7 +5,9 @@ from __future__ import annotations
 import random
 from dataclasses import dataclass, field
 
-from byokd.decide.admit import SLOWEST, Bucket, full, give_back, learned, refill, take, throttled
+import pytest
+
+from byokd.decide.admit import SLOWEST, Bucket, full, learned, refill, sets_out, take, throttled
 from byokd.facts.policy import Quota
 
 DAY_S = 86_400.0
@@ -113,12 +115,14 @@ def test_what_was_learned_outlives_a_restart_for_a_day() -> None:
     assert (shrunk.share, shrunk.limit) == (1.0, 1.0)
 
 
-def test_a_token_that_is_given_back_serves_the_next() -> None:
-    """And never makes more of them than the burst holds."""
-    bucket, wait = take(full(IMPORTS, 0.0), 0.0)
-    assert wait == 0.0
-    assert take(give_back(bucket, 0.0), 0.0)[1] == 0.0
-    assert give_back(full(IMPORTS, 0.0), 0.0).tokens == 1.0
+def test_who_is_on_the_way_to_a_token_keeps_the_next_waiting_and_takes_none() -> None:
+    """At a token in four seconds and a second on the way, the next sets out three seconds after the one before."""
+    bucket, pace_s = full(IMPORTS, 0.0), 1 / full(IMPORTS, 0.0).per_second
+    assert sets_out(bucket, 0.0, coming=0, lead_s=1.0) == 0.0
+    assert sets_out(bucket, 0.0, coming=1, lead_s=1.0) == pytest.approx(pace_s - 1.0)
+    after, _ = take(bucket, 1.0)
+    assert sets_out(after, 1.0, coming=0, lead_s=1.0) == pytest.approx(pace_s - 1.0)
+    assert sets_out(after, pace_s, coming=0, lead_s=1.0) == 0.0
 
 
 def test_routine_work_leaves_a_part_of_the_burst() -> None:

@@ -1,14 +1,19 @@
-"""What a lane's pace makes of refusals."""
+"""When a lane's requests are sent, and what its pace makes of refusals."""
 
 from __future__ import annotations
 
+import asyncio
 from contextlib import AsyncExitStack
+from itertools import pairwise
 
 import pytest
 
 from byokd.engine.pace import Pace
 from byokd.errors import Throttled
-from tests.kit.builders import lane
+from byokd.facts.key import KeyRef
+from byokd.facts.ledger import Tier
+from byokd.facts.policy import Quota
+from tests.kit.builders import OPERATIONS, lane
 from tests.kit.clock import ManualClock
 
 
@@ -43,3 +48,69 @@ async def test_requests_refused_one_after_the_other_slow_it_down_each_time() -> 
     clock.advance(1)
     await _refused(pace, together=1)
     assert pace.known()["DescribeKey"].share < once
+
+
+def _slow_lane(clock: ManualClock) -> Pace:
+    """The pace of a lane at AWS's documented quota: one import in four seconds."""
+    quotas = {operation: Quota(per_second=1000.0, burst=1000.0) for operation in OPERATIONS}
+    quotas["GetParametersForImport"] = Quota(per_second=0.25, burst=1)
+    return Pace(lane(quotas=quotas), clock)
+
+
+async def _run_on() -> None:
+    for _ in range(10):
+        await asyncio.sleep(0)
+
+
+async def _came(pace: Pace, clock: ManualClock, name: str, took_s: float, sent: dict[str, float]) -> None:
+    """An import sets out, is on its way for so long, and sends its request when it may."""
+    pace.set_out(KeyRef(name))
+    await clock.sleep(took_s)
+    await pace.arrived(KeyRef(name), Tier.DUE)
+    sent[name] = clock.monotonic()
+
+
+async def _sent_in(clock: ManualClock, pace: Pace, taking_s: dict[str, float]) -> dict[str, float]:
+    """When each of these imports sends its request, which is so long on its way; they set out as they may."""
+    sent: dict[str, float] = {}
+    left = list(taking_s)
+    async with asyncio.TaskGroup() as group:
+        while len(sent) < len(taking_s):
+            while left and not pace.wait(Tier.DUE):
+                name = left.pop(0)
+                group.create_task(_came(pace, clock, name, taking_s[name], sent))
+                await _run_on()
+            clock.advance(0.25)
+            await _run_on()
+    return sent
+
+
+async def test_a_slow_look_brings_no_two_requests_nearer_to_each_other() -> None:
+    """A token was taken before the look: what looked for three seconds sent late, and the next came a second later.
+
+    Now the quick one goes first, as the token is there and the slow one is not.
+    """
+    clock = ManualClock()
+    sent = await _sent_in(clock, _slow_lane(clock), {"slow": 3.0, "quick": 0.0, "last": 0.0})
+    times = sorted(sent.values())
+    assert all(later - earlier >= 4.0 for earlier, later in pairwise(times))
+    assert sent["quick"] < sent["slow"]
+
+
+async def test_looks_that_take_longer_than_a_token_cost_none() -> None:
+    """Ten imports that are looked at for six seconds each, at a token in four: all but the first are in time."""
+    clock = ManualClock()
+    sent = await _sent_in(clock, _slow_lane(clock), {f"{number}": 6.0 for number in range(10)})
+    times = sorted(sent.values())
+    assert times[-1] - times[0] <= 9 * 4.25
+
+
+async def test_an_import_that_turns_back_keeps_nobody_waiting() -> None:
+    """No token was used, and another sets out at once."""
+    clock = ManualClock()
+    pace = _slow_lane(clock)
+    pace.set_out(KeyRef("one"))
+    assert pace.wait(Tier.DUE) > 0
+    assert pace.turned_back(KeyRef("one"))
+    assert not pace.turned_back(KeyRef("one"))
+    assert pace.wait(Tier.DUE) == 0
