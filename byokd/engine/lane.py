@@ -215,7 +215,7 @@ class LaneWorker:
 
     @property
     def _room_for_looks(self) -> int:
-        return self._turns.room_for_looks(beside_imports=not self._queue_empty)
+        return self._turns.room_for_looks(beside=0 if self._queue_empty else self._pace.abreast)
 
     def _straight_on(self, ref: KeyRef, tier: Tier) -> bool:
         """Whether an import that a look has just found due may set out at once; if so, it has.

@@ -32,6 +32,8 @@ IMPORT_PARAMETERS: Final = "GetParametersForImport"
 SHORTEST_LEAD_S: Final = 0.25
 LONGEST_LEAD_S: Final = 10.0
 """What takes longer on its way to its request is not reckoned with: others set out meanwhile."""
+REST_S: Final = 1.0
+"""How long an import takes from its request to its record, on a busy machine."""
 LEAD_KEPT: Final = 0.9
 """Of a lead that turned out longer than need be, so much is kept for the next import."""
 
@@ -103,6 +105,11 @@ class Pace:
         coming = sum(1 for since in self._coming.values() if at - since <= self._lead_s)
         bucket = self._buckets[IMPORT_PARAMETERS]
         return sets_out(bucket, at, coming=coming, lead_s=self._lead_s, keep=self._keep(tier))
+
+    @property
+    def abreast(self) -> int:
+        """How many imports are under way at once where none has to wait for anything but its token."""
+        return math.ceil(self._buckets[IMPORT_PARAMETERS].per_second * (self._lead_s + REST_S))
 
     def set_out(self, ref: KeyRef) -> None:
         """An import of the key is on its way to its request."""

@@ -45,9 +45,12 @@ class Turns:
         self._woken: set[KeyRef] = set()
         self._left_alone: dict[KeyRef, datetime] = {}
 
-    def room_for_looks(self, *, beside_imports: bool) -> int:
-        """Turns that may begin with a look; half of all at most while imports wait, each token of which counts."""
-        return self._room(self._looks, self._most // 2 if self._kept and beside_imports else self._kept)
+    def room_for_looks(self, *, beside: int) -> int:
+        """Turns that may begin with a look, `beside` so many imports that are to find room: each token counts.
+
+        They leave a quarter to looks in any case.
+        """
+        return self._room(self._looks, max(self._kept, min(beside, self._most - self._most // 4)) if self._kept else 0)
 
     @property
     def room_for_imports(self) -> int:

@@ -7,10 +7,15 @@ from dataclasses import replace
 from datetime import timedelta
 from typing import Any
 
+import pytest
+
+from byokd.engine.pace import Pace
+from byokd.engine.turns import Turns
 from byokd.errors import SourceUnreadable
 from byokd.facts.key import ABSENT, KeyRef, KeyState
 from byokd.facts.policy import Quota
 from tests.kit.builders import ARN, DAY, OPERATIONS, desired, lane
+from tests.kit.clock import ManualClock
 from tests.kit.world import World, running
 
 
@@ -132,3 +137,25 @@ async def test_a_lane_that_left_the_config_is_not_complained_about_any_more() ->
         await world.engine.apply(world.setup(lanes=()))  # type: ignore[union-attr]  # it runs
         await world.settle()
         assert "resolved clock_skew" in world.inbox.said
+
+
+@pytest.mark.parametrize(
+    ("beside", "room"),
+    [(0, 42), (2, 42), (20, 28), (1000, 12)],
+    ids=["nobody waits", "a slow lane", "a quick lane", "more than there is room for"],
+)
+def test_looks_leave_imports_what_they_fill_at_the_lanes_pace(beside: int, room: int) -> None:
+    """Half was left whenever any import waited: too little at 25 a second, and far too much at one in four seconds."""
+    assert Turns(48).room_for_looks(beside=beside) == room
+
+
+def test_how_many_imports_are_abreast_follows_the_pace() -> None:
+    """At one in four seconds a single one is under way, at 25 a second dozens."""
+    clock = ManualClock()
+    assert [_pace(clock, rate).abreast for rate in (0.25, 25.0)] == [1, 50]
+
+
+def _pace(clock: ManualClock, rate: float) -> Pace:
+    quotas = {operation: Quota(per_second=1000.0, burst=1000.0) for operation in OPERATIONS}
+    quotas["GetParametersForImport"] = Quota(per_second=rate, burst=1)
+    return Pace(lane(quotas=quotas), clock)
