@@ -12,6 +12,8 @@ FIRST: Final = timedelta(seconds=5)
 LONGEST: Final = timedelta(hours=1)
 LONGEST_IN_EMERGENCY: Final = timedelta(minutes=5)
 SHORTEST: Final = timedelta(seconds=1)
+LONGEST_WITHOUT_STORE: Final = timedelta(minutes=1)
+"""The longest wait for a store that fails: nothing is renewed until it works again, so it is not left for long."""
 
 
 def retry_at(*, who: str, failures: int, now: datetime, deadline: datetime | Absent, emergency: bool) -> datetime:
@@ -31,3 +33,8 @@ def retry_at(*, who: str, failures: int, now: datetime, deadline: datetime | Abs
     if not isinstance(deadline, Absent) and deadline > now:
         wait = min(wait, (deadline - now) / 8)
     return now + timedelta(seconds=max(SHORTEST.total_seconds(), round(wait.total_seconds())))
+
+
+def store_again(failures: int) -> timedelta:
+    """How long to leave a store alone that failed so often in a row (at least 1): from 5 s, doubling, to a minute."""
+    return min(FIRST * 2 ** min(max(failures, 1) - 1, 20), LONGEST_WITHOUT_STORE)

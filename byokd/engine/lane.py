@@ -26,6 +26,7 @@ from byokd.engine.cycle import Cycle
 from byokd.engine.gather import Gatherer
 from byokd.engine.pace import Pace
 from byokd.engine.progress import Progress
+from byokd.engine.setback import Setback
 from byokd.engine.time import EngineClock
 from byokd.engine.turns import Doorway, Turns
 from byokd.engine.upkeep import Upkeep
@@ -40,7 +41,6 @@ log = structlog.get_logger("byokd.engine")
 
 Turn = Callable[[Snapshot], Coroutine[object, object, Decision]]
 
-AFTER_TROUBLE: Final = timedelta(seconds=5)
 AFTER_DEFECT: Final = timedelta(minutes=1)
 """How long a key is left alone whose turn ended in an error that byokd does not know."""
 CALLS_PER_TURN: Final = 20
@@ -105,6 +105,7 @@ class LaneWorker:
         """Loops that wait for room, in the order in which they came: a set's order differs from process to process."""
         self._looks_until: datetime | None = None
         self._turns = Turns(lane.max_in_flight)
+        self._setback = Setback(clock)
         self._turn_limit_s = (CALLS_PER_TURN * lane.call_timeout + TURN_SLACK).total_seconds()
         self._stopping = False
         self._ended = asyncio.Event()
@@ -303,6 +304,7 @@ class LaneWorker:
             await self._doorway.enter()
             async with asyncio.timeout(self._turn_limit_s):
                 self._learn(await turn)
+            self._setback.worked()
             if self._turns.woken(ref):
                 await self._store.wake([ref], at=self._clock.now())
                 self._looks.set()
@@ -310,7 +312,7 @@ class LaneWorker:
             raise
         except ByokdError as error:
             log.error("turn_failed", key=ref, error=error.code, why=str(error), step=error.step)
-            self._leave_alone(ref, AFTER_TROUBLE)
+            self._leave_alone(ref, self._setback.failed())
         except Exception:
             log.exception("turn_defect", key=ref)
             self._leave_alone(ref, AFTER_DEFECT)
@@ -376,4 +378,4 @@ class LaneWorker:
 
     async def _trouble(self, loop: str, error: ByokdError) -> None:
         log.error("lane_trouble", lane=self.lane.name, error=error.code, why=str(error), step=error.step)
-        await self._pause(loop, AFTER_TROUBLE.total_seconds(), self._ended)
+        await self._pause(loop, self._setback.failed().total_seconds(), self._ended)

@@ -16,6 +16,7 @@ import structlog
 
 from byokd.decide.notices import Audience, redeliver_at, tell
 from byokd.engine.progress import Progress
+from byokd.engine.setback import Setback
 from byokd.errors import ByokdError, ChannelError
 from byokd.facts.condition import Notice
 from byokd.facts.key import Absent
@@ -25,7 +26,6 @@ log = structlog.get_logger("byokd.alerts")
 
 BATCH: Final = 200
 LOOP: Final = "notify"
-TROUBLE_S: Final = 5.0
 
 
 class Notifier:
@@ -49,6 +49,7 @@ class Notifier:
         self._new_id = new_id
         self._progress = progress
         self._safety_wake = safety_wake
+        self._setback = Setback(clock)
         self._event = asyncio.Event()
         self._stopping = False
 
@@ -70,16 +71,18 @@ class Notifier:
                 again = await self._store.next_notify_at()
             except ByokdError as error:
                 log.error("notify_trouble", error=error.code, why=str(error), step=error.step)
-                with self._progress.resting(LOOP, TROUBLE_S):
-                    await self._clock.sleep(TROUBLE_S)
+                pause = self._setback.failed()
+                await self._rest(self._clock.now() + pause, pause)
                 continue
+            self._setback.worked()
             if busy:
                 continue
             latest = self._clock.now() + self._safety_wake
-            until = latest if isinstance(again, Absent) else min(again, latest)
-            cap_s = self._safety_wake.total_seconds()
-            with self._progress.resting(LOOP, cap_s):
-                await self._clock.wait(self._event, until=until, cap_s=cap_s)
+            await self._rest(latest if isinstance(again, Absent) else min(again, latest), self._safety_wake)
+
+    async def _rest(self, until: datetime, cap: timedelta) -> None:
+        with self._progress.resting(LOOP, cap.total_seconds()):
+            await self._clock.wait(self._event, until=until, cap_s=cap.total_seconds())
 
     async def _compose(self) -> int:
         """Decide the notices of every condition that is due for it; returns how many conditions there were."""

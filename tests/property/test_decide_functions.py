@@ -10,7 +10,7 @@ from typing import Any
 from hypothesis import given
 from hypothesis import strategies as st
 
-from byokd.decide.backoff import retry_at
+from byokd.decide.backoff import LONGEST_WITHOUT_STORE, retry_at, store_again
 from byokd.decide.case import Loss, case, wanted_expiry
 from byokd.decide.decide import decide
 from byokd.decide.intents import applied, explain, settles_at
@@ -125,6 +125,12 @@ def test_backoff_grows_and_never_passes_an_hour(failures: int, emergency: bool, 
 
     assert waits[0] * 0.79 <= waits[1] + timedelta(seconds=1)
     assert max(waits) <= timedelta(seconds=300 if emergency else 3600)
+
+
+@given(st.integers(min_value=-3, max_value=10_000))
+def test_a_store_that_fails_is_left_alone_for_longer_and_never_for_long(failures: int) -> None:
+    """Each failure makes the wait longer, up to a minute."""
+    assert timedelta(seconds=5) <= store_again(failures) <= store_again(failures + 1) <= LONGEST_WITHOUT_STORE
 
 
 @given(orders, moments)

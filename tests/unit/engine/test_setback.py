@@ -1,0 +1,66 @@
+"""A store that takes nothing is left alone for longer each time, and asked again within a minute when it works."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+
+from byokd.engine.setback import Setback
+from byokd.errors import StoreFull
+from byokd.facts.change import Change
+from byokd.facts.key import KeyState
+from tests.kit.builders import ARN
+from tests.kit.clock import ManualClock
+from tests.kit.memory_store import MemoryStore
+from tests.kit.world import World, running
+
+
+class Disk(MemoryStore):
+    """A store whose disk may be full."""
+
+    full = False
+
+    async def save(self, change: Change) -> None:
+        if self.full:
+            raise StoreFull("no space left on device")
+        await super().save(change)
+
+
+async def test_a_full_disk_is_not_asked_every_five_seconds() -> None:
+    """A key whose record could not be written was looked at again every five seconds, for as long as that took."""
+    disk = Disk()
+    world = World(store=disk)
+    await world.add()
+    disk.full = True
+    async with running(world):
+        await world.pass_time(timedelta(minutes=10), step=timedelta(seconds=1))
+        assert world.kms.count("DescribeKey") <= 16
+        assert world.kms.count("GetParametersForImport") == 0
+        disk.full = False
+        await world.pass_time(timedelta(seconds=61), step=timedelta(seconds=1))
+        assert world.kms.state(ARN) is KeyState.ENABLED
+
+
+def test_failures_that_come_together_count_as_one() -> None:
+    """Sixteen turns that meet the same full disk are one setback; the next round is another."""
+    clock = ManualClock()
+    setback = Setback(clock)
+    assert {setback.failed() for _ in range(16)} == {timedelta(seconds=5)}
+    clock.advance(5)
+    assert {setback.failed() for _ in range(16)} == {timedelta(seconds=10)}
+
+
+def test_what_worked_for_long_begins_anew() -> None:
+    """Nobody remembers yesterday's trouble, whether something worked since or nobody tried."""
+    clock = ManualClock()
+    setback = Setback(clock)
+    waits = []
+    for _ in range(6):
+        waits.append(setback.failed().total_seconds())
+        clock.advance(waits[-1])
+    assert waits == [5, 10, 20, 40, 60, 60]
+    setback.worked()
+    assert setback.failed() == timedelta(seconds=5)
+    clock.advance(5)
+    assert setback.failed() == timedelta(seconds=10)
+    clock.advance(600)
+    assert setback.failed() == timedelta(seconds=5)
