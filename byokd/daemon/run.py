@@ -114,7 +114,7 @@ class Daemon:
             wake=self._engine.wake,
             status=self._status,
             cursor=cursor,
-            lanes=lambda: tuple(self._config.lanes.values()),
+            lanes=lambda: tuple(map(self._engine.as_used, self._config.lanes.values())),
             approval=lambda: self.settings.approval,
         )
         await self._stack.enter_async_context(serving(app, self.settings.socket))

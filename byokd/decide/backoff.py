@@ -37,4 +37,4 @@ def retry_at(*, who: str, failures: int, now: datetime, deadline: datetime | Abs
 
 def store_again(failures: int) -> timedelta:
     """How long to leave a store alone that failed so often in a row (at least 1): from 5 s, doubling, to a minute."""
-    return min(FIRST * 2 ** min(max(failures, 1) - 1, 20), LONGEST_WITHOUT_STORE)
+    return min(FIRST * (1 << min(max(failures, 1) - 1, 20)), LONGEST_WITHOUT_STORE)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import timedelta
 from typing import Final
 
@@ -77,7 +77,7 @@ class Engine:
         self._notifier_task: asyncio.Task[None] | None = None
         self._chores: Chores | None = None
         self._standing = Standing("daemon", store=store, clock=self.clock, new_id=new_id, told=self._told)
-        self.foresight = Foresight(store=store, clock=self.clock, new_id=new_id, told=self._told)
+        self.foresight = Foresight(store=store, clock=self.clock, new_id=new_id, told=self._told, as_used=self.as_used)
         self.survey: Survey | None = None
         if open_estate is not None:
             self.survey = Survey(
@@ -95,6 +95,11 @@ class Engine:
     def idle(self) -> bool:
         """Whether only time, or a wake, can bring something new to do."""
         return self.progress.idle
+
+    def as_used(self, lane: Lane) -> Lane:
+        """The lane with the quotas that it uses now: those of the config, or what Service Quotas told."""
+        pace = self._pace_of(lane.id)
+        return lane if pace is None else replace(lane, quotas=dict(pace.quotas))
 
     def stalled(self) -> tuple[str, ...]:
         """Loops that make no progress; the watchdog is fed only while there are none."""

@@ -34,8 +34,17 @@ AT_ONCE: Final = 500
 class Foresight:
     """Keeps the condition `slack_low` of each lane true. Raises nothing: what goes wrong is logged."""
 
-    def __init__(self, *, store: Store, clock: Clock, new_id: NewId, told: Callable[[], None]) -> None:
-        """`told` is called when a condition was raised, changed or resolved."""
+    def __init__(
+        self,
+        *,
+        store: Store,
+        clock: Clock,
+        new_id: NewId,
+        told: Callable[[], None],
+        as_used: Callable[[Lane], Lane] = lambda lane: lane,
+    ) -> None:
+        """`told` is called when a condition was raised, changed or resolved; `as_used` gives a lane its real quotas."""
+        self._as_used = as_used
         self.lanes: tuple[Lane, ...] = ()
         """Those of the running config."""
         self._store = store
@@ -45,7 +54,7 @@ class Foresight:
 
     async def look(self) -> None:
         """Make every lane's forecast and say what follows from it."""
-        for lane in self.lanes:
+        for lane in map(self._as_used, self.lanes):
             try:
                 await self._look(lane)
             except ByokdError as error:

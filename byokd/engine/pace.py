@@ -25,7 +25,7 @@ from byokd.decide.admit import Bucket, full, learned, refill, sets_out, take, th
 from byokd.errors import Throttled
 from byokd.facts.key import KeyRef
 from byokd.facts.ledger import Tier
-from byokd.facts.policy import Lane, LearnedPace
+from byokd.facts.policy import Lane, LearnedPace, Quota
 from byokd.ports import Clock
 
 IMPORT_PARAMETERS: Final = "GetParametersForImport"
@@ -90,13 +90,24 @@ class Pace:
             if bucket.share != 1.0 or bucket.limit != bucket.quota.headroom
         }
 
-    def allow(self, per_second: Mapping[str, float]) -> None:
-        """Go by what the account is allowed, for the two operations of an import. What was learned is void then."""
+    @property
+    def quotas(self) -> Mapping[str, Quota]:
+        """Those of the config, or what Service Quotas told in their place."""
+        return self._quotas
+
+    def allow(self, per_second: Mapping[str, float]) -> bool:
+        """Go by what the account is allowed, for the two operations of an import. What was learned is void then.
+
+        Returns whether that is something else than before.
+        """
+        changed = False
         for operation in (IMPORT_PARAMETERS, "ImportKeyMaterial"):
             quota, rate = self._quotas[operation], per_second.get(operation, 0.0) * self._share
             if rate > 0 and (rate, rate) != (quota.per_second, quota.ceiling):
                 self._quotas[operation] = replace(quota, per_second=rate, ceiling=rate)
                 self._buckets[operation] = full(self._quotas[operation], self._clock.monotonic())
+                changed = True
+        return changed
 
     def wait(self, tier: Tier) -> float:
         """Seconds until another import may set out; 0 where it may now."""

@@ -91,7 +91,8 @@ class Upkeep:
             return
         self._asked_at = self._clock.monotonic()
         try:
-            self._pace.allow(await kms.request_quotas())
+            if self._pace.allow(await kms.request_quotas()):
+                self._kept_at = self._clock.now() - KEEP_EVERY  # what is on record as learned is of another quota
         except ByokdError as error:
             # The configured pace is there for this; keys must not wait for a figure.
             log.warning("quotas_unread", lane=self._lane.name, error=error.code, why=str(error))

@@ -100,6 +100,24 @@ async def _look(world: World) -> None:
     await world.settle()
 
 
+async def test_what_service_quotas_told_is_reckoned_with() -> None:
+    """A lane whose account was given more was said to lose keys, by the pace in its config that it did not use."""
+    world = World()
+    world.lane = replace(_at(world, 1 / 21_600), read_quotas=True)
+    world.kms.quotas = {"GetParametersForImport": 1.0}
+    await world.store.sync_fleet(_keys(world, [policy(renew_before=7 * DAY)] * 40), now=world.clock.now())
+    async with running(world):
+        await world.pass_time(48 * DAY, step=DAY)
+        await _look(world)
+        assert await _slack_low(world) == []
+        assert world.engine is not None
+        used = world.engine.as_used(world.lane).quotas
+        assert (used["GetParametersForImport"].per_second, used["DescribeKey"]) == (
+            1.0,
+            world.lane.quotas["DescribeKey"],
+        )
+
+
 async def test_too_little_slack_is_told_weeks_ahead_and_resolved_when_the_pace_is_enough() -> None:
     """Forty keys end on one day; a lane slowed down to four imports a day says so five weeks before they are due."""
     world = World()
