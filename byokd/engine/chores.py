@@ -64,7 +64,7 @@ class Chores:
 
     async def _look_ahead_once(self) -> None:
         self._scheduler.remove_job(_SOON)
-        await self._foresight.look()
+        await self._foresight.look(anew=True)
 
     def stop(self) -> None:
         """Stop the calendar; a chore that is running ends by itself, a survey at once."""

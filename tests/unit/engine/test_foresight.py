@@ -9,10 +9,14 @@ from datetime import datetime, timedelta
 import pytest
 
 from byokd.decide.forecast import Forecast, forecast
+from byokd.engine.foresight import Foresight
 from byokd.facts.condition import ConditionKind, OpenCondition
-from byokd.facts.key import KeyArn, KeyRef
+from byokd.facts.key import KeyArn, KeyRef, LaneId
 from byokd.facts.policy import ChangeWindow, DesiredKey, Lane, Policy, Quota
+from byokd.facts.prospect import Prospect
 from tests.kit.builders import ARN, DAY, OPERATIONS, desired, lane, policy
+from tests.kit.clock import ManualClock
+from tests.kit.memory_store import MemoryStore
 from tests.kit.world import World, running
 
 MINUTE = timedelta(minutes=1)
@@ -116,6 +120,36 @@ async def test_what_service_quotas_told_is_reckoned_with() -> None:
             1.0,
             world.lane.quotas["DescribeKey"],
         )
+
+
+class Slow(MemoryStore):
+    """A store in which a page of keys takes a second of the clock, and which counts them."""
+
+    clock: ManualClock
+    pages = 0
+
+    async def prospects(self, lane: LaneId, *, limit: int, after: str = "") -> tuple[Prospect, ...]:
+        self.pages += 1
+        self.clock.advance(1)
+        return await super().prospects(lane, limit=limit, after=after)
+
+
+async def test_a_forecast_that_takes_long_is_made_less_often() -> None:
+    """A million keys cost 12 s of CPU every quarter of an hour, for what lies weeks ahead."""
+    store = Slow()
+    world = World(store=store)
+    store.clock = world.clock
+    foresight = Foresight(store=store, clock=world.clock, new_id=world.new_id, told=lambda: None)
+    foresight.lanes = (world.lane,)
+    await foresight.look()
+    world.clock.advance(400)
+    await foresight.look()
+    assert store.pages == 1, "the first took a second, and 500 have not passed"
+    await foresight.look(anew=True)
+    assert store.pages == 2, "the config changed"
+    world.clock.advance(500)
+    await foresight.look()
+    assert store.pages == 3
 
 
 async def test_too_little_slack_is_told_weeks_ahead_and_resolved_when_the_pace_is_enough() -> None:
