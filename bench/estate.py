@@ -1,4 +1,4 @@
-"""Finding, making and suspending keys at the quota: how long it takes, against what AWS's quotas allow.
+"""Finding, making and suspending keys at the quota, against what AWS's quotas allow; and what looking at one key costs.
 
 The quotas are enforced by the local KMS in a process of its own, scaled so that this machine can keep up with them: for
 finding, a part of AWS's; for making and importing, a multiple. Figures are ratios, so that the scale falls out.
@@ -37,7 +37,7 @@ from byokd.localkms.aliases import Alias
 from byokd.localkms.hostility.quotas import PER_SECOND
 from byokd.localkms.keyring import Keyring
 from byokd.localkms.keys import Key, Origin
-from byokd.localkms.materials import Import, imported
+from byokd.localkms.materials import ROTATIONS_MAX, Import, imported, rotated
 from byokd.localkms.names import new_key_id
 from byokd.localkms.persistence import open_journal as open_state
 from byokd.localkms.signatures import Caller
@@ -52,6 +52,7 @@ from tests.kit.builders import LANE_ID, desired, lane, order, policy
 FOUND, EXTERNAL = 100_000, 10_000
 """Keys of the lane that is searched, each with an alias, and those of them with imported material."""
 FOUND_FACTOR = 0.1
+LOOKS = 5
 MADE = 1000
 MADE_FACTOR, IMPORT_FACTOR, SUSPEND_FACTOR = 5, 40, 1
 IN_FLIGHT = 32
@@ -64,7 +65,8 @@ THROTTLED = r'localkms_requests_total\{.*error="ThrottlingException".*\} (\S+)'
 async def measure() -> list[Figure]:
     """Discovery, creation, first imports, and a suspension of them all."""
     with tempfile.TemporaryDirectory() as directory:
-        return [*await _discovery(Path(directory)), *await _creation(Path(directory))]
+        where = Path(directory)
+        return [*await _discovery(where), *await _creation(where), await _calls_of_looks(where)]
 
 
 def _site(url: str, factor: float) -> Lane:
@@ -150,6 +152,49 @@ async def _creation(directory: Path) -> list[Figure]:
         ),
         Figure(name="throttled calls of all three", value=throttled, goal=0, unit="", how="as the KMS counted"),
     ]
+
+
+async def _calls_of_looks(directory: Path) -> Figure:
+    """The requests of looks at a key that was rotated as often as KMS allows, beside those at one rotated once."""
+    many, few = [await _calls_of_a_look(directory, materials) for materials in (ROTATIONS_MAX + 1, 2)]
+    return Figure(
+        name=f"requests of a look at a key with {ROTATIONS_MAX + 1} materials / with 2",
+        value=many / few,
+        goal=1.0,
+        unit="x",
+        how=f"{many:g} and {few:g} a look, as the KMS counted",
+    )
+
+
+async def _calls_of_a_look(directory: Path, materials: int) -> float:
+    """Requests until a key with so many materials was looked at some times, by the times that it was described."""
+    state, clock = directory / f"{materials} materials.db", SystemClock()
+    journal = open_state(state)
+    owner, now = Caller(lane().account, lane().region), time.time()
+    key = Key(id=new_key_id(multi_region=False), owner=owner, origin=Origin.EXTERNAL, created_at=now)
+    secrets = [os.urandom(32) for _ in range(materials)]
+    for number, secret in enumerate(secrets):
+        key, _ = imported(key, Import(secret=secret, expires_at=now + 90 * 86400, new=True))
+        if number:
+            key = rotated(key, to=next(each for each in key.materials if not each.permanent), now=now)
+        path = directory / f"{materials}-{number}.key"
+        path.touch(mode=0o600)
+        path.write_bytes(secret)
+    Keyring(journal).put(key)
+    await journal.flush()
+    await journal.close()
+    arn, (first, *further) = KeyArn(key.arn), [f"{materials}-{number}.key" for number in range(materials)]
+    known = desired(arn=arn, ref=KeyRef(arn), name=arn, source="files", locator=first, further=tuple(further))
+    async with quota_kms(state, IMPORT_FACTOR) as (url, admin), open_store(directory / f"{materials}.db") as store:
+        await store.sync_fleet([known], now=clock.now())
+        async with _running(_site(url, IMPORT_FACTOR), directory, store) as engine:
+            for _ in range(LOOKS):
+                await _until(store, "Enabled", 1)
+                await store.wake([known.ref], at=clock.now())
+                engine.wake()
+                await asyncio.sleep(1.0)
+        described = await counted(admin, r'localkms_requests_total\{.*operation="DescribeKey".*\} (\S+)')
+        return await counted(admin, r"localkms_requests_total\{.*\} (\S+)") / described
 
 
 async def _first_imports(site: Lane, directory: Path, arns: list[KeyArn]) -> float:
