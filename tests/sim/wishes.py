@@ -100,9 +100,10 @@ class Wishes(Laws):
         for event in self.world.plan.events:
             if event.kind != "impostor" or event.who != key.plan.number:
                 continue
+            over_s = min(event.at_s + event.span_s, self.world.plan.stormy_s)  # all is put right then
             for each in key.life.imports:
                 until_s = each.visible_s + HEAL_S + key.plan.look_s
-                shown = event.at_s < each.at_s and until_s < event.at_s + event.span_s
+                shown = event.at_s < each.at_s and until_s < over_s
                 free = self.book.obstacles.free(("voice", *self.book.scopes(key.life)), each.at_s - HEAL_S, until_s)
                 calm = free == [(each.at_s - HEAL_S, until_s)]
                 told = self._heard_of(key, (ConditionKind.PROBE_FAILED,), event.at_s, until_s)
