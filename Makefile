@@ -34,7 +34,7 @@ run: setup  ## start the daemon on its own local KMS with a small fleet, and wat
 .PHONY: test
 test: check $(NODE)/.stamp  ## format, lint, types, contracts, house rules and every test
 	scripts/system-packages openssl=openssl systemd-analyze=systemd
-	$(PYTEST) -n 2 --ignore tests/meta
+	$(PYTEST) -n 2 --dist worksteal --ignore tests/meta
 
 .PHONY: test-fast
 test-fast: check  ## the same without the rings that start processes or run long

@@ -59,7 +59,7 @@ def _lived(plan: Plan) -> Witness:
     return witness
 
 
-@pytest.mark.parametrize("seed", [1, 3])
+@pytest.mark.parametrize("seed", [1, 8])
 def test_a_storm_is_replayed_as_it_was_decided(seed: int) -> None:
     """In worlds whose clocks are not set back: every decision, for the same reason, in the same tier.
 
