@@ -141,11 +141,11 @@ async def test_a_lane_that_left_the_config_is_not_complained_about_any_more() ->
 
 @pytest.mark.parametrize(
     ("beside", "room"),
-    [(0, 42), (2, 42), (20, 28), (1000, 12)],
+    [(0, 42), (2, 42), (20, 28), (1000, 18)],
     ids=["nobody waits", "a slow lane", "a quick lane", "more than there is room for"],
 )
 def test_looks_leave_imports_what_they_fill_at_the_lanes_pace(beside: int, room: int) -> None:
-    """Half was left whenever any import waited: too little at 25 a second, and far too much at one in four seconds."""
+    """Half was left whenever any import waited: far too much at one in four seconds."""
     assert Turns(48).room_for_looks(beside=beside) == room
 
 
