@@ -27,6 +27,8 @@ from byokd.facts.snapshot import Snapshot
 
 LONGEST: Final = timedelta(days=365) - timedelta(hours=1)
 """The longest life asked for: KMS counts its 365 days by its own clock, and refuses what is a second too far."""
+TOLERANCE: Final = timedelta(seconds=5)
+"""How far a `ValidTo` that is shown may be from the one that was asked for."""
 CLOCKS_DIFFER: Final = timedelta(minutes=1)
 """How much earlier than its ValidTo material must be gone to have been deleted rather than lapsed."""
 
@@ -177,9 +179,15 @@ class Case:
             return suspension
         return order if order is not None and order.kind is OrderKind.RESUME else None
 
+    def imported_for(self, order: Order) -> bool:
+        """Whether the material was imported since an order to import, is there, and ends when that wants it to."""
+        if self.seen is None or self.loss is not Loss.NONE or not imported_since(self.snapshot, order.created_at):
+            return False
+        return order.valid_to is ABSENT or applied(self.seen, self.material, order.valid_to)
+
     def _asks_for_import(self, order: Order) -> bool:
         over = isinstance(order.valid_to, datetime) and order.valid_to <= self.now
-        done = bool(self.snapshot.others) and imported_since(self.snapshot, order.created_at)
+        done = bool(self.snapshot.others) and self.imported_for(order)
         return order.kind in (OrderKind.IMPORT, OrderKind.RESUME) and not over and not done
 
     @property
@@ -268,6 +276,16 @@ def present(seen: ObservedKey, material: MaterialId | Absent) -> bool:
         if each.material_id == material:
             return each.imported
     return seen.state is not KeyState.PENDING_IMPORT
+
+
+def applied(seen: ObservedKey, material: MaterialId | Absent, wanted: Expiry) -> bool:
+    """Whether a reading shows the managed material with the expiry wanted, give or take a few seconds."""
+    if not present(seen, material):
+        return False
+    shown = seen.expiry_of(material)
+    if isinstance(shown, datetime) and isinstance(wanted, datetime):
+        return abs(shown - wanted) <= TOLERANCE
+    return shown is wanted
 
 
 def _expiry(snapshot: Snapshot, seen: ObservedKey | None, material: MaterialId | Absent) -> Expiry | Absent:

@@ -11,13 +11,12 @@ from datetime import datetime, timedelta
 from typing import Final
 
 from byokd.decide.backoff import retry_at
-from byokd.decide.case import case, in_stock, managed_material, present
-from byokd.facts.key import Absent, Expiry, MaterialId, ObservedKey
+from byokd.decide.case import applied, case, in_stock, managed_material
+from byokd.facts.key import Absent, ObservedKey
 from byokd.facts.ledger import Import, ImportState
 from byokd.facts.policy import Policy
 from byokd.facts.snapshot import Snapshot
 
-TOLERANCE: Final = timedelta(seconds=5)
 NOT_SEEN: Final = "not_seen"
 """Outcome of an import that no look showed in time."""
 UNANSWERED: Final = timedelta(seconds=10)
@@ -50,16 +49,6 @@ def explain(snapshot: Snapshot, now: datetime) -> Import | Absent:
     again = retry_at(who=row.ref, failures=row.attempts, now=now, deadline=the.deadline, emergency=the.emergency)
     detail = "KMS confirmed the import, but its ValidTo did not move" if row.answered else "the import did not arrive"
     return replace(row, state=ImportState.FAILED, not_before=again, outcome=NOT_SEEN, detail=detail)
-
-
-def applied(seen: ObservedKey, material: MaterialId | Absent, wanted: Expiry) -> bool:
-    """Whether a reading shows the managed material with the expiry wanted, give or take a few seconds."""
-    if not present(seen, material):
-        return False
-    shown = seen.expiry_of(material)
-    if isinstance(shown, datetime) and isinstance(wanted, datetime):
-        return abs(shown - wanted) <= TOLERANCE
-    return shown is wanted
 
 
 def settles_at(row: Import, policy: Policy) -> datetime:

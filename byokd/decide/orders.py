@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import replace
 from datetime import datetime
 
-from byokd.decide.case import CLOCKS_DIFFER
+from byokd.decide.case import CLOCKS_DIFFER, Case
 from byokd.facts.key import ABSENT, Absent, MaterialState, ObservedKey, View
 from byokd.facts.ledger import Import, ImportState, Order, OrderKind, OrderState
 from byokd.facts.snapshot import Reason
@@ -86,6 +87,15 @@ def answered(orders: tuple[Order, ...], ended: Import, now: datetime) -> tuple[O
         if order.kind in _IMPORTS
         and (ended.order_id == order.id or (state is OrderState.DONE and ended.created_at >= order.created_at))
     )
+
+
+def imported(orders: tuple[Order, ...], needed: Sequence[Case], now: datetime) -> tuple[Order, ...]:
+    """Import orders that are carried out for a key with several materials: each that it needs was imported since.
+
+    By whichever imports that was, so that none which began before an order leaves it open.
+    """
+    done = (order for order in orders if needed and all(each.imported_for(order) for each in needed))
+    return tuple(_closed(order, OrderState.DONE, now, "") for order in done if order.kind in _IMPORTS)
 
 
 def after_deciding(orders: tuple[Order, ...], *, reason: Reason, message: str, now: datetime) -> tuple[Order, ...]:

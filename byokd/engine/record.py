@@ -7,10 +7,10 @@ from datetime import datetime
 from typing import Any
 
 from byokd.decide.backoff import retry_at
-from byokd.decide.case import Case, Loss, case, imported_since, in_stock, managed_material
+from byokd.decide.case import Case, Loss, case, in_stock, managed_material
 from byokd.decide.decide import decided
 from byokd.decide.intents import explain
-from byokd.decide.orders import after_deciding, answered, before_deciding, rotated, without
+from byokd.decide.orders import after_deciding, answered, before_deciding, imported, rotated, without
 from byokd.decide.period import taken_back
 from byokd.decide.several import merged
 from byokd.decide.transitions import compare, of_import, of_key, of_material, of_order
@@ -257,15 +257,13 @@ def _ended(snapshot: Snapshot) -> Import | None:
 
 def _answered(after: Snapshot, ended: tuple[Import, ...], now: datetime) -> tuple[Order, ...]:
     """The import orders that these rows answer: of a key with several materials, when it is so for all of them."""
-    closed = tuple(order for row in ended for order in answered(after.ledger.open_orders, row, now))
-    if not after.others or not closed:
+    orders = after.ledger.open_orders
+    closed = tuple(order for row in ended for order in answered(orders, row, now))
+    if not after.others or not orders:
         return closed
-    kept = [at for place in after.places if not in_stock(at := after.turned_to(place))]
-    return tuple(
-        order
-        for order in {order.id: order for order in closed}.values()
-        if order.state is OrderState.REFUSED or all(imported_since(at, order.created_at) for at in kept)
-    )
+    refused = {order.id: order for order in closed if order.state is OrderState.REFUSED}
+    needed = [case(at, now) for place in after.places if not in_stock(at := after.turned_to(place))]
+    return (*refused.values(), *imported(without(orders, tuple(refused.values())), needed, now))
 
 
 def on_record(change: Change) -> Snapshot:

@@ -114,6 +114,7 @@ async def test_a_replica_without_its_primary(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("first", "second", "ends"),
     [
+        (OrderKind.SUSPEND, OrderKind.RESUME, "Enabled"),
         (OrderKind.SUSPEND, OrderKind.ROTATE, "PendingImport"),
         (OrderKind.ROTATE, OrderKind.SUSPEND, "PendingImport"),
         (OrderKind.HOLD, OrderKind.SUSPEND, "PendingImport"),

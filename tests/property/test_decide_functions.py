@@ -11,9 +11,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from byokd.decide.backoff import LONGEST_WITHOUT_STORE, retry_at, store_again
-from byokd.decide.case import Loss, case, wanted_expiry
+from byokd.decide.case import Loss, applied, case, wanted_expiry
 from byokd.decide.decide import decide
-from byokd.decide.intents import applied, explain, settles_at
+from byokd.decide.intents import explain, settles_at
 from byokd.decide.notices import Audience, redeliver_at, tell
 from byokd.decide.orders import after_deciding, before_deciding
 from byokd.decide.transitions import compare

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from byokd.decide.case import Loss, case, in_stock, managed_material, names
 from byokd.decide.decide import decide, decided
-from byokd.decide.orders import rotated, rotated_at, without
+from byokd.decide.orders import imported, rotated, rotated_at, without
 from byokd.decide.rotation import ASK_AGAIN, cannot_rotate, rotates
 from byokd.decide.several import merged
 from byokd.facts.key import ABSENT, Absent, KeyState, MaterialState, ObservedKey, View
@@ -52,6 +52,25 @@ def test_a_key_with_several_materials_does_one_thing_and_tells_all(it: Snapshot,
     assert len({told.kind for told in one.conditions}) == len(one.conditions)
     assert LADDER.index(one.tier) == max(LADDER.index(single.tier) for single in each)
     assert one.reason is each[one.place].reason
+
+
+@quick
+@given(kept, orders, moments)
+def test_an_order_to_import_ends_when_all_that_is_needed_was_imported(
+    it: Snapshot, them: tuple[Order, ...], now: datetime
+) -> None:
+    """Not sooner, and not one for which a material is to end at another time; what is left asks for an import."""
+    needed = [case(it.turned_to(place), now) for place in it.places]
+    closed = imported(them, needed, now)
+
+    for done in closed:
+        assert done.kind in (OrderKind.IMPORT, OrderKind.RESUME)
+        assert done.state is OrderState.DONE
+        for each in needed:
+            assert each.loss is Loss.NONE
+            assert each.snapshot.ledger.last_success_at >= done.created_at  # type: ignore[operator]  # it has one
+    assert imported(without(them, closed), needed, now) == ()
+    assert imported(them, (), now) == ()
 
 
 @quick

@@ -96,7 +96,7 @@ BUGS: Final[tuple[Bug, ...]] = (
     ),
     _bug(
         "any reading shows an import",
-        "decide/intents.py",
+        "decide/case.py",
         "        return abs(shown - wanted) <= TOLERANCE\n",
         "        return True\n",
     ),

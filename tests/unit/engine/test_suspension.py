@@ -257,3 +257,26 @@ async def test_an_end_of_life_that_passed_while_the_order_waited_is_refused() ->
         await world.order(OrderKind.IMPORT, valid_to=now)
         assert world.kms.count("ImportKeyMaterial") == imports
         assert (await world.know()).ledger.open_orders == ()
+
+
+async def test_an_order_that_meets_an_import_of_one_of_several_materials_is_answered() -> None:
+    """Given in the second in which an import ended, it was open for ever: done by that one, and closed by none."""
+    world = World()
+    world.source.materials["next.key"] = bytes([1]) * 32
+    await world.add(desired(further=("next.key",)))
+    async with running(world):
+        await world.order(OrderKind.RESUME)
+        assert (await world.know()).ledger.open_orders == ()
+
+
+async def test_an_end_of_life_that_was_ordered_during_an_import_is_given() -> None:
+    """An import on its way to another ValidTo ended after the order, and passed for the one that was asked for."""
+    world = World()
+    world.source.materials["next.key"] = bytes([1]) * 32
+    await world.add(desired(further=("next.key",)))
+    soon = world.clock.now() + 40 * DAY
+    async with running(world):
+        await world.order(OrderKind.IMPORT, valid_to=soon)
+        await world.pass_time(timedelta(hours=2), step=5 * MINUTE)
+        assert [each.expiry for each in world.kms.key(ARN).materials] == [soon]
+        assert (await world.know()).ledger.open_orders == ()
