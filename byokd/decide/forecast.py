@@ -44,6 +44,8 @@ LEFT_ALONE: Final = frozenset(
         Reason.UNSUPPORTED_SPEC,
         Reason.WRAPPING_REFUSED,
         Reason.REPORT_ONLY,
+        Reason.SUSPENDING,
+        Reason.SUSPENDED,
     }
 )
 """Reasons for which byokd does not renew a key, until a person changes something; each has a condition of its own."""

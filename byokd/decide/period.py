@@ -113,13 +113,18 @@ def taken_back(snapshot: Snapshot, now: datetime) -> tuple[Order, ...]:
     One that was given upon a reading from before a rotation must not make a second.
     """
     given = [each for each in snapshot.ledger.open_orders if each.by_period]
-    if not given:
-        return ()
     ends = period_ends(snapshot)
-    if ends is not None and ends <= now:
+    if not given or (ends is not None and ends <= now) or (ends is None and _untold(snapshot)):
         return ()
     why = "`rotate_every` does not ask for it" if ends is None else f"its period ends at {ends:%Y-%m-%d %H:%M:%S}Z"
     return tuple(replace(each, state=OrderState.CANCELLED, closed_at=now, outcome=why) for each in given)
+
+
+def _untold(snapshot: Snapshot) -> bool:
+    """Whether the policy has a period, and no reading tells how far it is: nobody has looked, or could list."""
+    seen = last_seen(snapshot.view)
+    listed = isinstance(seen, ObservedKey) and seen.materials_known
+    return snapshot.desired.policy.rotate_every is not NEVER and not listed
 
 
 def rotation_hindered(the: Case, said: Verdict) -> Condition | None:
@@ -155,13 +160,18 @@ def _hindered(the: Case) -> str | None:
         return None
     if rotations_left(the.seen) <= 0:
         return "it was rotated as often as KMS allows in its life"
-    if (order := the.rotation) is not None:
-        return f"ordered, and not done: {order.outcome}" if the.now >= order.created_at + PATIENCE else None
+    order = the.rotation
+    if order is not None and the.now < order.created_at + PATIENCE:
+        return None
+    if order is not None and order.outcome:
+        return f"ordered, and not done: {order.outcome}"
     if (why := obstacle(the)) is not None:
         return why
     turned = (the.snapshot.turned_to(place) for place in the.snapshot.places)
     lost = next((each.proof for each in turned if in_stock(each)), None)
-    return f"the source cannot produce the next material: {lost.message}" if isinstance(lost, Unproved) else None
+    if isinstance(lost, Unproved):
+        return f"the source cannot produce the next material: {lost.message}"
+    return None if order is None else f"ordered at {order.created_at:%Y-%m-%d %H:%M:%S}Z, and not done"
 
 
 def _ahead(the: Case) -> timedelta:

@@ -9,7 +9,8 @@ from typing import Any
 
 import pytest
 
-from byokd.errors import AccessDenied, AnswerLost, KmsUnreachable, RequestRefused
+from byokd.errors import AccessDenied, AnswerLost, KmsInternal, KmsUnreachable, RequestRefused
+from byokd.facts.condition import ConditionKind
 from byokd.facts.key import KeyState, MaterialState
 from byokd.facts.ledger import BY_PERIOD, Order, OrderKind, OrderState
 from byokd.facts.policy import ChangeWindow
@@ -299,3 +300,25 @@ async def test_a_key_that_cannot_be_rotated_says_so_at_once() -> None:
         await world.pass_time(DAY, step=HOUR)
         assert HINDERED in world.inbox.said
         assert await orders(world) == []
+
+
+async def test_an_order_that_gets_nowhere_says_why() -> None:
+    """After a day people read "ordered, and not done:" and nothing more, where KMS had not been asked to rotate yet."""
+    async with running(await a_world()) as world:
+        await until_due(world)
+        world.kms.fail(IMPORT, *[KmsInternal("no")] * 500)
+        await world.pass_time(2 * DAY, step=10 * MINUTE)
+        known = (await world.know()).conditions
+        (told,) = [each.condition for each in known if each.condition.kind is ConditionKind.ROTATION_HINDERED]
+        assert told.detail.endswith("Z, and not done")
+
+
+async def test_a_look_that_cannot_list_the_materials_takes_no_order_back() -> None:
+    """It was cancelled because "rotate_every does not ask for it", which nobody could know, and given once more."""
+    async with running(await a_world()) as world:
+        await until_due(world)
+        world.kms.fail(ROTATION, *[AccessDenied("no")] * 500)
+        await world.pass_time(HOUR, step=MINUTE)
+        world.kms.fail("ListKeyRotations", *[AccessDenied("kms:ListKeyRotations is not allowed")] * 3)
+        await world.pass_time(2 * HOUR, step=10 * MINUTE)
+        assert OrderState.CANCELLED not in {each.state for each in await orders(world)}
