@@ -86,7 +86,8 @@ class Gatherer:
             snapshot = replace(snapshot, relatives=await self._store.relatives(seen.arn, snapshot.ref))
         if seen.state is KeyState.PENDING_IMPORT and _was_disabled(last_seen(snapshot.view)):
             seen = replace(seen, was_disabled=True)
-        seen = replace(seen, begun_at=_begun_at(last_seen(snapshot.view), seen))
+        if (begun_at := _begun_at(last_seen(snapshot.view), seen)) != seen.begun_at:
+            seen = replace(seen, begun_at=begun_at)
         return replace(snapshot, view=seen, ledger=ledger)
 
     def end(self, snapshot: Snapshot) -> None:

@@ -174,6 +174,7 @@ class LaneWorker:
         finally:
             # The group has ended, turns that never began included: nobody works on anything any more.
             self._turns.clear()
+            self._pace.all_turned_back()
             self._queue_changed()
 
     async def _acquire(self) -> int | None:

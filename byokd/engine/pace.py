@@ -130,6 +130,10 @@ class Pace:
         """The key's turn is over; returns whether its import was on its way still, and made room for another."""
         return self._coming.pop(ref, None) is not None
 
+    def all_turned_back(self) -> None:
+        """Nobody is on the way any more."""
+        self._coming.clear()
+
     def near(self, tier: Tier) -> bool:
         """Whether an import that gets to its request now has its token soon; else it had better wait in the queue."""
         bucket, at = self._buckets[IMPORT_PARAMETERS], self._clock.monotonic()

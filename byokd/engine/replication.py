@@ -106,9 +106,8 @@ class Replication:
             return [_failed(primary, wanted, f"{error} → {error.step}") for wanted in replicas]
         if obstacle := _obstacle(seen):
             return [_failed(primary, wanted, obstacle) for wanted in replicas]
-        there = () if isinstance(seen.family, Absent) else seen.family.members
         carried = Attributes()
-        if not all(_arn_in(seen, wanted) in there for wanted in replicas):
+        if not all(_there(seen, wanted) for wanted in replicas):
             carried = await self._attributes(place, seen.arn)
         return [await self._one(primary, seen, wanted, carried) for wanted in replicas]
 
@@ -126,7 +125,7 @@ class Replication:
     async def _one(self, primary: DesiredKey, seen: ObservedKey, wanted: DesiredKey, carried: Attributes) -> Replica:
         region = wanted.lane.partition("/")[2]
         arn = _arn_in(seen, wanted)
-        listed = not isinstance(seen.family, Absent) and arn in seen.family.members
+        listed = _there(seen, wanted)
         outcome = Outcome.THERE if listed else Outcome.TO_MAKE if self._dry_run else Outcome.MADE
         if carried.denied and not listed:
             return _failed(primary, wanted, f"{', '.join(carried.denied)} is missing on the primary: {_DENIED}")
@@ -151,6 +150,11 @@ def _arn_in(seen: ObservedKey, wanted: DesiredKey) -> KeyArn:
     """The ARN of a key's relative in the lane of a replica that is wanted."""
     parts = seen.arn.split(":")
     return KeyArn(":".join((*parts[:3], wanted.lane.partition("/")[2], *parts[4:])))
+
+
+def _there(seen: ObservedKey, wanted: DesiredKey) -> bool:
+    """Whether KMS lists a replica that is wanted."""
+    return not isinstance(seen.family, Absent) and _arn_in(seen, wanted) in seen.family.members
 
 
 def _obstacle(seen: ObservedKey) -> str:

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from datetime import datetime, timedelta
+import math
+from datetime import timedelta
 
 from byokd.decide.backoff import LONGEST_WITHOUT_STORE, store_again
 from byokd.ports import Clock
@@ -14,19 +15,17 @@ class Setback:
     def __init__(self, clock: Clock) -> None:
         self._clock = clock
         self._failures = 0
-        self._until: datetime | None = None
+        self._until_s = -math.inf
 
     def failed(self) -> timedelta:
         """It failed; returns how long to leave it alone. Counts anew where it worked, or nobody tried, for long."""
-        now = self._clock.now()
-        # Not where the clock was set back: what lies far ahead tells nothing.
-        again = self._until is not None and timedelta(0) < self._until - now <= LONGEST_WITHOUT_STORE
-        if not again:
-            lately = self._until is not None and timedelta(0) <= now - self._until <= LONGEST_WITHOUT_STORE
+        now_s = self._clock.monotonic()
+        if now_s >= self._until_s:
+            lately = now_s - self._until_s <= LONGEST_WITHOUT_STORE.total_seconds()
             self._failures = self._failures + 1 if lately else 1
-            self._until = now + store_again(self._failures)
+            self._until_s = now_s + store_again(self._failures).total_seconds()
         return store_again(self._failures)
 
     def worked(self) -> None:
         """It was tried and went well."""
-        self._failures, self._until = 0, None
+        self._failures, self._until_s = 0, -math.inf

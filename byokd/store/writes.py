@@ -192,7 +192,7 @@ CLOSE_REMOVED: Final = (
         detail=LEFT_CONFIG,
     ),
     update(orders)
-    .where(orders.c.ref.in_(bindparam("refs", expanding=True)), ordered.OPEN)
+    .where(orders.c.ref.in_(bindparam("refs", expanding=True)), ordered.NOT_CLOSED)
     .values(state=OrderState.CANCELLED.value, closed_at=orders.c.created_at, outcome=LEFT_CONFIG),
     update(conditions)
     .where(conditions.c.subject.in_(bindparam("refs", expanding=True)), told.OPEN)
