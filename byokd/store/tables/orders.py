@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any, Final
 
-from sqlalchemy import Boolean, Column, ForeignKey, Row, Table, Text, false, text
+from sqlalchemy import Boolean, Column, ForeignKey, Index, Row, Table, Text, false, text
 
 from byokd.facts.key import KeyRef
 from byokd.facts.ledger import Order, OrderKind, OrderState
@@ -41,9 +41,9 @@ orders: Final = Table(
     Column("closed_at", Seconds),
     Column("outcome", Text, nullable=False),
     Column("lose_material", Boolean, nullable=False, server_default=false()),
+    Index("ix_orders_of_key", "ref", "id"),
 )
 
-partial_index("ix_orders_open", orders.c.ref, orders.c.id, where=OPEN)
 partial_index("ix_orders_not_closed", orders.c.id, where=NOT_CLOSED)
 partial_index("ix_orders_closed", orders.c.closed_at, orders.c.id, where=CLOSED_AT)
 

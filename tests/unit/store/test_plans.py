@@ -75,6 +75,8 @@ async def test_what_comes_first_is_read_in_the_order_of_an_index(
         snapshots.CONDITIONS,
         writes.REMOVED,
         *writes.CLOSE_REMOVED,
+        lists.orders_page(ref=REFS[0], only_open=False, limit=9),
+        lists.orders_page(ref=REFS[0], only_open=True, limit=9),
     ],
 )
 async def test_rows_of_given_keys_are_looked_up_one_by_one(store: SqlStore, statement: Executable) -> None:
