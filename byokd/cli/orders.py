@@ -71,9 +71,11 @@ class _Asked:
 
             show_json(document)
         elif "order" in document:
+            from byokd.cli.rows import asked
+
             order = document["order"]
             until = f" until {order['until']}" if order["until"] else ""
-            print(f"{order['kind']}{until} {_verb([order])} for {order['key']}")
+            print(f"{asked(order)}{until} {_verb([order])} for {order['key']}")
             self._tell_how([order])
         else:
             _tell(self.body["kind"], document, _verb(document["orders"]))
@@ -205,12 +207,13 @@ def cancel(
 ) -> None:
     """Take back an order that has not begun."""
     from byokd.cli.listing import show_json
+    from byokd.cli.rows import asked
 
     document = of(context).reach().cancel_order(order)
     if json:
         show_json(document)
         return
-    print(f"{document['order']['kind']} cancelled for {document['order']['key']}")
+    print(f"{asked(document['order'])} cancelled for {document['order']['key']}")
 
 
 def _verb(orders: list[dict[str, Any]]) -> str:
@@ -219,11 +222,14 @@ def _verb(orders: list[dict[str, Any]]) -> str:
 
 
 def _tell(kind: str, document: dict[str, Any], verb: str) -> None:
-    """What an order for many keys came to, or would."""
+    """What an order for many keys came to, or would; each that asks for more than its kind says so itself."""
+    from byokd.cli.rows import asked
+
     verb = f"would be {verb}" if document["dry_run"] else verb
     print(f"{kind} {verb} for {document['ordered']} key{'' if document['ordered'] == 1 else 's'}")
     for order in document["orders"]:
-        print(f"  {order['key']}")
+        more = "" if asked(order) == kind else f": {asked(order)}"
+        print(f"  {order['key']}{more}")
     if document["ordered"] > len(document["orders"]):
         print(f"  and {document['ordered'] - len(document['orders'])} more")
     for refusal in document["refusals"]:

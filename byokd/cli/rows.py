@@ -123,13 +123,18 @@ def orders(rows: Sequence[Document], at: str) -> Listing:
     return Listing(headers, [_order(row, at) for row in rows], wide=("WHY", "OUTCOME"), names=("KEY",))
 
 
+def asked(order: Document) -> str:
+    """What an order asks for, in the words of the history: its kind, and whether it may lose material for good."""
+    return f"{order['kind']} with all its material" if order["lose_material"] else str(order["kind"])
+
+
 def _order(row: Document, at: str) -> list[Text]:
     given = seconds_until(row["created_at"], at) or 0
     state = "in force" if row["effective_at"] and row["state"] == "open" else row["state"]
     return [
         text(row["id"]),
         text(row["key"]),
-        text(row["kind"]),
+        text(asked(row)),
         text(state),
         text(row["by"]),
         text(ago(-given)),

@@ -9,7 +9,7 @@ from rich.text import Text
 
 from byokd.cli.durations import ago, humane
 from byokd.cli.listing import stdout, text
-from byokd.cli.rows import GONE, SEVERITY_STYLES, TIER_STYLES, seconds_until, time_left
+from byokd.cli.rows import GONE, SEVERITY_STYLES, TIER_STYLES, asked, seconds_until, time_left
 
 Document = dict[str, Any]
 Line = tuple[str, Text]
@@ -101,7 +101,7 @@ def _rotation(rotation: Document | None, at: str) -> Iterator[Line]:
         return
     due = rotation["rotates_at"]
     by_period = "" if due is None else f", to be rotated {_since(due, at)}"
-    left = f"{rotation['left']} rotations left"
+    left = f"{rotation['left']} rotation{'' if rotation['left'] == 1 else 's'} left"
     yield "rotation", text(f"current since {rotation['current_since']}{by_period}, {left}")
 
 
@@ -140,7 +140,7 @@ def _since(stamp: str, at: str) -> str:
 def _order(order: Document) -> str:
     until = f" until {order['until']}" if order["until"] else ""
     why = f": {order['why']}" if order["why"] else ""
-    return f"{order['kind']}{until} by {order['by']} at {order['created_at']}{why}"
+    return f"{asked(order)}{until} by {order['by']} at {order['created_at']}{why}"
 
 
 def _import(row: Document, at: str) -> str:

@@ -336,11 +336,12 @@ def order(given: Order) -> Document:
 def order_for_many(
     given: Sequence[Order], refused: Sequence[tuple[KeyRef, str]], *, dry_run: bool, most: int
 ) -> Document:
-    """What an order for many keys came to; at most so many of each are spelt out."""
+    """What an order for many keys came to; at most so many of each are spelt out, first what may lose material."""
+    first = sorted(given, key=lambda each: not each.lose)
     return {
         "dry_run": dry_run,
         "ordered": len(given),
-        "orders": [order(each) for each in given[:most]],
+        "orders": [order(each) for each in first[:most]],
         "refused": len(refused),
         "refusals": [{"key": ref, "why": why} for ref, why in refused[:most]],
     }

@@ -10,7 +10,8 @@ import pytest
 
 from byokd.cli.failures import Exit
 from byokd.config.schema import LaneSettings
-from byokd.facts.ledger import OrderKind, Tier
+from byokd.decide.transitions import of_order
+from byokd.facts.ledger import OrderKind, OrderState, Tier
 from tests.kit import builders
 from tests.kit.builders import DAY, lane
 from tests.kit.clock import START
@@ -149,6 +150,23 @@ async def test_orders_are_listed_and_cancelled(api: Api):
     assert (await byokd("cancel", order.id, socket=api.socket)).code == Exit.REFUSED
     await byokd("suspend", LEDGER, "--yes", socket=api.socket)
     assert [each.kind for each in await api.orders(LEDGER)] == [OrderKind.SUSPEND]
+
+
+async def test_an_order_that_loses_material_says_so_wherever_it_is_shown(api: Api):
+    """Whoever approves a suspension must see that it deletes what nobody can bring back."""
+    words = "suspend with all its material"
+    api.approval = (OrderKind.SUSPEND,)
+    dry = await byokd("suspend", "--fleet", "books", "--lose-material", "--dry-run", socket=api.socket)
+    assert dry.out == f"suspend would be proposed for 1 key\n  {LEDGER}: {words}\n"
+    mine = await byokd("suspend", FRESH, "--lose-material", "--yes", socket=api.socket)
+    assert mine.out.startswith(f"{words} proposed for {FRESH}\n")
+    theirs = builders.order(OrderKind.SUSPEND, ref=LEDGER, state=OrderState.PROPOSED, by="ann", lose=True)
+    await api.store.add_orders([(theirs, of_order(theirs))])
+    assert f" {words} " in (await byokd("orders", LEDGER, socket=api.socket)).out
+    asked = await byokd("approve", "suspend", LEDGER, "--dry-run", socket=api.socket)
+    assert asked.out == f"suspend would be approved for 1 key\n  {LEDGER}: {words}\n"
+    taken_back = await byokd("cancel", theirs.id, socket=api.socket)
+    assert taken_back.out == f"{words} cancelled for {LEDGER}\n"
 
 
 @pytest.mark.parametrize(

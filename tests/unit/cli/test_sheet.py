@@ -10,9 +10,9 @@ import pytest
 
 from byokd.cli.sheet import lines
 from byokd.facts.key import ABSENT
-from byokd.facts.ledger import Probe
+from byokd.facts.ledger import OrderKind, Probe
 from byokd.web.documents import key_sheet, stamp
-from tests.kit.builders import DAY, desired, ledger, policy, snapshot
+from tests.kit.builders import DAY, desired, ledger, order, policy, snapshot
 from tests.kit.clock import START
 
 IMPORTED = START - 30 * DAY
@@ -46,3 +46,11 @@ def test_the_last_probe(probe: Any, wanted: bool, told: str | None) -> None:
     )
     shown = {name: value.plain for name, value in lines(key, stamp(START))}
     assert shown.get("probe") == told
+
+
+def test_an_order_that_loses_material_says_so() -> None:
+    """In the words of the history, for as long as it is in force."""
+    suspension = order(OrderKind.SUSPEND, lose=True)
+    key = key_sheet(snapshot(ledger=ledger(open_orders=(suspension,))), ABSENT)
+    shown = {name: value.plain for name, value in lines(key, stamp(START))}
+    assert shown["order"].startswith("suspend with all its material by operator at ")
