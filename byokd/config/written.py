@@ -64,24 +64,27 @@ def read_rows(file: Path, problems: Problems) -> Iterator[Row]:
 
 
 def _of_csv(file: Path, text: str, problems: Problems) -> Iterator[Row]:
+    """No row at all where the text is no CSV: whoever leaves wrong rows out would else lose all that follow, unsaid."""
     reader = csv.reader(io.StringIO(text, newline=""), strict=True)
     try:
-        columns = tuple(each.strip() for each in next(reader, []))
-        if not _knows(columns, Place(str(file), 1), problems):
-            return
-        for cells in reader:
-            place = Place(str(file), reader.line_num)
-            if not any(cell.strip() for cell in cells):
-                continue
-            if len(cells) != len(columns):
-                what = f"has {len(cells)} cells, the header {len(columns)}"
-                problems.add(place, "", what, "one cell for each column")
-                continue
-            row = {name: cell.strip() for name, cell in zip(columns, cells, strict=True)}
-            tags = {name.removeprefix(TAG): cell for name, cell in row.items() if name.startswith(TAG) and cell}
-            yield Row(place, {name: cell for name, cell in row.items() if not name.startswith(TAG)}, tags)
+        lines = [(cells, reader.line_num) for cells in reader]
     except csv.Error as error:
         problems.add(Place(str(file), reader.line_num), "", f"is not CSV: {error}", "see RFC 4180")
+        return
+    columns = tuple(each.strip() for each in lines[0][0]) if lines else ()
+    if not _knows(columns, Place(str(file), 1), problems):
+        return
+    for cells, number in lines[1:]:
+        place = Place(str(file), number)
+        if not any(cell.strip() for cell in cells):
+            continue
+        if len(cells) != len(columns):
+            what = f"has {len(cells)} cells, the header {len(columns)}"
+            problems.add(place, "", what, "one cell for each column")
+            continue
+        row = {name: cell.strip() for name, cell in zip(columns, cells, strict=True)}
+        tags = {name.removeprefix(TAG): cell for name, cell in row.items() if name.startswith(TAG) and cell}
+        yield Row(place, {name: cell for name, cell in row.items() if not name.startswith(TAG)}, tags)
 
 
 def _knows(columns: tuple[str, ...], place: Place, problems: Problems) -> bool:

@@ -128,6 +128,12 @@ def test_a_wrong_header_is_told(manifest: Manifest, header: str, told: str):
     assert told in manifest.told[0]
 
 
+def test_what_is_no_csv_has_no_rows(manifest: Manifest):
+    """Neither those before the mistake: whoever leaves wrong rows out would miss all that follow it."""
+    assert manifest.read('alias,description\nalias/a,fine\nalias/b,"a "quoted" word"\nalias/c,fine\n') == []
+    assert manifest.told == ["3: is not CSV: ',' expected after '\"' (see RFC 4180)"]
+
+
 def test_more_tags_than_kms_takes_are_told(manifest: Manifest):
     """Of a row, whatever columns there are for others: an empty cell is no tag."""
     columns = range(TAGS_MAX + 1)
