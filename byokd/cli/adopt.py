@@ -7,14 +7,14 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from byokd.cli.failures import Failed
-from byokd.cli.find import LaneName, Names, Tags, search
+from byokd.cli.failures import Exit, Failed
+from byokd.cli.find import LaneName, Names, Tags, search, troubles
 from byokd.cli.invocation import Json, of
 
 if TYPE_CHECKING:
     from byokd.config.drafts import Draft
-    from byokd.config.load import Config
     from byokd.decide.adoption import LeftOut
+    from byokd.errors import ConfigError
 
 SHOWN = 20
 """Keys that are left out, told to a person; `--json` has more."""
@@ -50,7 +50,8 @@ def adopt(
     invocation = of(context)
     if write:
         refuse_existing(write)
-    results = search(invocation.config(), names or (), tag or (), lane).found
+    config = invocation.config()
+    results, failed = search(config, names or (), tag or (), lane)
     taken, left = adopted((key for each in results.values() for key in each.unmanaged), material)
     heading = f"Keys that nobody managed, found by byokd adopt in {', '.join(results)}: {len(taken)}."
     draft = Draft(keys=taken, fleet=fleet, source=source, heading=heading)
@@ -62,26 +63,39 @@ def adopt(
     elif not write and not json:
         typer.echo(text, nl=False)
     if taken:
-        check_draft(draft, invocation.config_path, file)
-        if write:
+        _check(draft, invocation.config_path, file)
+        if write and failed:
+            # A file is never replaced: what the other lanes have could not come into it later.
+            why = "not every lane could be searched. Run it again, or for each lane with --lane"
+            typer.echo(f"byokd: nothing was written: {why}", err=True)
+        elif write:
             write_new(file, text)
             tell_written(draft, file, invocation.config_path)
         elif not json:
             typer.echo("byokd: nothing was written; --write FILE does that", err=True)
     if json:
-        document = {"keys": len(taken), "text": text, "written": str(write) if write and taken else None}
-        show_json(document | {"left_out": [{"arn": each.arn, "why": each.why} for each in left]})
+        written = str(write) if write and taken and not failed else None
+        left_out = [{"arn": each.arn, "why": each.why} for each in left]
+        document = {"keys": len(taken), "text": text, "written": written, "left_out": left_out}
+        show_json(document | {"failed": troubles(config, failed)})
+    if failed:
+        raise typer.Exit(Exit.REFUSED)
 
 
-def check_draft(draft: Draft, main: Path, file: Path) -> Config:
-    """The config with the draft. Raises: Failed where it would not be valid."""
+def _check(draft: Draft, main: Path, file: Path) -> None:
+    """Hold the draft against the config. Raises: Failed where that would not be valid."""
     from byokd.errors import ConfigError
 
     try:
-        return draft.check(main, file)
+        draft.check(main, file)
     except ConfigError as error:
-        step = "Nothing was written. Change the options of the command, or the config; `--help` tells the options."
-        raise Failed(f"with these keys the config would not be valid:\n{error}", step=step, code=error.code) from error
+        raise not_valid(error) from error
+
+
+def not_valid(error: ConfigError) -> Failed:
+    """What a person is told of a config that would not be valid with new keys in it."""
+    step = "Nothing was written. Change the options of the command, or the config; `--help` tells the options."
+    return Failed(f"with these keys the config would not be valid:\n{error}", step=step, code=error.code)
 
 
 def _tell_left_out(left: list[LeftOut]) -> None:

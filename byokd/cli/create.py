@@ -9,18 +9,18 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from byokd.cli.adopt import check_draft, tell_written
+from byokd.cli.adopt import not_valid, tell_written
 from byokd.cli.failures import Exit, Failed
 from byokd.cli.invocation import Json, of
 from byokd.cli.progress import progress
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping, Sequence
+    from collections.abc import Mapping, Sequence
 
     from byokd.config.drafts import Draft
     from byokd.config.load import Config
     from byokd.config.manifest import ManifestRow
-    from byokd.daemon.creation import Order, Outcome
+    from byokd.daemon.creation import Fits, Order, Outcome
     from byokd.facts.key import KeyArn
     from byokd.facts.policy import DesiredKey
 
@@ -79,8 +79,10 @@ def create(
 
     def fits(rows: Sequence[ManifestRow]) -> Sequence[DesiredKey]:
         sketch = draft(rows, {})
-        listed = check_draft(sketch, invocation.config_path, write).keys()
-        known = {key.arn: key for key in listed}
+        wanted = {key.arn for key in sketch.keys}
+        # The config may have a million others.
+        listed = sketch.check(invocation.config_path, write).keys()
+        known = {key.arn: key for key in listed if key.arn in wanted}
         return [known[key.arn] for key in sketch.keys]
 
     outcome = _run(config, order, fits)
@@ -117,18 +119,16 @@ def _order(config: Config, manifest: Path, journal: Path | None, lane: str, sett
         manifest=manifest,
         journal=journal or manifest.with_name(f"{manifest.name}.journal"),
         lane=chosen[0],
-        only_valid=False,
-        unseen_material=False,
-        dry_run=False,
         settle_for=settles,
     )
 
 
-def _run(config: Config, order: Order, fits: Callable[[Sequence[ManifestRow]], Sequence[DesiredKey]]) -> Outcome:
+def _run(config: Config, order: Order, fits: Fits) -> Outcome:
     import asyncio
 
     from byokd import logs
     from byokd.daemon.creation import create as create_keys
+    from byokd.errors import ConfigError
 
     logs.configure(level="warning", stream=sys.stderr)
     with progress() as say:
@@ -136,7 +136,10 @@ def _run(config: Config, order: Order, fits: Callable[[Sequence[ManifestRow]], S
         def named(count: int) -> None:
             say(f"{order.lane.name}: {count} keys made")
 
-        return asyncio.run(create_keys(config, order, fits=fits, named=named))
+        try:
+            return asyncio.run(create_keys(config, order, fits=fits, named=named))
+        except ConfigError as error:
+            raise not_valid(error) from error
 
 
 def _tell(outcome: Outcome, order: Order) -> None:

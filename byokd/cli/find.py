@@ -52,15 +52,13 @@ def find(
 ) -> None:
     """List the keys with imported material in AWS, nearest deadline first, whether the config names them or not."""
     from byokd.cli.listing import show, show_json, stdout
-    from byokd.web.documents import error
     from byokd.web.estate import found as document_of
 
     config = of(context).config()
     results, failed = search(config, names or (), tag or (), lane, tags=tags)
     documents = [document_of(config.lanes[name], result, only_unmanaged=unmanaged) for name, result in results.items()]
     if json:
-        troubles = [{"lane": config.lanes[name].id, "name": name, **error(each)} for name, each in failed.items()]
-        show_json({"lanes": documents, "failed": troubles})
+        show_json({"lanes": documents, "failed": troubles(config, failed)})
     elif csv:
         _print_csv(documents)
     else:
@@ -70,6 +68,13 @@ def find(
                 stdout().print(f"in the config, not in {each['name']}: {missing}", soft_wrap=True)
     if failed:
         raise typer.Exit(Exit.REFUSED)
+
+
+def troubles(config: Config, failed: Mapping[str, ByokdError]) -> list[Document]:
+    """Why lanes could not be searched, as a document."""
+    from byokd.web.documents import error
+
+    return [{"lane": config.lanes[name].id, "name": name, **error(each)} for name, each in failed.items()]
 
 
 class Searched(NamedTuple):

@@ -20,8 +20,7 @@ from byokd.daemon.estate import reachable
 from byokd.engine.calls import Calls, each
 from byokd.engine.creation import Created, Creation, unfit
 from byokd.engine.pace import Pace
-from byokd.errors import ManifestInvalid
-from byokd.facts.kinds import kinds_in
+from byokd.errors import ConfigError, ManifestInvalid
 from byokd.facts.policy import DesiredKey, Lane
 from byokd.kms.estate import open_estate
 from byokd.kms.identity import shared_session
@@ -32,6 +31,9 @@ from byokd.store.journal import Sketch, open_journal
 PROOFS_AT_ONCE: Final = 8
 """Sources may be commands, each a process."""
 
+Fits = Callable[[Sequence[ManifestRow]], Sequence[DesiredKey]]
+"""Gives the rows' keys. Raises: ConfigError where the config would not be valid with them."""
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Order:
@@ -40,11 +42,11 @@ class Order:
     manifest: Path
     journal: Path
     lane: Lane
-    only_valid: bool
+    only_valid: bool = False
     """Whether wrong rows are left out; else one of them is enough to make nothing."""
-    unseen_material: bool
+    unseen_material: bool = False
     """Whether keys are made whose material is not there yet, or cannot be read from here."""
-    dry_run: bool
+    dry_run: bool = False
     settle_for: timedelta
     """How long a key that KMS made may stay invisible."""
 
@@ -63,14 +65,15 @@ async def create(
     config: Config,
     order: Order,
     *,
-    fits: Callable[[Sequence[ManifestRow]], Sequence[DesiredKey]],
+    fits: Fits,
     named: Callable[[int], None],
 ) -> Outcome:
     """Make the keys of a manifest that are not made yet.
 
     `fits` gives each row's key as the config will have it, or refuses the rows before anything is done.
 
-    Raises: ManifestInvalid with every wrong row; KmsError; StoreError; what `fits` raises.
+    Raises: ManifestInvalid with every wrong row, and with what the config says against the others; ConfigError where
+    there is no wrong row, or they are left out; KmsError; StoreError.
     """
     problems = Problems()
     rows = read_manifest(order.manifest, problems)
@@ -94,7 +97,7 @@ async def create(
                 if why := clashes.get(row.key.alias):
                     problems.add(row.place, "alias", f"{row.key.alias} {why}", "take another alias, or adopt that key")
             rows = [row for row in rows if row.key.alias not in clashes]
-            wanted = fits(rows) if rows else ()
+            wanted = _wanted(order, rows, fits, problems) if rows else ()
             if not order.unseen_material:
                 # What is made already is past this question.
                 unmade = [each for each in zip(rows, wanted, strict=True) if not creation.made(each[0].key)]
@@ -108,6 +111,17 @@ async def create(
             return outcome
 
 
+def _wanted(order: Order, rows: Sequence[ManifestRow], fits: Fits, problems: Problems) -> Sequence[DesiredKey]:
+    """Each row's key as the config will have it."""
+    try:
+        return fits(rows)
+    except ConfigError as error:
+        if order.only_valid or not problems:
+            raise
+        told = "with the other rows' keys the config would not be valid:"
+        raise ManifestInvalid((*problems.by_place(), told, *error.problems)) from error
+
+
 async def _misfits(
     config: Config, lane: Lane, rows: Sequence[tuple[ManifestRow, DesiredKey]], problems: Problems
 ) -> set[str]:
@@ -115,11 +129,11 @@ async def _misfits(
     # Proofs are not compared with any on record: a key for their fingerprints that nobody knows will do.
     known = FingerprintKey(os.urandom(32))
     sources = {name: open_source(name, settings, known) for name, settings in config.sources.items()}
-    kinds, found = kinds_in(partition(lane.region)), set[str]()
+    found, where = set[str](), partition(lane.region)
 
     async def one(pair: tuple[ManifestRow, DesiredKey]) -> None:
         row, key = pair
-        if why := await unfit(row.key, key, sources[key.source], kinds):
+        if why := await unfit(row.key, key, sources[key.source], where):
             found.add(row.key.alias)
             problems.add(row.place, "material", why, f"source {key.source}: {key.locator}")
 

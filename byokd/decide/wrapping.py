@@ -18,11 +18,12 @@ from byokd.facts.snapshot import Snapshot
 
 def kind_of_key(seen: ObservedKey) -> KeyKind | None:
     """The row of the key's spec in its partition; None for a key that byokd cannot bring material into."""
-    return _importable(seen.spec, seen.arn.split(":", 2)[1])
+    return importable(seen.spec, seen.arn.split(":", 2)[1])
 
 
 @lru_cache(maxsize=256)
-def _importable(spec: str, partition: str) -> KeyKind | None:
+def importable(spec: str, partition: str) -> KeyKind | None:
+    """The row of a key spec in a partition; None for one whose keys byokd cannot bring material into there."""
     found = kinds_in(partition).get(spec)
     return found if found is not None and ways(found) else None
 
@@ -34,7 +35,10 @@ def wrapping(kind: KeyKind, policy: Policy) -> Wrapping | None:
 
 @lru_cache(maxsize=256)  # asked at every decision, of few combinations
 def _best(kind: KeyKind, algorithm: AlgorithmWanted, key_spec: KeySpecWanted) -> Wrapping | None:
-    return next((each for each in ways(kind) if _allowed(each, algorithm, key_spec)), None)
+    for way in ways(kind):
+        if algorithm in (AUTO, way.algorithm) and key_spec in (AUTO, way.key_spec):
+            return way
+    return None
 
 
 def chosen(snapshot: Snapshot) -> Wrapping:
@@ -44,15 +48,6 @@ def chosen(snapshot: Snapshot) -> Wrapping:
     way = None if kind is None else wrapping(kind, snapshot.desired.policy)
     assert way is not None  # by `rules.unsupported_spec` and `rules.wrapping_refused`
     return way
-
-
-def wanted(way: Wrapping, policy: Policy) -> bool:
-    """Whether a way is one that the policy allows."""
-    return _allowed(way, policy.wrapping_algorithm, policy.wrapping_key_spec)
-
-
-def _allowed(way: Wrapping, algorithm: AlgorithmWanted, key_spec: KeySpecWanted) -> bool:
-    return algorithm in (AUTO, way.algorithm) and key_spec in (AUTO, way.key_spec)
 
 
 def refusal(spec: str, kind: KeyKind, policy: Policy) -> str:

@@ -11,19 +11,19 @@ CreateKey that may be repeated. It shows what was made with a delay, so the sear
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from datetime import timedelta
 from functools import partial
 from typing import Final
 
-from byokd.decide.wrapping import refusal, wrapping
+from byokd.decide.wrapping import importable, refusal, wrapping
 from byokd.engine.calls import PASSING, Calls, each
 from byokd.engine.discovery import Discovery
 from byokd.errors import AlreadyExists, AnswerLost, KeyNotFound, KmsError, RequestRefused, SourceError, WrongKeyState
 from byokd.facts.estate import CREATED_AS, Found, Managed, NewKey, Stage, Step, Wanted
 from byokd.facts.key import ABSENT, Absent, KeyArn
-from byokd.facts.kinds import KeyKind, misfit, ways
+from byokd.facts.kinds import misfit
 from byokd.facts.policy import DesiredKey
 from byokd.ports import Clock, Source
 from byokd.ports.estate import Estate, Journal
@@ -97,8 +97,7 @@ class Creation:
 
     def made(self, key: NewKey) -> bool:
         """Whether KMS has made the key, as far as the journal knows."""
-        step = self._journal.steps().get(key.alias)
-        return step is not None and step.stage in (Stage.MADE, Stage.NAMED)
+        return self._arn(key.alias) is not None
 
     async def make(self, keys: Sequence[NewKey]) -> Created:
         """Make what is not made yet, and name it. May be broken off and begun again at any time.
@@ -211,13 +210,13 @@ async def name_key(estate: Estate, calls: Calls, alias: str, arn: KeyArn) -> Non
             raise
 
 
-async def unfit(key: NewKey, desired: DesiredKey, source: Source, kinds: Mapping[str, KeyKind]) -> str:
+async def unfit(key: NewKey, desired: DesiredKey, source: Source, partition: str) -> str:
     """Why the material that the source has for a new key could not be imported into it; empty where it could.
 
-    `kinds` is the table of the partition. Costs no call to KMS.
+    `partition` is where the key is to be. Costs no call to KMS.
     """
-    kind = kinds[key.spec]
-    if not ways(kind):
+    kind = importable(key.spec, partition)
+    if kind is None:
         return f"a key of spec {key.spec} cannot be imported into here"
     if wrapping(kind, desired.policy) is None:
         return refusal(key.spec, kind, desired.policy)

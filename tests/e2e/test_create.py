@@ -80,6 +80,12 @@ async def test_wrong_rows_are_told_and_left_out_if_asked(tmp_path: Path, kms: lo
         assert told in text
     assert await made(call) == {}
 
+    code, text = await ask(fleet.config, *command(fleet, UNSEEN, "--source", "nowhere"))
+    assert (code, "keys.csv:3: alias:" in text) == (1, True), text
+    assert "new.toml:4: fleets.new.source: there is no source" in text, "what the config says does not hide the rows"
+
+    code, text = await ask(fleet.config, *command(fleet, UNSEEN, "--only-valid", "--source", "nowhere"))
+    assert (code, "with these keys the config would not be valid" in text) == (3, True), text
     code, text = await ask(fleet.config, *command(fleet, UNSEEN, "--only-valid"))
     assert (code, list(await made(call))) == (0, ["alias/good"]), text
     assert text.count("left out") == 3

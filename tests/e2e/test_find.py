@@ -173,3 +173,12 @@ endpoint = "local"
     code, text = await ask(fleet.config, "find", "--json")
     document = json.loads(text[text.index("{") :])
     assert [each["name"] for each in document["failed"]] == ["away", "inside"]
+
+    code, text = await ask(fleet.config, "adopt", "alias/orphan")
+    assert (code, f'key = "{arn}"' in text) == (1, True), text
+    file = tmp_path / "found.toml"
+    code, text = await ask(fleet.config, "adopt", "alias/orphan", "--write", str(file))
+    assert (code, file.exists()) == (1, False), text
+    assert "byokd: nothing was written: not every lane could be searched." in text
+    code, text = await ask(fleet.config, "adopt", "alias/orphan", "--lane", "test", "--write", str(file))
+    assert (code, file.exists()) == (0, True), text
