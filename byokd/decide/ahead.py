@@ -26,8 +26,8 @@ from byokd.facts.ledger import Tier, rank
 from byokd.facts.policy import ChangeWindow, OnLoss
 from byokd.facts.prospect import Prospect
 
-Book = Callable[[Bucket, float, Tier], tuple[Bucket, float]]
-"""Books one import, as the lane's pace does; returns the seconds to wait before it may begin."""
+Take = Callable[[Bucket, float, Tier], tuple[Bucket, float]]
+"""Takes a token for one import, as the lane's pace does; returns the bucket then, and the seconds to wait for it."""
 
 _NEVER_S: Final = float("inf")
 _Windows = tuple[ChangeWindow, ...]
@@ -116,7 +116,7 @@ class QueueAhead:
         self._open += 1
         self._expect(due, len(self.courses) - 1, Tier.LAPSED if lapsed else Tier.DUE)
 
-    def work_off(self, bucket: Bucket, book: Book, *, steps: int) -> float:
+    def work_off(self, bucket: Bucket, take: Take, *, steps: int) -> float:
         """Serve everybody once, and again what falls due until the last of today's deadlines; returns how far it went.
 
         Stops early after `steps` renewals.
@@ -132,14 +132,14 @@ class QueueAhead:
                     return min(max(at, horizon), self._farthest_s)
                 at = following
                 continue
-            booked, wait = book(bucket, at, entry[-1])
+            taken, wait = take(bucket, at, entry[-1])
             if wait > 0:
                 # Somebody in a greater hurry may come meanwhile, and the window may close.
                 at += wait
                 self._let_happen(at)
                 entry = self._first(at)
             if entry is not None:
-                bucket = booked
+                bucket = taken
                 self._serve(entry, at)
         return min(at, self._farthest_s)
 

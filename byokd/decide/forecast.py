@@ -143,10 +143,10 @@ def forecast(
 
     kept = lane.reserve * (lane.quotas[IMPORT_PARAMETERS].burst - 1.0)
 
-    def book(booked: Bucket, at: float, tier: Tier) -> tuple[Bucket, float]:
-        return take(booked, at, keep=kept if tier in (Tier.FRESH, Tier.DUE) else 0.0)
+    def token(left: Bucket, at: float, tier: Tier) -> tuple[Bucket, float]:
+        return take(left, at, keep=kept if tier in (Tier.FRESH, Tier.DUE) else 0.0)
 
-    until = queue.work_off(bucket, book, steps=max(STEPS, 2 * len(queue.courses)))
+    until = queue.work_off(bucket, token, steps=max(STEPS, 2 * len(queue.courses)))
     renewals = [_renewal(course, now, until) for course in queue.courses]
     return Forecast(
         now=now,

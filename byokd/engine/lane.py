@@ -1,9 +1,10 @@
 """One lane at work: a loop that looks at what is due, and a loop that imports what is queued, at the lane's pace.
 
-    due_at ──▶ look ──▶ nothing to do ──────────────────────────────▶ record
-                 └────▶ an import ─┬─ nobody waits, a token is there ─▶ import, look again, record
-                                   └─ else into the queue ─┐
-    not_before ──▶ earliest deadline ─▶ a token ───────────┴─────────▶ import, look again, record
+    due_at ──▶ look ──▶ nothing to do ─────────────────────────────▶ record
+                 └────▶ an import ─┬─ nobody waits, a token is near ─▶ sets out ─┐
+                                   └─ else into the queue ─┐                     │
+    not_before ──▶ earliest deadline ─▶ a token is near ───┴─────────▶ sets out ─┤
+                     look again, record ◀─ import ◀─ a token ◀─ prove, intent ◀──┘
 
 Both sleep until the store's next due time, a wake, or a minute has passed, and then read the wall clock again: a
 suspended machine or a stepped clock costs a minute at most. Both begin turns as room comes free and wait for none of
