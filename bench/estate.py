@@ -63,7 +63,7 @@ THROTTLED = r'localkms_requests_total\{.*error="ThrottlingException".*\} (\S+)'
 
 
 async def measure() -> list[Figure]:
-    """Discovery, creation, first imports, and a suspension of them all."""
+    """Discovery, creation, first imports, a suspension of them all, and what a look costs."""
     with tempfile.TemporaryDirectory() as directory:
         where = Path(directory)
         return [*await _discovery(where), *await _creation(where), await _calls_of_looks(where)]

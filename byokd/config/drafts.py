@@ -15,6 +15,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from byokd.config.key_list import SEVERAL
 from byokd.config.load import Config, load
 from byokd.config.names import partition
 from byokd.decide.adoption import Adopted, locator
@@ -58,7 +59,7 @@ class Draft:
         writer.writerow(("key", "material", "replicas") if replicated else ("key", "material"))
         for key in self.keys:
             row = (key.arn, "" if isinstance(key.material, Absent) else key.material)
-            writer.writerow((*row, "|".join(key.replicas)) if replicated else row)
+            writer.writerow((*row, SEVERAL.join(key.replicas)) if replicated else row)
         return text.getvalue()
 
     def fleet_of_list(self, file: Path) -> str:

@@ -24,6 +24,9 @@ MAX_BYTES: Final = 256 * 1024 * 1024
 COLUMNS: Final = ("key", "material", "replicas", *(name for name in PolicySettings.model_fields if name != "windows"))
 """Windows are tables, which a cell cannot hold: they stand in the fleet."""
 
+SEVERAL: Final = "|"
+"""Between several values in one cell: materials, or replicas. A manifest's cells are written likewise."""
+
 _OF_THE_KEY: Final = ("key", "material", "replicas")
 _WHOLE: Final = re.compile(r"-?[0-9]{1,9}", re.ASCII)
 _LINE: Final = re.compile(r"[^\n]*\n|[^\n]+")

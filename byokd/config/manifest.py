@@ -17,10 +17,11 @@ from pathlib import Path
 from typing import Final, NamedTuple, ParamSpec, TypeVar
 
 from byokd.config.documents import read_text
+from byokd.config.key_list import SEVERAL
 from byokd.config.names import parse_name
 from byokd.config.problems import Place, Problems, Unfit, did_you_mean, quoted
 from byokd.config.sources import checked_locator
-from byokd.config.written import SEVERAL, TAG, Row, read_rows
+from byokd.config.written import TAG, Row, read_rows
 from byokd.facts.estate import NewKey
 from byokd.facts.key import ABSENT, SYMMETRIC, Absent
 from byokd.facts.kinds import KINDS

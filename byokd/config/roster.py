@@ -20,22 +20,19 @@ from typing import Final, NamedTuple, ParamSpec, TypeVar
 from byokd.config.check import KeyEntries, sound_policy
 from byokd.config.documents import Document, dotted
 from byokd.config.inherit import Complaint, chosen, whole_policy
-from byokd.config.key_list import MAX_BYTES, KeyList, Row, policy_settings, read_header
+from byokd.config.key_list import MAX_BYTES, SEVERAL, KeyList, Row, policy_settings, read_header
 from byokd.config.locate import Path as SettingPath
-from byokd.config.names import ParsedName, parse_name
+from byokd.config.names import ParsedName, parse_name, partition
 from byokd.config.problems import Place, Problems, Unfit, did_you_mean, quoted
 from byokd.config.replicas import replicas_of
 from byokd.config.schema import MAX_MATERIALS, ConfigFile, FleetSettings, PolicySettings, SourceSettings
 from byokd.decide.wrapping import wrapping
 from byokd.facts.key import Absent, KeyRef, LaneId
-from byokd.facts.kinds import CHINA, kinds_in
+from byokd.facts.kinds import kinds_in
 from byokd.facts.policy import DesiredKey, Lane, Policy
 
 MAX_PROBLEMS: Final = 100
 """Of one key list. A list with more is wrong as a whole."""
-
-SEVERAL: Final = "|"
-"""Between the materials of one key in a key list."""
 
 _NOTHING: Final = PolicySettings()
 _DEFAULTS, _KEY = 0, 2
@@ -328,7 +325,7 @@ class _Fleet:
 
     def _judge_wrapping(self, lane: Lane, terms: _Terms, entry: _Entry) -> None:
         """Note a wrapping that AWS refuses for every kind of key where the lane is; what fits a key, its spec tells."""
-        kinds = kinds_in(CHINA if lane.region.startswith("cn-") else "").values()
+        kinds = kinds_in(partition(lane.region)).values()
         if not any(wrapping(kind, terms.policy) for kind in kinds):
             what = f"AWS takes {terms.policy.wrapping_algorithm} for no key in {lane.region}"
             hint = "leave it out, and byokd chooses"

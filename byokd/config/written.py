@@ -18,6 +18,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 from byokd.config.documents import parse, read_text
+from byokd.config.key_list import SEVERAL
 from byokd.config.locate import locate
 from byokd.config.problems import Place, Problems, did_you_mean, quoted
 
@@ -37,7 +38,6 @@ COLUMNS: Final = (
 )
 TAG: Final = "tag:"
 """A column of this name and a tag's name holds the tag's values; an empty cell means no such tag."""
-SEVERAL: Final = "|"
 KEYS: Final = "keys"
 """The one table of a manifest in TOML."""
 TAGS: Final = "tags"

@@ -25,7 +25,7 @@ def retry_at(*, who: str, failures: int, now: datetime, deadline: datetime | Abs
     emergency may last for weeks, where a life is a year, and a fleet whose source is gone must not ask KMS for ever as
     if each second counted.
     """
-    wait = min(FIRST * 2 ** min(max(failures, 1) - 1, 20), LONGEST)
+    wait = _doubled(failures, LONGEST)
     if emergency:
         wait = min(wait, LONGEST_IN_EMERGENCY)
     else:
@@ -37,4 +37,8 @@ def retry_at(*, who: str, failures: int, now: datetime, deadline: datetime | Abs
 
 def store_again(failures: int) -> timedelta:
     """How long to leave a store alone that failed so often in a row (at least 1): from 5 s, doubling, to a minute."""
-    return min(FIRST * (1 << min(max(failures, 1) - 1, 20)), LONGEST_WITHOUT_STORE)
+    return _doubled(failures, LONGEST_WITHOUT_STORE)
+
+
+def _doubled(failures: int, most: timedelta) -> timedelta:
+    return min(FIRST * (1 << min(max(failures, 1) - 1, 20)), most)

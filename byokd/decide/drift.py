@@ -107,8 +107,8 @@ def from_manifest(wanted: NewKey, found: FoundKey | None, carried: Attributes) -
         told.append("it is a multi-Region key, and was to be a single-Region one")
     if not isinstance(carried.description, Absent) and carried.description != wanted.description:
         told.append(f"its description is {carried.description!r}, and was to be {wanted.description!r}")
-    both = isinstance(carried.policy, str) and isinstance(wanted.policy, str)
-    if both and not same_policy(str(carried.policy), str(wanted.policy)):
+    theirs, ours = carried.policy, wanted.policy
+    if isinstance(theirs, str) and isinstance(ours, str) and not same_policy(theirs, ours):
         told.append("its key policy says something else than the manifest's")
     return (*told, *_tags(wanted.tags, carried.tags))
 

@@ -15,9 +15,7 @@ from byokd.ports.estate import Estate
 T = TypeVar("T")
 
 
-async def attributes(
-    estate: Estate, calls: Calls, arn: KeyArn, *, tags: bool = True, policy: bool = True
-) -> Attributes:
+async def attributes(estate: Estate, calls: Calls, arn: KeyArn, *, policy: bool = True) -> Attributes:
     """What a key carries; of what may not be read, the permission that is missing.
 
     Raises: KmsError, but for AccessDenied.
@@ -33,7 +31,7 @@ async def attributes(
 
     return Attributes(
         description=await read("DescribeKey", estate.description),
-        tags=await read("ListResourceTags", estate.tags) if tags else ABSENT,
+        tags=await read("ListResourceTags", estate.tags),
         policy=await read("GetKeyPolicy", estate.policy) if policy else ABSENT,
         denied=tuple(denied),
     )

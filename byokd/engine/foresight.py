@@ -44,7 +44,7 @@ class Foresight:
         clock: Clock,
         new_id: NewId,
         told: Callable[[], None],
-        as_used: Callable[[Lane], Lane] = lambda lane: lane,
+        as_used: Callable[[Lane], Lane],
     ) -> None:
         """`told` is called when a condition was raised, changed or resolved; `as_used` gives a lane its real quotas."""
         self._as_used = as_used

@@ -17,7 +17,13 @@ from tests.kit.store_fleet import Fleet
 async def test_after_a_change_of_config_it_looks_ahead_once_and_soon() -> None:
     """However many reloads there were: one look a minute later, which finds the lane too slow, and then no more."""
     store, clock, ids, told = MemoryStore(), ManualClock(), count(1), []
-    foresight = Foresight(store=store, clock=clock, new_id=lambda: f"{next(ids)}", told=lambda: told.append("told"))
+    foresight = Foresight(
+        store=store,
+        clock=clock,
+        new_id=lambda: f"{next(ids)}",
+        told=lambda: told.append("told"),
+        as_used=lambda each: each,
+    )
     slow = lane(quotas=lane().quotas | {"GetParametersForImport": Quota(per_second=1e-7, burst=1)})
     foresight.lanes = (slow,)
     key = desired(policy=policy(renew_before=40 * DAY))

@@ -139,7 +139,9 @@ async def test_a_forecast_that_takes_long_is_made_less_often() -> None:
     store = Slow()
     world = World(store=store)
     store.clock = world.clock
-    foresight = Foresight(store=store, clock=world.clock, new_id=world.new_id, told=lambda: None)
+    foresight = Foresight(
+        store=store, clock=world.clock, new_id=world.new_id, told=lambda: None, as_used=lambda each: each
+    )
     foresight.lanes = (world.lane,)
     await foresight.look()
     world.clock.advance(400)
