@@ -6,6 +6,8 @@ import asyncio
 import os
 import threading
 
+import pytest
+
 from byokd.localkms.arithmetic import CORES, DECRYPTING, GENERATING, in_the_background, off_the_loop
 
 
@@ -30,3 +32,31 @@ async def test_the_event_loop_goes_first_and_the_making_of_keys_last() -> None:
     assert await off_the_loop(niceness) == min(usual + DECRYPTING, 19)
     assert await in_the_background(niceness) == min(usual + GENERATING, 19)
     assert niceness() == usual
+
+
+async def test_whoever_waits_has_the_error() -> None:
+    """And the thread goes on."""
+    for _ in range(2 * CORES):
+        with pytest.raises(ZeroDivisionError):
+            await off_the_loop(lambda: 1 // 0)
+    assert await off_the_loop(len, b"material") == 8
+
+
+async def test_work_that_nobody_waits_for_any_more_disturbs_nobody() -> None:
+    """A request was cancelled while a thread worked for it, or its whole loop has ended."""
+
+    async def cancelled() -> threading.Event:
+        begun, go_on = threading.Event(), threading.Event()
+
+        def work() -> None:
+            begun.set()
+            go_on.wait()
+
+        task = asyncio.create_task(off_the_loop(work))
+        await asyncio.to_thread(begun.wait)
+        task.cancel()
+        return go_on
+
+    for leave in (cancelled, lambda: asyncio.to_thread(asyncio.run, cancelled())):
+        (await leave()).set()
+    assert [await off_the_loop(len, b"material") for _ in range(2 * CORES)] == [8] * 2 * CORES
