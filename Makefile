@@ -58,8 +58,8 @@ soak: .venv/dev.stamp  ## the tests marked soak: fresh worlds for an hour, plant
 	$(PYTEST) -n 2 -m soak
 
 .PHONY: bench
-bench: .venv/bench.stamp  ## print the numbers that byokd promises, with machine and versions
-	@exec $(BIN)/python -m bench
+bench: .venv/bench.stamp  ## print the numbers that byokd promises, with machine and versions; PARTS="sim lanes" for some
+	@exec $(BIN)/python -m bench $(PARTS)
 
 .PHONY: docs
 docs: .venv/dev.stamp  ## write into the pages what is read from the code
