@@ -32,7 +32,8 @@ class ByokdError(Exception):
 
     code: ClassVar[str] = "internal"
     remedy: ClassVar[Remedy] = Remedy.LATER
-    step: ClassVar[str] = "Report this with the log around it: it is a defect in byokd."
+    step: str = "Report this with the log around it: it is a defect in byokd."
+    """Of the whole class; a refused order has one of its own."""
 
 
 def step_for(code: str) -> str:
@@ -83,7 +84,12 @@ class OrderRefused(OperatorError):
     """An order names a key that byokd does not know, or asks for what the key's state forbids."""
 
     code = "order_refused"
-    step = "Check the key's name with `byokd keys`, and its state with `byokd show`."
+    step = "`byokd show` tells the state of the key, `byokd orders --all` that of its orders."
+
+    def __init__(self, message: str, step: str = step) -> None:
+        """`step` is what to do about this refusal."""
+        self.step = step
+        super().__init__(message)
 
 
 class DaemonUnreachable(OperatorError):

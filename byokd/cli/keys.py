@@ -22,7 +22,7 @@ def keys(
     context: typer.Context,
     json: Json = False,
     fleet: Annotated[str, typer.Option(help="Only this fleet.")] = "",
-    lane: Annotated[str, typer.Option(help="Only this lane: ACCOUNT/REGION.")] = "",
+    lane: Annotated[str, typer.Option(help="Only this lane: its name, or ACCOUNT/REGION.")] = "",
     tier: Annotated[str, typer.Option(help="Only keys in this tier: fresh, due, urgent, emergency, lapsed.")] = "",
     text: Annotated[str, typer.Option(help="Only keys with this in their name or ARN.")] = "",
     limit: Annotated[int, typer.Option(min=1, max=_MOST, help="At most so many keys.")] = 1000,

@@ -14,7 +14,9 @@ from byokd.cli.invocation import Json, of
 
 OneKey = Annotated[str, typer.Argument(metavar="[KEY]", help="ARN, key id or alias.", show_default=False)]
 Fleet = Annotated[str, typer.Option("--fleet", help="Every key of this fleet.", show_default=False)]
-Lane = Annotated[str, typer.Option("--lane", help="Every key of this lane, <account>/<region>.", show_default=False)]
+Lane = Annotated[
+    str, typer.Option("--lane", help="Every key of this lane: its name, or ACCOUNT/REGION.", show_default=False)
+]
 Why = Annotated[str, typer.Option("--why", "--reason", help="The reason, for the history.")]
 DryRun = Annotated[bool, typer.Option("--dry-run", help="Say what would be ordered, and order nothing.")]
 

@@ -61,6 +61,6 @@ def cancel_order(connection: Connection, order: Order, entry: HistoryEntry) -> N
 def _add(connection: Connection, order: Order, entry: HistoryEntry) -> None:
     woken = connection.execute(_WAKE, {"of_ref": order.ref, "wake_at": seconds(order.created_at)})
     if not woken.rowcount:
-        raise OrderRefused(f"{order.ref} is not a key of the config.")
+        raise OrderRefused(f"{order.ref} is not a key of the config")
     connection.execute(insert(orders), order_values(order))
     connection.execute(insert(history), entry_values(entry))

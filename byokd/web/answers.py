@@ -14,7 +14,7 @@ from datetime import datetime
 from difflib import get_close_matches
 from typing import Any, Final
 
-from byokd.errors import OperatorError, OrderRefused
+from byokd.errors import OperatorError
 from byokd.facts.change import KeyFilter, KeyLine
 from byokd.facts.key import ABSENT, Absent, KeyRef
 from byokd.facts.ledger import Tier
@@ -63,6 +63,13 @@ class NotOneKey:
             return f"byokd manages no key named {self.name!r}{by_arn}"
         return f"{self.name!r} names {len(self.candidates)} keys: {', '.join(self.candidates)}"
 
+    @property
+    def step(self) -> str:
+        """What a person does next."""
+        if self.candidates:
+            return "Give the ARN of the key meant."
+        return "`byokd keys` lists the keys that the config names, `byokd find` all that there are in AWS."
+
 
 async def one_key(store: Store, name: str) -> KeyRef | NotOneKey:
     """The one key that a person means by `name`: its ref wins over an id or alias that others have too."""
@@ -70,6 +77,20 @@ async def one_key(store: Store, name: str) -> KeyRef | NotOneKey:
     if KeyRef(name) in found:
         return KeyRef(name)
     return found[0] if len(found) == 1 else NotOneKey(name, found)
+
+
+def lane_meant(lanes: Sequence[Lane], wanted: str) -> str:
+    """The id of a lane that a person means by its name or id; what was not asked for is any.
+
+    Raises: OperatorError where the config has no such lane.
+    """
+    if not wanted or not lanes:
+        return wanted
+    for lane in lanes:
+        if wanted in (lane.name, lane.id):
+            return lane.id
+    names = ", ".join(lane.name for lane in lanes)
+    raise OperatorError(f"no lane is called {wanted!r}: there are {names}")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -104,9 +125,8 @@ class Desk:
         tier = query.get("tier", "")
         if tier and tier not in set(Tier):
             raise OperatorError(f"no tier is called {tier!r}: there are {', '.join(Tier)}")
-        which = KeyFilter(
-            fleet=query.get("fleet", ""), lane=query.get("lane", ""), tier=tier, text=query.get("text", "")
-        )
+        lane = lane_meant(self.lanes(), query.get("lane", ""))
+        which = KeyFilter(fleet=query.get("fleet", ""), lane=lane, tier=tier, text=query.get("text", ""))
         limit = _limit(query)
         lines = await self.store.list_keys(which, limit=limit, after=query.get("after", ""))
         return Answer(
@@ -175,11 +195,8 @@ class Desk:
     async def plan(self, query: Query) -> Answer:
         """When the keys of each lane will be renewed at the present pace, and what would help where that is late."""
         _only(query, "lane", "limit")
-        wanted = query.get("lane", "")
-        lanes = [lane for lane in self.lanes() if wanted in ("", lane.name, lane.id)]
-        if wanted and not lanes:
-            names = ", ".join(lane.name for lane in self.lanes()) or "none in the config"
-            raise OperatorError(f"no lane is called {wanted!r}: there are {names}")
+        wanted = lane_meant(self.lanes(), query.get("lane", ""))
+        lanes = [lane for lane in self.lanes() if wanted in ("", lane.id)]
         now, limit = self.now(), _limit(query)
         plans = []
         for lane in lanes:
@@ -225,7 +242,7 @@ def _not_one(name: NotOneKey) -> Answer:
     document = {
         "code": "key_ambiguous" if name.candidates else "key_unknown",
         "error": str(name),
-        "step": "Give the ARN of the key meant." if name.candidates else OrderRefused.step,
+        "step": name.step,
         "candidates": list(name.candidates),
     }
     return Answer(document, 409 if name.candidates else 404)

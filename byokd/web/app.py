@@ -57,7 +57,9 @@ def build_app(
     config in force, and `approval` the kinds of orders that a second person must approve by it.
     """
     desk = Desk(store=store, now=clock.now, cursor=cursor, daemon=status, lanes=lanes)
-    counter = Counter(store=store, now=clock.now, new_id=new_id, wake=wake, cursor=cursor, approval=approval)
+    counter = Counter(
+        store=store, now=clock.now, new_id=new_id, wake=wake, cursor=cursor, approval=approval, lanes=lanes
+    )
 
     async def health(_: web.Request) -> web.Response:
         return _respond(Answer({"ok": True}))

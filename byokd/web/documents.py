@@ -334,7 +334,7 @@ def order(given: Order) -> Document:
 
 
 def order_for_many(
-    given: Sequence[Order], refused: Sequence[tuple[KeyRef, str]], *, dry_run: bool, most: int
+    given: Sequence[Order], refused: Sequence[tuple[KeyRef, tuple[str, str]]], *, dry_run: bool, most: int
 ) -> Document:
     """What an order for many keys came to; at most so many of each are spelt out, first what may lose material."""
     first = sorted(given, key=lambda each: not each.lose)
@@ -343,7 +343,7 @@ def order_for_many(
         "ordered": len(given),
         "orders": [order(each) for each in first[:most]],
         "refused": len(refused),
-        "refusals": [{"key": ref, "why": why} for ref, why in refused[:most]],
+        "refusals": [{"key": ref, "why": why, "step": step} for ref, (why, step) in refused[:most]],
     }
 
 

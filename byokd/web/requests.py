@@ -113,9 +113,8 @@ def _end(text: str, now: datetime) -> datetime | Absent:
         return ABSENT
     end = _moment("until", text, now)
     if end <= now:
-        raise OrderRefused(
-            f"the hold would be over already: {documents.stamp(end)} is not after {documents.stamp(now)}"
-        )
+        why = f"the hold would be over already: {documents.stamp(end)} is not after {documents.stamp(now)}"
+        raise OrderRefused(why, "Give a time to come, or how long from now, such as 2h.")
     return end
 
 

@@ -29,7 +29,7 @@ class MemoryOrders:
         for order, _ in given:
             key = self._keys.get(order.ref)
             if key is None or not key.managed:
-                raise OrderRefused(f"{order.ref} is not a key of the config.")
+                raise OrderRefused(f"{order.ref} is not a key of the config")
         for order, entry in given:
             self._keys[order.ref].orders[order.id] = order
             self._history.append(entry)

@@ -37,6 +37,7 @@ async def proposed(api: Api, body: dict[str, str], *, by: str = "ann") -> Given:
         wake=lambda: None,
         cursor=cursor,
         approval=lambda: api.approval,
+        lanes=tuple,
     )
     return await counter.give(read(body, api.clock.now()), by=by)
 

@@ -12,9 +12,11 @@ from typing import Any
 
 import pytest
 
-from byokd.facts.key import Blind, KeyRef, last_seen
-from byokd.facts.ledger import HistoryEvent, OrderKind
-from byokd.web.orders import unfit
+from byokd.facts.key import ABSENT, Blind, KeyRef, MaterialId, MaterialState, last_seen
+from byokd.facts.ledger import HistoryEvent, OrderKind, Track
+from byokd.web.refusals import unfit
+from tests.kit import builders
+from tests.kit.builders import lane
 from tests.kit.clock import START
 from tests.unit.web.api import Api, an_api
 from tests.unit.web.fleet import FRESH, LASTING, LEDGER
@@ -151,7 +153,9 @@ async def test_a_fleet(api: Api):
     status, document = await api.post({"kind": "suspend", "fleet": "payments", "why": "breach"})
     refs = {line["key"] for line in document["orders"]}
     assert (status, document["dry_run"], document["refused"]) == (201, False, 2)
-    assert document["refusals"][0] == {"key": FRESH, "why": "it is being suspended already"}
+    refusal = document["refusals"][0]
+    assert (refusal["key"], refusal["why"]) == (FRESH, "it is being suspended already")
+    assert refusal["step"] == f"`byokd orders {FRESH}` tells how far that is."
     assert document["refusals"][1]["key"] == LASTING
     assert document["ordered"] == len(refs) >= 1
     assert FRESH not in refs
@@ -171,10 +175,48 @@ async def test_orders_that_contradict_a_suspension(api: Api):
     """A suspended key is not imported into, and not resumed under a hold: each is refused with the way out."""
     await api.post({"kind": "suspend", "key": FRESH})
     status, document = await api.post({"kind": "import", "key": FRESH})
-    assert (status, "resume it" in document["error"]) == (409, True)
+    assert (status, f"byokd resume {FRESH}" in document["step"]) == (409, True)
     await api.post({"kind": "hold", "key": FRESH})
     status, document = await api.post({"kind": "resume", "key": FRESH})
-    assert (status, "release it first" in document["error"]) == (409, True)
+    assert (status, f"byokd release {FRESH}" in document["step"]) == (409, True)
+
+
+@pytest.mark.parametrize("kind", ["import", "rotate"])
+async def test_a_held_key_is_not_imported_into(api: Api, kind: str):
+    """The order was taken, and refused a second later, where only `byokd orders --all` told so."""
+    hold = builders.order(OrderKind.HOLD, by="ann", why="audit", created_at=api.clock.now())
+    (snapshot,) = await api.store.snapshots([KeyRef(FRESH)])
+    for until, refused in ((ABSENT, True), (START, False)):
+        held = replace(snapshot.ledger, open_orders=(replace(hold, until=until),))
+        said = unfit(OrderKind(kind), replace(snapshot, ledger=held), api.clock.now())
+        assert (said is not None and said.why == "it is held by ann: audit") is refused
+
+
+def test_a_key_without_a_next_material_is_not_rotated():
+    """That is plain from the last look; the order was taken, and refused a second later."""
+    rotated = replace(builders.observed().materials[0], material_id=MaterialId("cd" * 32), state=MaterialState.CURRENT)
+    first = replace(builders.observed().materials[0], state=MaterialState.NON_CURRENT)
+    stocked = builders.desired(further=("2.key",))
+    one = builders.snapshot(
+        desired=stocked,
+        view=builders.observed(materials=(first, rotated)),
+        others=(Track(material=rotated.material_id),),
+    )
+    said = unfit(OrderKind.ROTATE, one, START)
+    assert said is not None
+    assert ("no further material" in said.why, "end of `materials`" in said.step) == (True, True)
+    assert unfit(OrderKind.ROTATE, builders.snapshot(desired=stocked, others=(Track(),)), START) is None
+
+
+async def test_a_lane_is_meant_by_its_name(api: Api):
+    """An order for it, and a list of its keys; one that the config does not have is told with those that it has."""
+    api.lanes = (lane(),)
+    _, document = await api.post({"kind": "import", "lane": lane().name, "dry_run": True})
+    assert document["ordered"] > 1
+    _, document = await api.get("/v1/keys", lane=lane().name)
+    assert document["keys"]
+    status, document = await api.post({"kind": "import", "lane": "nowhere"})
+    assert (status, document["error"]) == (400, "no lane is called 'nowhere': there are prod")
 
 
 async def test_cancelling(api: Api):
@@ -186,7 +228,7 @@ async def test_cancelling(api: Api):
     assert await api.orders(FRESH) == ()
     assert (await api.told()).detail == "import: cancelled"
     status, document = await api.post(None, path=path)
-    assert (status, "not open any more" in document["error"]) == (409, True)
+    assert (status, "it is cancelled already" in document["error"]) == (409, True)
 
 
 @pytest.mark.parametrize(("kind", "undo"), [("hold", "release"), ("suspend", "resume")])
@@ -194,7 +236,7 @@ async def test_what_is_in_force_is_not_cancelled(api: Api, kind: str, undo: str)
     """A hold and a suspension have an order of their own that ends them."""
     _, given = await api.post({"kind": kind, "key": FRESH})
     status, document = await api.post(None, path=f"/v1/orders/{given['order']['id']}/cancel")
-    assert (status, f"{undo} the key" in document["error"]) == (409, True)
+    assert (status, document["step"]) == (409, f"`byokd {undo} {FRESH}` ends it.")
 
 
 async def test_listing(api: Api):
@@ -218,4 +260,4 @@ async def test_a_key_that_is_gone_takes_no_orders(api: Api, kind: str):
         since = api.clock.now() - timedelta(hours=hours)
         view = Blind(last=seen, since=since, at=since, code="key_not_found", message="gone", failures=9)
         said = unfit(OrderKind(kind), replace(snapshot, view=view), api.clock.now())
-        assert ("take it out of the config, if it was deleted" in said) is gone
+        assert (said is not None and "KMS has known no such key" in said.why) is gone
