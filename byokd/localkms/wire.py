@@ -44,6 +44,7 @@ from byokd.localkms.wrapping import WrappingKeys
 
 CONTENT_TYPE: Final = "application/x-amz-json-1.1"
 TARGET_PREFIX: Final = "TrentService."
+CONTINUE: Final = b"HTTP/1.1 100 Continue\r\n\r\n"
 
 log = logging.getLogger(__name__)
 
@@ -118,7 +119,11 @@ class Wire:
         headers = http.headers
         known = self._operations.get(headers.get("X-Amz-Target", ""))
         # Comparing the header as every client writes it saves taking it apart.
-        if known is None or (headers.get("Content-Type") != CONTENT_TYPE and http.content_type != CONTENT_TYPE):
+        if (
+            known is None
+            or http.method != "POST"
+            or (headers.get("Content-Type") != CONTENT_TYPE and http.content_type != CONTENT_TYPE)
+        ):
             raise Refusal(Fault.UNKNOWN_OPERATION)
         passage.operation, check, run = known
         passage.user_agent = headers.get("User-Agent", "")
@@ -155,6 +160,9 @@ class Wire:
         if http.content.is_eof():  # it came with the head, as nearly always
             return await http.read()
         async with asyncio.timeout(self._limits.body_s):
+            if http.headers.get("Expect", "").lower() == "100-continue":  # it waits until it is asked for its body
+                await http.writer.write(CONTINUE)
+                http.writer.output_size = 0  # else aiohttp takes the answer for begun
             return await http.read()
 
     async def _sent(self, http: web.BaseRequest, passage: Passage, status: int, body: bytes) -> web.StreamResponse:

@@ -45,13 +45,14 @@ async def connected(kms: Kms, stack: AsyncExitStack, first: bytes = b"") -> Conn
     return reader, writer
 
 
-def request(kms: Kms, *, length: int = 2, body: bytes = b"{}") -> bytes:
-    """A ListKeys on the wire."""
+def request(kms: Kms, *, length: int = 2, body: bytes = b"{}", **more: str) -> bytes:
+    """A ListKeys on the wire, with more headers."""
     headers = unkeyed(kms.clock.now()) | {
         "Host": "kms",
         "X-Amz-Target": "TrentService.ListKeys",
         "Content-Type": "application/x-amz-json-1.1",
         "Content-Length": str(length),
+        **more,
     }
     return b"POST / HTTP/1.1\r\n" + "".join(f"{k}: {v}\r\n" for k, v in headers.items()).encode() + b"\r\n" + body
 
@@ -136,6 +137,18 @@ async def test_a_body_that_is_too_long_is_refused_and_its_sender_gets_to_read_it
         async with asyncio.timeout(10):
             assert b" 413 " in await reader.readline()
         assert (await kms.call("list_keys"))["Keys"] == []
+
+
+async def test_a_client_that_waits_to_be_asked_for_its_body_is_asked(opened: Opened) -> None:
+    """With `Expect: 100-continue` a client may send nothing more on its own; it once ran into its own timeout."""
+    async with opened() as kms, AsyncExitStack() as stack:
+        reader, writer = await connected(kms, stack, request(kms, body=b"", Expect="100-continue"))
+        for _ in range(2):
+            async with asyncio.timeout(10):
+                assert await reader.readuntil(b"\r\n\r\n") == b"HTTP/1.1 100 Continue\r\n\r\n"
+                writer.write(b"{}" + request(kms, body=b"", Expect="100-Continue"))
+                assert b" 200 " in await reader.readline()
+                await reader.readuntil(b"}")
 
 
 async def test_requests_behind_each_other_are_answered_in_turn(opened: Opened) -> None:

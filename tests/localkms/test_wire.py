@@ -124,19 +124,22 @@ async def test_unknown_members_are_passed_over(kms: Kms) -> None:
     assert (status, answer) == (200, {"Keys": [], "Truncated": False})
 
 
-UNKNOWN: dict[str, dict[str, str]] = {
-    "an operation that does not exist": {"X-Amz-Target": "TrentService.Nonsense"},
-    "another service": {"X-Amz-Target": "DynamoDB_20120810.ListTables"},
-    "no target": {"X-Amz-Target": ""},
-    "another content type": {"Content-Type": "application/json"},
+UNKNOWN: dict[str, tuple[str, dict[str, str]]] = {
+    "an operation that does not exist": ("POST", {"X-Amz-Target": "TrentService.Nonsense"}),
+    "another service": ("POST", {"X-Amz-Target": "DynamoDB_20120810.ListTables"}),
+    "no target": ("POST", {"X-Amz-Target": ""}),
+    "another content type": ("POST", {"Content-Type": "application/json"}),
+    "another method": ("PUT", {}),
+    "a look": ("GET", {}),
 }
 
 
 @rule("Requests", "API common errors")
 @pytest.mark.parametrize("case", UNKNOWN)
 async def test_an_unknown_operation_is_answered_as_such(case: str, kms: Kms) -> None:
-    """What is not an operation of KMS gets UnknownOperationException."""
-    status, answer, _ = await kms.raw("ListKeys", b"{}", UNKNOWN[case])
+    """What is not an operation of KMS, called by POST, gets UnknownOperationException."""
+    method, headers = UNKNOWN[case]
+    status, answer, _ = await kms.raw("ListKeys", b"{}", headers, method)
     assert (status, answer) == (400, {"__type": "UnknownOperationException"})
 
 
