@@ -174,21 +174,30 @@ async def test_an_expiry_reaches_a_queue(
 
 
 @rule("What AWS tells the world", "guide kms-events, ct-delete-key")
-async def test_a_deleted_key_is_told(clock: ManualClock, wrapping_keys: WrappingKeys, receiver: Receiver) -> None:
+async def test_a_deleted_key_is_told(
+    clock: ManualClock, wrapping_keys: WrappingKeys, receiver: Receiver, tmp_path: Path
+) -> None:
     """The end of a key's waiting period is KMS CMK Deletion to EventBridge, and DeleteKey to CloudTrail."""
-    async with telling(clock, wrapping_keys, webhook=receiver.url) as kms:
+    trail = tmp_path / "trail.jsonl"
+    async with telling(clock, wrapping_keys, webhook=receiver.url, trail=trail) as kms:
         key = await kms.create_key()
         await kms.call("schedule_key_deletion", KeyId=key, PendingWindowInDays=7)
         await clock.someone_asleep()
         clock.advance(7 * DAY)
         (event,) = await receiver.next(1)
     assert (event["detail-type"], event["resources"]) == ("KMS CMK Deletion", [key])
+    record = lines(trail)[-1]
+    assert (record["eventName"], record["eventType"]) == ("DeleteKey", "AwsServiceEvent")
+    assert record["resources"][0]["ARN"] == key
 
 
-@rule("What AWS tells the world", "guide kms-events")
-async def test_a_rotation_is_told(clock: ManualClock, wrapping_keys: WrappingKeys, receiver: Receiver) -> None:
-    """RotateKeyOnDemand is KMS CMK Rotation to EventBridge, with the materials before and after."""
-    async with telling(clock, wrapping_keys, webhook=receiver.url) as kms:
+@rule("What AWS tells the world", "guide kms-events, ct-rotatekey")
+async def test_a_rotation_is_told(
+    clock: ManualClock, wrapping_keys: WrappingKeys, receiver: Receiver, tmp_path: Path
+) -> None:
+    """A rotation is KMS CMK Rotation to EventBridge and RotateKey to CloudTrail, with the materials around it."""
+    trail = tmp_path / "trail.jsonl"
+    async with telling(clock, wrapping_keys, webhook=receiver.url, trail=trail) as kms:
         key = await kms.create_key()
         first = await kms.import_material(key, MATERIAL)
         second = await kms.import_material(key, OTHER_MATERIAL, ImportType="NEW_KEY_MATERIAL")
@@ -204,6 +213,26 @@ async def test_a_rotation_is_told(clock: ManualClock, wrapping_keys: WrappingKey
         "previous-key-material-id": first,
         "current-key-material-id": second,
     }
+    (record,) = [each for each in lines(trail) if each["eventName"] == "RotateKey"]
+    assert (record["eventType"], record["userIdentity"]["invokedBy"]) == ("AwsServiceEvent", "AWS Internal")
+    assert record["serviceEventDetails"] == {
+        "rotationType": "ON_DEMAND",
+        "keyOrigin": "EXTERNAL",
+        "previousKeyMaterialId": first,
+        "currentKeyMaterialId": second,
+        "keyId": key.rpartition("/")[2],
+    }
+
+
+async def test_the_trail_names_the_account_as_its_partition_does(
+    clock: ManualClock, wrapping_keys: WrappingKeys, tmp_path: Path
+) -> None:
+    """Who called from a China Region is `arn:aws-cn:iam::…`; it was once told as if of another partition."""
+    trail = tmp_path / "trail.jsonl"
+    async with telling(clock, wrapping_keys, trail=trail) as kms:
+        await Kms(kms.url, clock, region="cn-north-1").create_key()
+    (record,) = lines(trail)
+    assert record["userIdentity"]["arn"] == f"arn:aws-cn:iam::{ACCOUNT}:root"
 
 
 def lines(path: Path) -> list[dict[str, Any]]:

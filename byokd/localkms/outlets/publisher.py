@@ -2,6 +2,7 @@
 
     Passage, answered ─▶ called ──┬─▶ tally ─▶ metrics
     expiry ─▶ expired ────────────┼─▶ trail
+    rotation ─▶ changed ──────────┤
     deletion date ─▶ deleted ─────┴─▶ couriers (events)
 
 It decides nothing. A request that was dropped before it reached the rules is counted, but never was a call.
@@ -93,8 +94,8 @@ class Publisher(Watcher):
         """See Watcher. A rotation shows in the current material."""
         old = None if before is None else before.current
         if old is not None and after.current is not None and old.id != after.current.id:
-            for courier in self._couriers:
-                courier.announce(events.rotation(after, old.id, self._clock.now()))
+            now = self._clock.now()
+            self._tell(records.of_rotation(after, old.id, now), events.rotation(after, old.id, now))
 
     def expired(self, key: Key, material_id: str, now: float) -> None:
         """See Watcher."""

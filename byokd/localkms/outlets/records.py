@@ -20,6 +20,7 @@ from byokd.localkms.errors import Fault, Refusal
 from byokd.localkms.keys import Key
 from byokd.localkms.model import service_model
 from byokd.localkms.outlets.events import utc
+from byokd.localkms.policies import root_of
 from byokd.localkms.signatures import Caller
 
 VERSION: Final = "1.11"
@@ -80,7 +81,7 @@ def of_call(call: Ended) -> Record:
         "userIdentity": {
             "type": "Root",
             "principalId": call.caller.account,
-            "arn": f"arn:aws:iam::{call.caller.account}:root",
+            "arn": root_of(call.caller),
             "accountId": call.caller.account,
             "accessKeyId": call.access_key_id,
         },
@@ -122,6 +123,19 @@ def of_expiry(key: Key, material_id: str, at: float) -> Record:
 def of_deletion(key: Key, at: float) -> Record:
     """KMS has deleted a key whose waiting period was over, at `at` in epoch seconds: DeleteKey."""
     return _of_kms("DeleteKey", key, at, {"keyId": key.id})
+
+
+def of_rotation(key: Key, previous: str, at: float) -> Record:
+    """Another material of the key has become current in place of `previous`, at `at` in epoch seconds: RotateKey."""
+    assert key.current is not None, "a rotation leaves a current material"
+    details = {
+        "rotationType": "AUTOMATIC" if key.current.automatic else "ON_DEMAND",
+        "keyOrigin": str(key.origin),
+        "previousKeyMaterialId": previous,
+        "currentKeyMaterialId": key.current.id,
+        "keyId": key.id,
+    }
+    return _of_kms("RotateKey", key, at, details)
 
 
 def _of_kms(event: str, key: Key, at: float, details: dict[str, str]) -> Record:
