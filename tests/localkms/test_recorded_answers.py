@@ -381,11 +381,15 @@ async def test_only_symmetric_keys_name_their_current_material(kms: Kms) -> None
 
 @rule(REGIONS, RECORDED, recorded="the answer of ReplicateKey")
 async def test_a_replica_is_answered_while_it_is_creating(kms: Kms) -> None:
-    """ReplicateKey answers the replica, of the same id in the other Region, in state Creating."""
+    """ReplicateKey answers the replica, of the same id in the other Region, Creating and yet without its material."""
     primary = await kms.create_key(Origin="AWS_KMS", MultiRegion=True)
     answer = await kms.call("replicate_key", KeyId=primary, ReplicaRegion="us-east-1")
     told = answer["ReplicaKeyMetadata"]
     assert (told["Arn"], told["KeyState"]) == (primary.replace(REGION, "us-east-1"), "Creating")
+    assert "CurrentKeyMaterialId" not in told
+    later = await Kms(kms.url, kms.clock, region="us-east-1").describe(told["Arn"])
+    assert later["KeyState"] == "Enabled"
+    assert later["CurrentKeyMaterialId"] == (await kms.describe(primary))["CurrentKeyMaterialId"]
 
 
 @rule(REGIONS, RECORDED, recorded="a second ReplicateKey into the same Region")

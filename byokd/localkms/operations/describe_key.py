@@ -2,7 +2,7 @@
 
 ExpirationModel and ValidTo speak of the permanent materials that are in: ValidTo is the earliest among them, and both
 are absent when none is in. CurrentKeyMaterialId is told for symmetric encryption keys only and stays when its bytes are
-gone. The pending material does not show here.
+gone; a replica that is Creating has none yet. The pending material does not show here.
 """
 
 from __future__ import annotations
@@ -54,7 +54,7 @@ def metadata(key: Key) -> dict[str, Any]:
         told["DeletionDate"] = key.deletion_at
     elif key.deletion_window_days is not None:
         told["PendingDeletionWindowInDays"] = key.deletion_window_days
-    if key.current is not None and spec.rotates:
+    if key.current is not None and spec.rotates and state is not KeyState.CREATING:
         told["CurrentKeyMaterialId"] = key.current.id
     if key.origin is Origin.EXTERNAL:
         told |= _expiry(key)
