@@ -96,8 +96,8 @@ PREFERENCE: Final = tuple(
 
 
 def _bytes(length: int) -> KeyKind:
-    """Raw material. RSA_AES_KEY_WRAP is listed for private keys only, but the guide's examples wrap these too (B)."""
-    return KeyKind(material=MaterialKind.BYTES, length=length)
+    """Raw material. RSA_AES_KEY_WRAP is for private keys alone (API model), and was seen to be refused for these."""
+    return KeyKind(material=MaterialKind.BYTES, length=length, rsa_aes=NO_KEY)
 
 
 KINDS: Final[Mapping[str, KeyKind]] = MappingProxyType(

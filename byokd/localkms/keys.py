@@ -33,6 +33,9 @@ from typing import Final, NamedTuple
 from byokd.localkms.signatures import Caller
 from byokd.localkms.specs import KeySpec, KeyUsage
 
+CHINA: Final = "aws-cn"
+"""The partition of the China Regions, where some rules of imports differ."""
+
 
 class Origin(StrEnum):
     """Where a key's material comes from."""
@@ -251,7 +254,7 @@ def _beginning(owner: Caller) -> str:
 def partition_of(region: str) -> str:
     """The partition that a Region belongs to."""
     if region.startswith("cn-"):
-        return "aws-cn"
+        return CHINA
     return "aws-us-gov" if region.startswith("us-gov-") else "aws"
 
 

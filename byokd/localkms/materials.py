@@ -23,10 +23,12 @@ from dataclasses import dataclass, field, replace
 from typing import Final
 
 from byokd.localkms.errors import Fault, Refusal
-from byokd.localkms.keys import Key, Material, MaterialState, material_id
+from byokd.localkms.keys import CHINA, Key, Material, MaterialState, material_id
 from byokd.localkms.private_keys import canonical
-from byokd.localkms.specs import SPECS, KeySpec
+from byokd.localkms.specs import SPECS, KeySpec, Kind
 
+CHINA_SYMMETRIC_BYTES: Final = 16
+"""In China Regions symmetric keys have 128 bits (API reference of CreateKey). Which cipher they use nobody can see."""
 ROTATIONS_MAX: Final = 25
 """On-demand rotations in a key's life (API reference of RotateKeyOnDemand; copies of the guide also say 10 and 50)."""
 
@@ -45,8 +47,8 @@ class Import:
     """None: keep the one of the last import of this material."""
 
 
-def material_within(plaintext: bytes, spec: KeySpec) -> bytes:
-    """Unwrapped material in the form in which it is kept, once it has been checked against the key spec.
+def material_within(plaintext: bytes, spec: KeySpec, partition: str) -> bytes:
+    """Unwrapped material in the form in which it is kept, once it has been checked against the spec in its partition.
 
     Takes up to 5 ms for private keys: call it in a thread.
 
@@ -55,9 +57,10 @@ def material_within(plaintext: bytes, spec: KeySpec) -> bytes:
     """
     row = SPECS[spec]
     if row.raw:
-        if len(plaintext) != row.size:
+        size = CHINA_SYMMETRIC_BYTES if partition == CHINA and row.kind is Kind.SYMMETRIC else row.size
+        if len(plaintext) != size:
             raise Refusal(
-                Fault.INCORRECT_KEY_MATERIAL, f"The key material of a {spec} key must be {row.size * 8} bits long."
+                Fault.INCORRECT_KEY_MATERIAL, f"The key material of a {spec} key must be {size * 8} bits long."
             )
         return plaintext
     private = canonical(plaintext, row)

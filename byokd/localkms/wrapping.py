@@ -9,9 +9,9 @@ The layouts (https://docs.aws.amazon.com/kms/latest/developerguide/importing-key
     RSAES_OAEP_SHA_x          RSA-OAEP( material )
     RSA_AES_KEY_WRAP_SHA_x    RSA-OAEP( one-time AES-256 key ) ‖ AES-KWP( material ), RFC 5649
 
-OAEP uses the same hash for the label and for MGF1. The guide lists RSA_AES_KEY_WRAP for RSA and ECC keys only, yet its
-examples wrap symmetric keys so too; it is accepted here. Ed25519 keys, of which no text speaks, come as ECC keys do.
-Unwrapping is slow (RSA-4096: 2 ms) and belongs in a thread.
+OAEP uses the same hash for the label and for MGF1. RSA_AES_KEY_WRAP is for RSA and ECC keys alone: the API reference
+says so, and the service was seen to refuse it for a symmetric key. Ed25519 keys, of which no text speaks, come as ECC
+keys do. Unwrapping is slow (RSA-4096: 2 ms) and belongs in a thread.
 """
 
 from __future__ import annotations
@@ -81,8 +81,8 @@ Ways = tuple[frozenset[WrappingSpec], frozenset[WrappingSpec]]
 # fmt: off
 WRAPPABLE: Final[Mapping[Kind | KeySpec, Ways]] = {
     #                      RSAES_OAEP_SHA_x  RSA_AES_KEY_WRAP_SHA_x
-    Kind.SYMMETRIC:        (ANY_SPEC,        ANY_SPEC),
-    Kind.HMAC:             (ANY_SPEC,        ANY_SPEC),
+    Kind.SYMMETRIC:        (ANY_SPEC,        NO_SPEC),
+    Kind.HMAC:             (ANY_SPEC,        NO_SPEC),
     Kind.ECC:              (ANY_SPEC,        ANY_SPEC),
     KeySpec.ECC_NIST_P521: (LONGER,          ANY_SPEC),  # its 241 bytes do not fit into the 214 that RSA_2048 takes
     Kind.RSA:              (NO_SPEC,         ANY_SPEC),
@@ -94,13 +94,13 @@ WRAPPABLE: Final[Mapping[Kind | KeySpec, Ways]] = {
 def check_wrapping(algorithm: WrappingAlgorithm, wrapping: WrappingSpec, spec: KeySpec) -> None:
     """Let a way of wrapping material of a key spec pass, as WRAPPABLE has it.
 
-    Raises: Refusal with UnsupportedOperationException. Source: API reference of GetParametersForImport,
-    WrappingAlgorithm and WrappingKeySpec; which error it is, no text says.
+    Raises: Refusal with ValidationException, in the recorded words. Source: API reference of GetParametersForImport,
+    WrappingAlgorithm and WrappingKeySpec.
     """
     row = WRAPPABLE.get(spec) or WRAPPABLE[SPECS[spec].kind]
     if wrapping not in row[algorithm.hybrid]:
-        message = f"Wrapping algorithm {algorithm} with wrapping key spec {wrapping} cannot wrap {spec} key material."
-        raise Refusal(Fault.UNSUPPORTED_OPERATION, message)
+        way = f"Wrapping algorithm {algorithm} and wrapping key spec {wrapping}"
+        raise Refusal(Fault.VALIDATION, f"{way} cannot be used to import a {spec} key.")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -81,7 +81,7 @@ async def test_the_guides_procedure_from_import_to_rotation(site: Site) -> None:
     assert "KMSInvalidStateException" in told
     assert "is pending import." in told
 
-    again = await imported(site, key, *FOREVER, wrap="wrap-rsa-aes", spec="RSA_2048")
+    again = await imported(site, key, *FOREVER, spec="RSA_2048")
     assert again["KeyMaterialId"] == first
     assert await decrypted(site, "before.bin") == "the books"
 

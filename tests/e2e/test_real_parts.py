@@ -16,7 +16,7 @@ from tests.kit.world import running
 pytestmark = pytest.mark.timeout(120)
 
 
-@pytest.mark.parametrize("algorithm", list(WrappingAlgorithm))
+@pytest.mark.parametrize("algorithm", [WrappingAlgorithm.OAEP_SHA_1, WrappingAlgorithm.OAEP_SHA_256])
 async def test_material_outlives_its_validity_under_every_wrapping(
     tmp_path: Path, algorithm: WrappingAlgorithm
 ) -> None:

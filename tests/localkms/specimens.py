@@ -44,11 +44,15 @@ def material(spec: str) -> bytes:
     return private_key(spec).private_bytes(Encoding.DER, PrivateFormat.PKCS8, NoEncryption())
 
 
+def wrapping_of(spec: str) -> str:
+    """A wrapping algorithm that AWS takes for a spec, under any wrapping key."""
+    return "RSAES_OAEP_SHA_256" if spec in HMAC_BYTES or spec == "SYMMETRIC_DEFAULT" else "RSA_AES_KEY_WRAP_SHA_256"
+
+
 async def imported_key(kms: Kms, spec: str, usage: str, **members: Any) -> str:
     """The ARN of an Enabled key that holds the material of its spec."""
     key = await kms.create_key(KeySpec=spec, KeyUsage=usage, **members)
-    wrapping = "RSAES_OAEP_SHA_256" if spec in HMAC_BYTES or spec == "SYMMETRIC_DEFAULT" else "RSA_AES_KEY_WRAP_SHA_256"
-    terms = await kms.import_terms(key, material(spec), wrapping)
+    terms = await kms.import_terms(key, material(spec), wrapping_of(spec))
     await kms.call("import_key_material", **terms, **FOREVER)
     return key
 

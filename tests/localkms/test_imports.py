@@ -13,7 +13,7 @@ from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption,
 
 from .kit import DAY, FOREVER, START, Kms
 from .rules import rule
-from .specimens import HMAC_BYTES, PrivateKey, material, private_key
+from .specimens import HMAC_BYTES, PrivateKey, material, private_key, wrapping_of
 
 ALGORITHMS = ("RSAES_OAEP_SHA_1", "RSAES_OAEP_SHA_256", "RSA_AES_KEY_WRAP_SHA_1", "RSA_AES_KEY_WRAP_SHA_256")
 WRAPPING_SPECS = ("RSA_2048", "RSA_3072", "RSA_4096")
@@ -29,7 +29,7 @@ USAGES = {
 def may_wrap(algorithm: str, wrapping: str, spec: str) -> bool:
     """The matrix of the API reference of GetParametersForImport, written a second time."""
     if algorithm.startswith("RSA_AES_KEY_WRAP"):
-        return True
+        return spec.startswith(("RSA_", "ECC_"))
     if spec.startswith("RSA_"):
         return False
     return not (spec == "ECC_NIST_P521" and wrapping == "RSA_2048")
@@ -38,20 +38,37 @@ def may_wrap(algorithm: str, wrapping: str, spec: str) -> bool:
 @rule("Wrapping", "API GetParametersForImport")
 @pytest.mark.parametrize("spec", USAGES)
 async def test_material_comes_in_under_every_wrapping_that_aws_allows(spec: str, kms: Kms) -> None:
-    """RSA keys come only under RSA_AES_KEY_WRAP, P-521 keys not directly under RSA_2048, all else under anything."""
+    """RSA keys come only under RSA_AES_KEY_WRAP, raw keys never under it, P-521 keys not directly under RSA_2048."""
     key = await kms.create_key(KeySpec=spec, KeyUsage=USAGES[spec])
     for algorithm in ALGORITHMS:
         for wrapping in WRAPPING_SPECS:
             wanted = {"WrappingAlgorithm": algorithm, "WrappingKeySpec": wrapping}
             if not may_wrap(algorithm, wrapping, spec):
                 refused = await kms.refused("get_parameters_for_import", KeyId=key, **wanted)
-                assert refused.code == "UnsupportedOperationException", wanted
+                assert refused.code == "ValidationException", wanted
+                assert refused.message.endswith(f"cannot be used to import a {spec} key.")
                 continue
             terms = await kms.import_terms(key, material(spec), algorithm, wrapping)
             answer = await kms.call("import_key_material", **terms, **FOREVER)
             assert answer["KeyId"] == key
             assert ("KeyMaterialId" in answer) == (spec == "SYMMETRIC_DEFAULT")
     assert await kms.state(key) == "Enabled"
+
+
+@rule("Wrapping", "guide importing-keys-encrypt-key-material")
+async def test_china_regions_have_other_imports(kms: Kms) -> None:
+    """In China Regions there is no RSA_AES_KEY_WRAP, and symmetric material is 16 bytes long."""
+    china = Kms(kms.url, kms.clock, region="cn-northwest-1")
+    asymmetric = await china.create_key(KeySpec="ECC_NIST_P256", KeyUsage="SIGN_VERIFY")
+    wanted = {"WrappingAlgorithm": "RSA_AES_KEY_WRAP_SHA_256", "WrappingKeySpec": "RSA_4096"}
+    refused = await china.refused("get_parameters_for_import", KeyId=asymmetric, **wanted)
+    assert refused.code == "UnsupportedOperationException"
+    key = await china.create_key()
+    terms = await china.import_terms(key, bytes(32))
+    assert (await china.refused("import_key_material", **terms, **FOREVER)).code == "IncorrectKeyMaterialException"
+    await china.import_material(key, bytes(range(16)))
+    blob = (await china.call("encrypt", KeyId=key, Plaintext=b"x"))["CiphertextBlob"]
+    assert (await china.call("decrypt", CiphertextBlob=blob))["Plaintext"] == b"x"
 
 
 def pkcs8(private: PrivateKey) -> bytes:
@@ -130,7 +147,7 @@ async def test_material_must_be_what_the_key_spec_says(case: str, kms: Kms) -> N
     """Raw material has the spec's length; a private key is a sound one of its size or curve in PKCS #8 DER."""
     spec, made = BAD[case]
     key = await kms.create_key(KeySpec=spec, KeyUsage=USAGES[spec])
-    terms = await kms.import_terms(key, made(), "RSA_AES_KEY_WRAP_SHA_256")
+    terms = await kms.import_terms(key, made(), wrapping_of(spec))
     assert (await kms.refused("import_key_material", **terms, **FOREVER)).code == "IncorrectKeyMaterialException"
     assert await kms.state(key) == "PendingImport"
 
@@ -148,7 +165,7 @@ async def test_only_symmetric_keys_ever_change_their_material(spec: str, kms: Km
         }
         other = pkcs8(await asyncio.to_thread(fresh[spec]))
     key = await kms.create_key(KeySpec=spec, KeyUsage=USAGES[spec])
-    wrapping = "RSA_AES_KEY_WRAP_SHA_256"
+    wrapping = wrapping_of(spec)
     await kms.call("import_key_material", **await kms.import_terms(key, material(spec), wrapping), ValidTo=START + DAY)
     assert (await kms.describe(key))["ValidTo"].timestamp() == START + DAY
     kms.clock.advance(DAY)

@@ -9,7 +9,7 @@ import pytest
 
 from .kit import MATERIAL, OTHER_MATERIAL, Kms
 from .rules import rule
-from .specimens import FOREVER, imported_key, material
+from .specimens import FOREVER, imported_key, material, wrapping_of
 
 THERE = "us-east-1"
 OVERVIEW = "guide multi-region-keys-overview"
@@ -27,8 +27,8 @@ async def family(kms: Kms, away: Kms, spec: str, usage: str) -> tuple[str, str]:
     primary = await imported_key(kms, spec, usage, MultiRegion=True)
     await kms.call("replicate_key", KeyId=primary, ReplicaRegion=THERE)
     replica = primary.replace(kms.region, THERE)
-    wrapping = "RSAES_OAEP_SHA_256" if spec.startswith(("SYM", "HMAC")) else "RSA_AES_KEY_WRAP_SHA_256"
-    await away.call("import_key_material", **await away.import_terms(replica, material(spec), wrapping), **FOREVER)
+    terms = await away.import_terms(replica, material(spec), wrapping_of(spec))
+    await away.call("import_key_material", **terms, **FOREVER)
     return primary, replica
 
 

@@ -9,6 +9,7 @@ from typing import Final
 
 from byokd.localkms.calls import Answer, Call
 from byokd.localkms.errors import Fault, Refusal
+from byokd.localkms.keys import CHINA, partition_of
 from byokd.localkms.tokens import LIFETIME_S, ImportToken, sealed
 from byokd.localkms.wrapping import WrappingAlgorithm, WrappingSpec, check_wrapping
 
@@ -20,11 +21,11 @@ async def get_parameters_for_import(call: Call) -> Answer:
     """A wrapping key of the wanted spec and a token for one KMS key, both good for 24 hours.
 
     Raises: Refusal as the key-state table and wrapping.check_wrapping say, or with UnsupportedOperationException for
-    RSAES_PKCS1_V1_5 and SM2.
+    RSAES_PKCS1_V1_5, SM2 and, in China Regions, RSA_AES_KEY_WRAP.
     """
     key = call.key()
     algorithm = ALGORITHMS.get(asked := call.request["WrappingAlgorithm"])
-    if algorithm is None:
+    if algorithm is None or (algorithm.hybrid and partition_of(call.caller.region) == CHINA):
         raise Refusal(Fault.UNSUPPORTED_OPERATION, f"Wrapping algorithm {asked} is not supported.")
     spec = SPECS.get(asked := call.request["WrappingKeySpec"])
     if spec is None:

@@ -13,9 +13,9 @@ from byokd.localkms.arithmetic import off_the_loop
 from byokd.localkms.calls import Answer, Call
 from byokd.localkms.errors import Fault, Refusal
 from byokd.localkms.families import take_import
-from byokd.localkms.keys import ExpirationModel
+from byokd.localkms.keys import ExpirationModel, Key, partition_of
 from byokd.localkms.materials import Import, material_within
-from byokd.localkms.specs import SPECS, KeySpec
+from byokd.localkms.specs import SPECS
 from byokd.localkms.wrapping import WrappingKey, unwrap
 
 VALIDITY_MAX_S: Final = 365 * 24 * 3600
@@ -34,7 +34,7 @@ async def import_key_material(call: Call) -> Answer:
     wrapping_key = call.wrapping.find(token.wrapping_key)
     if wrapping_key is None:
         raise Refusal(Fault.INVALID_IMPORT_TOKEN)
-    secret = await off_the_loop(_secret, wrapping_key, token, call.request["EncryptedKeyMaterial"], key.spec)
+    secret = await off_the_loop(_secret, wrapping_key, token, call.request["EncryptedKeyMaterial"], key)
     key = call.key()  # other requests ran while the thread worked: the key may have changed, or be gone
     import_type = call.request.get("ImportType")
     given = Import(
@@ -50,9 +50,10 @@ async def import_key_material(call: Call) -> Answer:
     return answer | {"KeyMaterialId": material_id} if SPECS[key.spec].rotates else answer
 
 
-def _secret(wrapping_key: WrappingKey, token: tokens.ImportToken, wrapped: bytes, spec: KeySpec) -> bytes:
+def _secret(wrapping_key: WrappingKey, token: tokens.ImportToken, wrapped: bytes, key: Key) -> bytes:
     """The material as it is kept. Milliseconds of arithmetic: for a thread."""
-    return material_within(unwrap(wrapping_key, token.algorithm, wrapped), spec)
+    plaintext = unwrap(wrapping_key, token.algorithm, wrapped)
+    return material_within(plaintext, key.spec, partition_of(key.owner.region))
 
 
 def _expires_at(call: Call) -> float | None:

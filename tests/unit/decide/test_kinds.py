@@ -26,13 +26,15 @@ AUTOMATIC = policy(wrapping_algorithm=AUTO, wrapping_key_spec=AUTO)
 def documented(spec: str, algorithm: WrappingAlgorithm, key_spec: WrappingKeySpec) -> bool:
     """API model, GetParametersForImport.WrappingAlgorithm, sentence by sentence.
 
-    "To import an RSA private key, you must use an RSA_AES wrapping algorithm." "You cannot use the RSAES_OAEP_SHA_*
-    wrapping algorithm with the RSA_2048 wrapping key spec to wrap ECC_NIST_P521 key material." All else is supported,
-    or, for RSA_AES with raw bytes, shown in the guide's examples.
+    RSA_AES_*: "Supported for wrapping RSA and ECC key material." "To import an RSA private key, you must use an RSA_AES
+    wrapping algorithm." "You cannot use the RSAES_OAEP_SHA_* wrapping algorithm with the RSA_2048 wrapping key spec to
+    wrap ECC_NIST_P521 key material." All else is supported.
     """
-    if algorithm in OAEP and spec.startswith("RSA_"):
+    if algorithm in RSA_AES:
+        return spec.startswith(("RSA_", "ECC_"))
+    if spec.startswith("RSA_"):
         return False
-    return not (algorithm in OAEP and spec == "ECC_NIST_P521" and key_spec is WrappingKeySpec.RSA_2048)
+    return not (spec == "ECC_NIST_P521" and key_spec is WrappingKeySpec.RSA_2048)
 
 
 def test_the_page_has_the_whole_table() -> None:
