@@ -20,7 +20,18 @@ from byokd.facts.key import (
     WrappingAlgorithm,
     WrappingKeySpec,
 )
-from byokd.facts.ledger import Fingerprint, Import, ImportState, Ledger, Order, OrderKind, OrderState, Proved, Tier
+from byokd.facts.ledger import (
+    Fingerprint,
+    Import,
+    ImportState,
+    Ledger,
+    Order,
+    OrderKind,
+    OrderState,
+    Proved,
+    Tier,
+    Track,
+)
 from byokd.facts.policy import DesiredKey, Lane, OnLoss, Policy, Quota
 from byokd.facts.snapshot import Snapshot
 from tests.kit.clock import START
@@ -161,6 +172,25 @@ def snapshot(**changes: Any) -> Snapshot:
         ledger=ledger(),
     )
     return replace(base, **changes)
+
+
+def by_period(since: datetime, every: timedelta, **changes: Any) -> dict[str, Any]:
+    """What makes a snapshot one of material in stock, for a key whose first one is current since then for a period."""
+    older = Fingerprint("aa" * 32)
+    first = Track(
+        proof=Proved(at=START, fingerprint=older, length=32),
+        fingerprint=older,
+        material=MATERIAL,
+        last_expiry=START + 60 * DAY,
+    )
+    blank = {"material": ABSENT, "last_expiry": ABSENT, "last_success_at": ABSENT, "fingerprint": ABSENT}
+    return {
+        "desired": desired(further=("2.key",), policy=policy(rotate_every=every, **changes)),
+        "view": observed(begun_at=since),
+        "others": (first,),
+        "place": 1,
+        "ledger": ledger(**blank),
+    }
 
 
 def queued(**changes: Any) -> Import:

@@ -256,6 +256,7 @@ def _memories(of: type[Remembered], materials: st.SearchStrategy[Any], **others:
         open_import=often(st.just(ABSENT), rows),
         refused_import=often(st.just(ABSENT), refusals),
         material=materials,
+        fingerprint=often(st.just(FINGERPRINT), st.just(ABSENT)),
         **others,
     )
 

@@ -11,6 +11,7 @@ from byokd.facts.snapshot import Reason
 from tests.kit.builders import (
     DAY,
     FINGERPRINT,
+    by_period,
     ledger,
     observed,
     order,
@@ -30,7 +31,6 @@ from tests.unit.decide.named import (
     TOMORROW_AT_TWO,
     URGENT,
     Named,
-    by_period,
     in_policy,
     ordered,
     unproved,

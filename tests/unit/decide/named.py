@@ -7,7 +7,7 @@ from datetime import datetime, timedelta
 from typing import Any
 
 from byokd.facts.key import ABSENT, Blind, MaterialState, ObservedMaterial
-from byokd.facts.ledger import Fingerprint, ImportState, OrderKind, Proved, Track, Unproved
+from byokd.facts.ledger import ImportState, OrderKind, Proved, Track, Unproved
 from byokd.facts.policy import ChangeWindow
 from byokd.facts.snapshot import Reason
 from tests.kit.builders import (
@@ -32,8 +32,6 @@ HOUR, SECOND = timedelta(hours=1), timedelta(seconds=1)
 TOMORROW_AT_TWO = ChangeWindow(cron="0 2 * * *", lasts=HOUR, time_zone="UTC")
 PROVED = snapshot().proof
 assert isinstance(PROVED, Proved)
-OLDER = Fingerprint("aa" * 32)
-"""Of material that came before."""
 
 
 @dataclass(frozen=True)
@@ -82,21 +80,6 @@ def waiting(state: MaterialState, **changes: Any) -> dict[str, Any]:
         "others": (stock,),
         "place": 1,
         **ordered(rotate, material=OTHER),
-    }
-
-
-def by_period(since: datetime, every: timedelta, **changes: Any) -> dict[str, Any]:
-    """Material in stock of a key whose first one is current since then, and no longer than a period."""
-    first = Track(
-        proof=Proved(at=START, fingerprint=OLDER, length=32), fingerprint=OLDER, material=MATERIAL, last_expiry=ENDS
-    )
-    blank = {"material": ABSENT, "last_expiry": ABSENT, "last_success_at": ABSENT, "fingerprint": ABSENT}
-    return {
-        "desired": desired(further=("2.key",), policy=policy(rotate_every=every, **changes)),
-        "view": observed(begun_at=since),
-        "others": (first,),
-        "place": 1,
-        "ledger": ledger(**blank),
     }
 
 
