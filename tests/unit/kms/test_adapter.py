@@ -6,7 +6,7 @@ import asyncio
 import base64
 import socket
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, nullcontext
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -58,10 +58,12 @@ LISTED: dict[str, Any] = {
 
 
 @asynccontextmanager
-async def kms_at(url: str, *, identity: Identity = KEYS, **lane: Any) -> AsyncIterator[Kms]:
+async def kms_at(
+    url: str, *, identity: Identity = KEYS, clock: ManualClock | None = None, **lane: Any
+) -> AsyncIterator[Kms]:
     """The adapter, with an endpoint."""
     settings = a_lane(endpoint=url, **lane)
-    async with open_kms(settings, clock=ManualClock(), session=SESSION, identity=identity) as kms:
+    async with open_kms(settings, clock=clock or ManualClock(), session=SESSION, identity=identity) as kms:
         yield kms
 
 
@@ -316,12 +318,8 @@ async def test_cancelled() -> None:
 # -- clocks -----------------------------------------------------------------------------------------------------------
 
 
-def _by(skew: Skew | Absent) -> timedelta | Absent:
-    return ABSENT if isinstance(skew, Absent) else skew.by
-
-
 @pytest.mark.parametrize(
-    ("date", "skew"),
+    ("date", "by"),
     [
         pytest.param("Sun, 01 Mar 2026 12:00:00 GMT", timedelta(0), id="none"),
         pytest.param("Sun, 01 Mar 2026 13:00:00 GMT", timedelta(hours=1), id="we are an hour slow"),
@@ -329,16 +327,21 @@ def _by(skew: Skew | Absent) -> timedelta | Absent:
         pytest.param("yesterday", ABSENT, id="not a date"),
     ],
 )
-async def test_skew(date: str, skew: timedelta | Absent) -> None:
-    """The difference of the clocks is read off every answer, refusals included."""
-    async with scripted(answer({"KeyMetadata": METADATA}, date=date)) as (kms, _):
-        assert kms.skew() is ABSENT
-        await kms.describe(ARN)
-        assert _by(kms.skew()) == skew
-    async with scripted(refuse("InvalidSignatureException", date=date)) as (kms, _):
-        with pytest.raises(errors.CredentialsInvalid):
-            await kms.describe(ARN)
-        assert _by(kms.skew()) == skew
+async def test_skew(date: str, by: timedelta | Absent) -> None:
+    """The difference of the clocks is read off every answer, refusals included, and so is when that was."""
+    for behaviour, ends in (
+        (answer({"KeyMetadata": METADATA}, date=date), nullcontext()),
+        (refuse("InvalidSignatureException", date=date), pytest.raises(errors.CredentialsInvalid)),
+    ):
+        clock = ManualClock(START - timedelta(seconds=7))
+        async with scripted(behaviour, clock=clock) as (kms, _):
+            assert kms.skew() is ABSENT
+            clock.advance(7)
+            with ends:
+                await kms.describe(ARN)
+            seen = ABSENT if isinstance(by, Absent) else Skew(by=by, at=clock.monotonic())
+            clock.advance(7)
+            assert kms.skew() == seen
 
 
 async def test_what_the_account_is_allowed_is_asked_of_service_quotas() -> None:
