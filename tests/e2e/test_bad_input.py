@@ -146,6 +146,7 @@ async def test_an_order_for_a_key_that_left_the_config(tmp_path: Path) -> None:
             done = len(await it.world.imports())
             await it.world.order(OrderKind.HOLD, ref=ref)
             await it.world.store.sync_fleet([], now=it.world.clock.now())
+            assert (await outcome(it, OrderKind.HOLD))[0] is OrderState.CANCELLED
             new = order(OrderKind.IMPORT, ref=ref, id="999999999999", created_at=it.world.clock.now())
             entry = HistoryEntry(at=it.world.clock.now(), ref=ref, event=HistoryEvent.ORDER_GIVEN, detail="import")
             with pytest.raises(OrderRefused, match="is not a key of the config"):
