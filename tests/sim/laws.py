@@ -342,7 +342,9 @@ class Laws:
         self.book.broken(law, key.life.ref, text, at_s=at_s)
 
 
-EXPECTED: Final = ("material_unmanaged", "held", "rotation_hindered", "rotations_low")  # the last two: of a period
+EXPECTED: Final = (ConditionKind.MATERIAL_UNMANAGED, ConditionKind.HELD)
+OF_A_PERIOD: Final = (ConditionKind.ROTATION_HINDERED, ConditionKind.ROTATIONS_LOW)
+"""Expected of keys with a period: their materials and their rotations run out in the end."""
 
 
 async def all_is_well(world: World) -> None:
@@ -351,10 +353,11 @@ async def all_is_well(world: World) -> None:
     for key in world.keys:
         ref, state = key.life.ref, key.lane.state(key.arn)
         expiry = key.lane.managed_expiry(key.arn)
+        expected = EXPECTED + OF_A_PERIOD if key.plan.rotate_every_s else EXPECTED
         if state is not KeyState.ENABLED or isinstance(expiry, Absent):
             book.broken("converges", ref, f"is {state.value}, ends {expiry}, long after all was put right")
         for each in await world.memory.open_conditions(ref):
-            if each.condition.kind not in EXPECTED:
+            if each.condition.kind not in expected:
                 book.broken("alerts end", ref, f"{each.condition.kind.value} is open: {each.condition.detail}")
         rows = await world.memory.imports(ref=ref, only_open=True, limit=10)
         if any(row.attempts > 2 for row in rows):

@@ -34,10 +34,6 @@ class Obstacles:
         """Whether something that was in the way of a scope was over at this moment."""
         return any(b == at_s for _, b, _ in self._spans.get(scope, ()))
 
-    def last_end(self, scopes: tuple[str, ...]) -> float:
-        """When the last of them was over."""
-        return max((b for scope in scopes for _, b, _ in self._spans.get(scope, ())), default=0.0)
-
     def why(self, scopes: tuple[str, ...], begin_s: float, end_s: float) -> list[str]:
         """What was in the way during a span, in words."""
         return sorted(

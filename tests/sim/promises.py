@@ -103,7 +103,8 @@ class Promises(Laws):
     def _rotated_once(self, key: SimKey) -> None:
         """For one order a key is rotated once."""
         orders = [each for each in self.book.watch.orders.values() if each.order.ref == key.life.ref]
-        asked = sum(each.order.kind is OrderKind.ROTATE for each in orders)
+        rotations = [each.order for each in orders if each.order.kind is OrderKind.ROTATE]
+        asked = sum(each.state is not OrderState.REFUSED for each in rotations)
         done = self.book.watch.rotations.get(key.life.ref, [])
         if len(done) > asked:
             self._broken(key, "rotates once", done[-1], f"rotated {len(done)} times for {asked} orders")

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from tests.sim.bugs import BUGS, Bug
-from tests.sim.planted import COPIED, ROOT, search
+from tests.sim.planted import COPIED, LIMIT_S, ROOT, search
 
 
 @pytest.mark.parametrize("bug", BUGS, ids=lambda bug: bug.name)
@@ -22,7 +22,7 @@ def test_a_bug_can_be_planted(bug: Bug) -> None:
 
 
 @pytest.mark.soak
-@pytest.mark.timeout(3600)
+@pytest.mark.timeout(LIMIT_S + 300)
 @pytest.mark.parametrize("bug", [bug for bug in BUGS if not bug.hidden], ids=lambda bug: bug.name)
 def test_the_simulator_finds_a_bug(bug: Bug) -> None:
     """Each bug, planted alone, breaks a law in one of the first worlds."""

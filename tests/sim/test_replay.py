@@ -61,8 +61,10 @@ def _lived(plan: Plan) -> Witness:
 
 @pytest.mark.parametrize("seed", [1, 8])
 def test_a_storm_is_replayed_as_it_was_decided(seed: int) -> None:
-    """In worlds whose clocks are not set back: every decision, for the same reason, in the same tier.
+    """In worlds whose clocks are not stepped: every decision, for the same reason, in the same tier.
 
+    A clock that was stepped forward is set back in the end, and the record then has the same times twice:
+    the world of seed 3 is replayed as it was decided without its step forward, and not with it.
     Not of keys with several materials yet: what one of them waited for is told of another, here and there.
     """
     drawn = draw(seed)
