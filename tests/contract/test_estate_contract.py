@@ -34,12 +34,12 @@ NOWHERE = KeyArn(f"arn:aws:kms:{REGION}:{ACCOUNT}:key/0a1b2c3d-0000-4000-8000-00
 
 
 @pytest.fixture(params=["fake", "local"])
-async def world(request: pytest.FixtureRequest) -> AsyncIterator[World]:
+async def world(request: pytest.FixtureRequest, pool: WrappingKeys) -> AsyncIterator[World]:
     """Each implementation in turn."""
     if request.param == "fake":
         yield FakeWorld(ManualClock())
     else:
-        async with local_world(ManualClock(), WrappingKeys([])) as local:
+        async with local_world(ManualClock(), pool) as local:
             yield local
 
 

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
-from concurrent.futures import ThreadPoolExecutor
 from datetime import timedelta
 
 import pytest
@@ -29,8 +27,7 @@ from byokd.facts.key import (
     WrappingAlgorithm,
     WrappingKeySpec,
 )
-from byokd.localkms.wrapping import KEYS_PER_SPEC, WrappingKeys, WrappingSpec, generate
-from tests.contract.kms_worlds import FakeWorld, ModelWorld, World, local_world
+from tests.contract.kms_worlds import World
 from tests.kit.clock import ManualClock
 from tests.kit.lanes import ACCOUNT, REGION
 
@@ -38,31 +35,6 @@ MATERIAL = bytes(range(32))
 OTHER_MATERIAL = bytes(range(32, 64))
 DAY = timedelta(days=1)
 OAEP = WrappingAlgorithm.OAEP_SHA_256
-
-
-@pytest.fixture(scope="module")
-def wrapping_keys() -> WrappingKeys:
-    """RSA keys, made once for all the local worlds."""
-    with ThreadPoolExecutor() as threads:
-        return WrappingKeys(threads.map(generate, [spec for spec in WrappingSpec for _ in range(KEYS_PER_SPEC)]))
-
-
-@pytest.fixture
-def clock() -> ManualClock:
-    """Stands still until it is moved."""
-    return ManualClock()
-
-
-@pytest.fixture(params=["fake", "model", "local"])
-async def world(request: pytest.FixtureRequest, clock: ManualClock) -> AsyncIterator[World]:
-    """Each implementation in turn."""
-    if request.param == "fake":
-        yield FakeWorld(clock)
-    elif request.param == "model":
-        yield ModelWorld(clock)
-    else:
-        async with local_world(clock, request.getfixturevalue("wrapping_keys")) as local:
-            yield local
 
 
 async def bring_in(

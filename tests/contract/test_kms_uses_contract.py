@@ -2,42 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
-from concurrent.futures import ThreadPoolExecutor
-
 import pytest
 
 from byokd.errors import KeyNotFound, RequestRefused, WrongKeyState
 from byokd.facts.key import ABSENT, NEVER, SYMMETRIC, KeyArn
 from byokd.facts.kinds import KINDS, ways
 from byokd.facts.uses import KeyUsage, Use, use_of
-from byokd.localkms.wrapping import KEYS_PER_SPEC, WrappingKeys, WrappingSpec, generate
-from tests.contract.kms_worlds import FakeWorld, LocalWorld, ModelWorld, World, local_world
+from byokd.localkms.wrapping import WrappingKeys
+from tests.contract.kms_worlds import LocalWorld, World, local_world
 from tests.kit.clock import ManualClock
 from tests.kit.lanes import ACCOUNT, REGION
 from tests.kit.materials import material, usage
 
 MESSAGE = b"byokd tries a key"
-
-
-@pytest.fixture(scope="module")
-def wrapping_keys() -> WrappingKeys:
-    """RSA keys, made once for all the local worlds."""
-    with ThreadPoolExecutor() as threads:
-        return WrappingKeys(threads.map(generate, [spec for spec in WrappingSpec for _ in range(KEYS_PER_SPEC)]))
-
-
-@pytest.fixture(params=["fake", "model", "local"])
-async def world(request: pytest.FixtureRequest) -> AsyncIterator[World]:
-    """Each implementation in turn."""
-    clock = ManualClock()
-    if request.param == "fake":
-        yield FakeWorld(clock)
-    elif request.param == "model":
-        yield ModelWorld(clock)
-    else:
-        async with local_world(clock, request.getfixturevalue("wrapping_keys")) as local:
-            yield local
 
 
 def the_use(spec: str) -> Use:
@@ -105,9 +82,9 @@ async def test_a_key_is_not_used_for_what_it_is_not_for(world: World) -> None:
         await world.kms.make(nobody, use=the_use(SYMMETRIC), message=MESSAGE)
 
 
-async def test_an_rsa_key_may_be_for_either(wrapping_keys: WrappingKeys) -> None:
+async def test_an_rsa_key_may_be_for_either(pool: WrappingKeys) -> None:
     """Those that encrypt are tried by that: the message fits the smallest of them."""
-    async with local_world(ManualClock(), wrapping_keys) as world:
+    async with local_world(ManualClock(), pool) as world:
         arn = await _for_encryption(world)
         use = use_of("RSA_2048", (await world.kms.describe(arn)).usage)
         assert use == Use(spec="RSA_2048", usage=KeyUsage.ENCRYPT_DECRYPT, algorithm="RSAES_OAEP_SHA_256")
@@ -117,9 +94,9 @@ async def test_an_rsa_key_may_be_for_either(wrapping_keys: WrappingKeys) -> None
 
 
 @pytest.mark.parametrize("spec", ["ECC_NIST_P256", "ECC_NIST_P384", "ECC_NIST_P521"])
-async def test_a_key_agrees_with_its_peer(wrapping_keys: WrappingKeys, spec: str) -> None:
+async def test_a_key_agrees_with_its_peer(pool: WrappingKeys, spec: str) -> None:
     """Both sides derive the same secret, of this message and with this key alone."""
-    async with local_world(ManualClock(), wrapping_keys) as world:
+    async with local_world(ManualClock(), pool) as world:
         arn, other = [await _made_for(world, spec, "KEY_AGREEMENT") for _ in range(2)]
         use = use_of(spec, (await world.kms.describe(arn)).usage)
         assert use == Use(spec=spec, usage=KeyUsage.KEY_AGREEMENT, algorithm="ECDH")

@@ -6,7 +6,6 @@ The two were written apart, from the same documents, and share no code. What AWS
 from __future__ import annotations
 
 from collections.abc import AsyncIterator
-from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
@@ -14,17 +13,10 @@ from byokd.errors import MaterialRefused, RequestRefused
 from byokd.facts.key import ABSENT, NEVER, KeyArn, KeyState
 from byokd.facts.kinds import KINDS, PREFERENCE, MaterialKind, Wrapping, ways
 from byokd.localkms.specs import KeySpec
-from byokd.localkms.wrapping import KEYS_PER_SPEC, WrappingKeys, WrappingSpec, generate
+from byokd.localkms.wrapping import WrappingKeys
 from tests.contract.kms_worlds import LocalWorld, local_world
 from tests.kit.clock import ManualClock
 from tests.kit.materials import material, usage
-
-
-@pytest.fixture(scope="module")
-def pool() -> WrappingKeys:
-    """RSA keys, made once."""
-    with ThreadPoolExecutor() as threads:
-        return WrappingKeys(threads.map(generate, [spec for spec in WrappingSpec for _ in range(KEYS_PER_SPEC)]))
 
 
 @pytest.fixture

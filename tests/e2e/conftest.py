@@ -12,16 +12,16 @@ import pytest
 
 from byokd import localkms
 from byokd.localkms.wrapping import WrappingKeys
-from tests.kit.site import wrapping_keys
-from tests.localkms.kit import unkeyed
+from tests.localkms.kit import unkeyed, wrapping_keys
 
 Call = Callable[..., Coroutine[Any, Any, dict[str, Any]]]
 
 
 @pytest.fixture
-async def kms() -> AsyncIterator[localkms.Server]:
+async def kms(pool: WrappingKeys) -> AsyncIterator[localkms.Server]:
     """A local KMS on loopback, in memory, on real time."""
-    async with localkms.serve(localkms.Options(account="111122223333", hostility=localkms.FRIENDLY)) as server:
+    options = localkms.Options(account="111122223333", hostility=localkms.FRIENDLY, pool=pool)
+    async with localkms.serve(options) as server:
         yield server
 
 

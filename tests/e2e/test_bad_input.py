@@ -16,7 +16,7 @@ from byokd.errors import OrderRefused
 from byokd.facts.condition import ConditionKind, Severity
 from byokd.facts.ledger import HistoryEntry, HistoryEvent, OrderKind, OrderState
 from tests.kit.builders import DAY, order
-from tests.kit.real_parts import Site, ask, import_by_hand, site
+from tests.kit.real_parts import Site, ask, listed, rotated_by_hand, site
 from tests.kit.world import running
 
 pytestmark = pytest.mark.timeout(240)
@@ -46,10 +46,7 @@ async def test_a_rotation_beyond_the_budget(tmp_path: Path) -> None:
     """After 25 rotations KMS makes no more: the order is refused in KMS's words, and the key goes on living."""
     async with site(tmp_path, materials=ROTATIONS_MAX + 2) as it:
         key = it.keys[0]
-        for place in range(ROTATIONS_MAX + 1):
-            await import_by_hand(it, key, place, **({"ImportType": "NEW_KEY_MATERIAL"} if place else {}))
-            if place:
-                await ask(it, "rotate_key_on_demand", KeyId=key.ref)
+        await rotated_by_hand(it, ROTATIONS_MAX)
         it.world.clock.advance(3600)  # an order takes a rotation of a moment ago for its own
         async with running(it.world):
             await it.world.order(OrderKind.ROTATE, ref=key.ref)
@@ -71,8 +68,7 @@ async def test_a_rotation_to_what_is_no_new_material(tmp_path: Path, content: st
         async with running(it.world):
             await it.world.order(OrderKind.ROTATE, ref=key.ref)
             await it.world.pass_time(30 * MINUTE, step=MINUTE)
-            listed = await ask(it, "list_key_rotations", KeyId=key.ref, IncludeKeyMaterial="ALL_KEY_MATERIAL")
-            assert [each["KeyMaterialState"] for each in listed["Rotations"]] == ["CURRENT"]
+            assert await listed(it) == ["CURRENT"]
             assert await told(it) == {ConditionKind.MATERIAL_INVALID: Severity.CRITICAL}
             assert await state(it) == "Enabled"
             attempts = [row.attempts for row in await it.world.imports()]

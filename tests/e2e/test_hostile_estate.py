@@ -27,7 +27,8 @@ from byokd.ports.estate import Estate
 from byokd.store.journal import open_journal
 from tests.kit.builders import LANE_ID, lane
 from tests.kit.clock import ManualClock
-from tests.kit.site import ACCOUNT, KmsClock
+from tests.kit.lanes import ACCOUNT
+from tests.kit.site import KmsClock
 
 pytestmark = pytest.mark.timeout(90)
 

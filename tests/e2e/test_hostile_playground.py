@@ -16,7 +16,8 @@ from byokd.localkms import FRIENDLY, Hostility
 from byokd.localkms.wrapping import WrappingKeys
 from tests.kit.builders import lane
 from tests.kit.clock import ManualClock
-from tests.kit.site import ACCOUNT, KmsClock
+from tests.kit.lanes import ACCOUNT
+from tests.kit.site import KmsClock
 
 ALIASES = [f"alias/books-{number}" for number in range(12)]
 

@@ -14,7 +14,7 @@ import pytest
 
 from byokd.facts.key import ABSENT
 from byokd.facts.ledger import Order, OrderKind, OrderState
-from tests.kit.real_parts import HOME, Site, ask, import_by_hand, site
+from tests.kit.real_parts import HOME, Site, decrypted, listed, rotated_by_hand, site
 from tests.kit.stop import Stop, until_reached
 from tests.kit.world import running
 
@@ -28,35 +28,13 @@ PARAMETERS, IMPORT, DELETION, ROTATION = (
 )
 SOME_MINUTES, HALF_A_MINUTE = timedelta(minutes=10), timedelta(seconds=30)
 MATERIALS = 3
-
-
-async def rotated_key(it: Site) -> list[bytes]:
-    """Give the key all but its last material, rotating to each; returns what was encrypted under each."""
-    (key,) = it.keys
-    blobs = []
-    for place in range(MATERIALS - 1):
-        await import_by_hand(it, key, place, **({"ImportType": "NEW_KEY_MATERIAL"} if place else {}))
-        if place:
-            await ask(it, "rotate_key_on_demand", KeyId=key.ref)
-        blobs.append((await ask(it, "encrypt", KeyId=key.ref, Plaintext=b"%d" % place))["CiphertextBlob"])
-    return blobs
+"""Of a key that has two of them, and one in stock."""
 
 
 async def proven(it: Site) -> None:
     """Have all that people imported imported once more: byokd deletes only what it knows its source to have."""
     await it.world.order(OrderKind.IMPORT, ref=it.keys[0].ref)
     await it.world.pass_time(SOME_MINUTES, step=HALF_A_MINUTE)
-
-
-async def decrypted(it: Site, blobs: list[bytes]) -> list[bytes]:
-    """What becomes of the ciphertexts."""
-    return [(await ask(it, "decrypt", CiphertextBlob=blob))["Plaintext"] for blob in blobs]
-
-
-async def listed(it: Site) -> list[tuple[str, str]]:
-    """State and import state of each material that KMS lists, oldest first."""
-    answer = await ask(it, "list_key_rotations", KeyId=it.keys[0].ref, IncludeKeyMaterial="ALL_KEY_MATERIAL")
-    return [(each["KeyMaterialState"], each["ImportState"]) for each in answer["Rotations"]]
 
 
 async def killed(it: Site, stop: Stop, kind: OrderKind, **where: Any) -> None:
@@ -85,7 +63,7 @@ async def test_a_rotation_goes_on_and_is_done_once(tmp_path: Path, operation: st
     """One rotation was ordered, and however far it was, one is made: the third material, and no material twice."""
     stop = Stop()
     async with site(tmp_path, materials=MATERIALS, wrapped=stop.between) as it:
-        blobs = await rotated_key(it)
+        blobs = await rotated_by_hand(it, MATERIALS - 2)
         await it.world.start()
         await it.world.pass_time(SOME_MINUTES, step=HALF_A_MINUTE)
         await killed(it, stop, OrderKind.ROTATE, operation=operation, nth=nth, after=after)
@@ -93,7 +71,7 @@ async def test_a_rotation_goes_on_and_is_done_once(tmp_path: Path, operation: st
         async with running(it.world):
             await it.world.pass_time(SOME_MINUTES, step=HALF_A_MINUTE)
             assert (await newest(it, OrderKind.ROTATE)).state is OrderState.DONE
-            assert [state for state, _ in await listed(it)] == ["NON_CURRENT", "NON_CURRENT", "CURRENT"]
+            assert await listed(it) == ["NON_CURRENT", "NON_CURRENT", "CURRENT"]
             assert await decrypted(it, blobs) == [b"0", b"1"]
 
 
@@ -104,7 +82,7 @@ async def test_a_suspension_goes_on_until_nothing_is_left(
     """A kill switch that died half way cuts off the rest at the next start, and nothing brings any of it back."""
     stop = Stop()
     async with site(tmp_path, materials=MATERIALS, wrapped=stop.between) as it:
-        blobs = await rotated_key(it)
+        blobs = await rotated_by_hand(it, MATERIALS - 2)
         await it.world.start()
         await proven(it)
         await killed(it, stop, OrderKind.SUSPEND, operation=operation, nth=nth, after=after)
@@ -112,7 +90,7 @@ async def test_a_suspension_goes_on_until_nothing_is_left(
         async with running(it.world):
             await it.world.pass_time(SOME_MINUTES, step=HALF_A_MINUTE)
             assert (await newest(it, OrderKind.SUSPEND)).effective_at is not ABSENT
-            assert {state for _, state in await listed(it)} == {"PENDING_IMPORT"}
+            assert set(await listed(it, told="ImportState")) == {"PENDING_IMPORT"}
             with pytest.raises(it.client.exceptions.KMSInvalidStateException):
                 await decrypted(it, blobs)
 
@@ -124,7 +102,7 @@ async def test_a_resumption_goes_on_until_all_is_back(tmp_path: Path, operation:
     """A key of two materials, of which the death leaves none, or one, in KMS: both are back."""
     stop = Stop()
     async with site(tmp_path, materials=MATERIALS, wrapped=stop.between) as it:
-        blobs = await rotated_key(it)
+        blobs = await rotated_by_hand(it, MATERIALS - 2)
         await it.world.start()
         await proven(it)
         await it.world.order(OrderKind.SUSPEND, ref=it.keys[0].ref)

@@ -12,7 +12,7 @@ from byokd.errors import KmsUnreachable
 from byokd.facts.key import Family, KeyArn, ObservedKey, last_seen
 from byokd.facts.ledger import Order, OrderKind, OrderState
 from tests.kit.builders import DAY
-from tests.kit.real_parts import HOME, Site, ask, import_by_hand, site
+from tests.kit.real_parts import HOME, Site, ask, decrypted, import_by_hand, listed, site
 from tests.kit.stop import Stop, until_reached
 from tests.kit.world import running
 
@@ -22,9 +22,9 @@ AWAY = ("eu-west-1", "us-east-1")
 REGIONS = (HOME, *AWAY)
 
 
-async def decrypted(it: Site, blob: bytes) -> list[bytes]:
+async def everywhere(it: Site, blob: bytes) -> list[bytes]:
     """What becomes of a ciphertext in each Region."""
-    return [(await ask(it, "decrypt", region=region, CiphertextBlob=blob))["Plaintext"] for region in REGIONS]
+    return [(await decrypted(it, [blob], region=region))[0] for region in REGIONS]
 
 
 async def test_a_family_is_kept_alive_in_every_region(tmp_path: Path) -> None:
@@ -32,7 +32,7 @@ async def test_a_family_is_kept_alive_in_every_region(tmp_path: Path) -> None:
     async with site(tmp_path, replicas=AWAY) as it, running(it.world):
         blob = (await ask(it, "encrypt", KeyId=it.keys[0].ref, Plaintext=b"0"))["CiphertextBlob"]
         await it.world.pass_time(200 * DAY, step=DAY)
-        assert await decrypted(it, blob) == [b"0"] * 3
+        assert await everywhere(it, blob) == [b"0"] * 3
         assert "material_lapsed" not in await it.world.history()
         assert it.world.inbox.said == []
 
@@ -77,13 +77,7 @@ SOME_MINUTES, HALF_A_MINUTE = timedelta(minutes=5), timedelta(seconds=30)
 
 async def states(it: Site) -> list[list[str]]:
     """Of the materials that KMS lists, oldest first, in each Region."""
-    found = []
-    for region, key in zip(REGIONS, it.keys, strict=True):
-        listed = await ask(
-            it, "list_key_rotations", region=region, KeyId=key.ref, IncludeKeyMaterial="ALL_KEY_MATERIAL"
-        )
-        found.append([each["KeyMaterialState"] for each in listed["Rotations"]])
-    return found
+    return [await listed(it, key) for key in it.keys]
 
 
 async def newest(it: Site) -> Order:
@@ -116,7 +110,7 @@ async def test_a_rotation_of_the_whole_family(tmp_path: Path) -> None:
 
         after = await secrets(it)
         await it.world.pass_time(200 * DAY, step=DAY)
-        assert await decrypted(it, before) == await decrypted(it, after) == [b"0"] * 3
+        assert await everywhere(it, before) == await everywhere(it, after) == [b"0"] * 3
         assert await states(it) == ROTATED
         assert it.world.inbox.said == []
 
@@ -155,7 +149,7 @@ async def test_killed_at_any_step_the_next_start_finishes_the_rotation(
             await world.pass_time(2 * SOME_MINUTES, step=HALF_A_MINUTE)
             assert await states(it) == ROTATED
             assert (await newest(it)).state is OrderState.DONE
-            assert await decrypted(it, before) == [b"0"] * 3
+            assert await everywhere(it, before) == [b"0"] * 3
 
 
 async def test_a_replica_that_cannot_be_reached_is_named(tmp_path: Path) -> None:

@@ -9,27 +9,11 @@ import pytest
 
 from byokd.facts.ledger import BY_PERIOD, OrderKind, OrderState
 from tests.kit.builders import DAY
-from tests.kit.real_parts import HOME, Site, ask, import_by_hand, site
+from tests.kit.real_parts import HOME, ask, decrypted, listed, rotated_by_hand, site
 from tests.kit.stop import Stop, until_reached
 from tests.kit.world import running
 
 pytestmark = pytest.mark.timeout(120)
-
-
-async def rotated_by_hand(it: Site, times: int) -> list[bytes]:
-    """Import each material of the first key and rotate to it; returns what was encrypted under each."""
-    key, blobs = it.keys[0], []
-    for place in range(times + 1):
-        await import_by_hand(it, key, place, **({"ImportType": "NEW_KEY_MATERIAL"} if place else {}))
-        if place:
-            await ask(it, "rotate_key_on_demand", KeyId=key.ref)
-        blobs.append((await ask(it, "encrypt", KeyId=key.ref, Plaintext=b"%d" % place))["CiphertextBlob"])
-    return blobs
-
-
-async def decrypted(it: Site, blobs: list[bytes]) -> list[bytes]:
-    """What becomes of the ciphertexts."""
-    return [(await ask(it, "decrypt", CiphertextBlob=blob))["Plaintext"] for blob in blobs]
 
 
 async def test_every_material_of_a_rotated_key_is_kept_alive(tmp_path: Path) -> None:
@@ -70,8 +54,7 @@ async def test_an_ordered_rotation_over_http(tmp_path: Path) -> None:
             await it.world.order(OrderKind.ROTATE, ref=ref)
             await it.world.pass_time(timedelta(minutes=2), step=timedelta(seconds=30))
             blobs.append((await ask(it, "encrypt", KeyId=ref, Plaintext=generation))["CiphertextBlob"])
-        listed = await ask(it, "list_key_rotations", KeyId=ref, IncludeKeyMaterial="ALL_KEY_MATERIAL")
-        assert [each["KeyMaterialState"] for each in listed["Rotations"]] == ["NON_CURRENT", "NON_CURRENT", "CURRENT"]
+        assert await listed(it) == ["NON_CURRENT", "NON_CURRENT", "CURRENT"]
 
         await it.world.pass_time(200 * DAY, step=DAY)
         assert await decrypted(it, blobs) == [b"0", b"1", b"2"]
@@ -116,10 +99,10 @@ async def test_a_rotation_by_period_over_http(tmp_path: Path) -> None:
         for generation in (b"0", b"1", b"2"):
             blobs.append((await ask(it, "encrypt", KeyId=ref, Plaintext=generation))["CiphertextBlob"])
             await it.world.pass_time(PERIOD - DAY, step=DAY)
-            assert len(await states(it)) == len(blobs)
+            assert len(await listed(it)) == len(blobs)
             await it.world.pass_time(DAY + 10 * MINUTE, step=6 * timedelta(hours=1))
             await it.world.pass_time(5 * MINUTE, step=MINUTE)
-        assert await states(it) == ["NON_CURRENT", "NON_CURRENT", "CURRENT"]
+        assert await listed(it) == ["NON_CURRENT", "NON_CURRENT", "CURRENT"]
         assert await decrypted(it, blobs) == [b"0", b"1", b"2"]
         given = await it.world.store.orders(only_open=False, limit=9)
         assert [(each.by, each.state) for each in given] == [(BY_PERIOD, OrderState.DONE)] * 2
@@ -143,12 +126,6 @@ async def test_killed_at_any_step_a_rotation_by_period_is_made_once(
         async with running(world):
             await world.pass_time(10 * MINUTE, step=MINUTE / 2)
             await world.pass_time(2 * DAY, step=timedelta(hours=6))
-            assert await states(it) == ["NON_CURRENT", "CURRENT"]
+            assert await listed(it) == ["NON_CURRENT", "CURRENT"]
             given = await world.store.orders(only_open=False, limit=9)
             assert [each.state for each in given] == [OrderState.DONE]
-
-
-async def states(it: Site) -> list[str]:
-    """Of the first key's materials in KMS, oldest first."""
-    listed = await ask(it, "list_key_rotations", KeyId=it.keys[0].ref, IncludeKeyMaterial="ALL_KEY_MATERIAL")
-    return [each["KeyMaterialState"] for each in listed["Rotations"]]

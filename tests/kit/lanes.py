@@ -12,10 +12,15 @@ ACCOUNT = "111122223333"
 REGION = "eu-central-1"
 
 
+def lane_in(region: str) -> LaneId:
+    """The account's lane in a Region."""
+    return LaneId(f"{ACCOUNT}/{region}")
+
+
 def a_lane(**changes: Any) -> Lane:
     """A lane with generous quotas; any member may be given."""
     members: dict[str, Any] = {
-        "id": LaneId(f"{ACCOUNT}/{REGION}"),
+        "id": lane_in(REGION),
         "name": "test",
         "account": ACCOUNT,
         "region": REGION,

@@ -17,7 +17,7 @@ from cryptography.hazmat.primitives.asymmetric import padding, rsa
 from cryptography.hazmat.primitives.serialization import load_der_public_key
 
 from byokd import localkms
-from byokd.facts.key import KeyArn, KeyRef, LaneId, WrappingKeySpec
+from byokd.facts.key import KeyArn, KeyRef, WrappingKeySpec
 from byokd.facts.policy import DesiredKey, Lane
 from byokd.kms.adapter import open_kms
 from byokd.kms.identity import Identity, shared_session
@@ -28,10 +28,12 @@ from byokd.sources.file import FileSource
 from byokd.store import open_store
 from tests.kit.builders import DAY, LANE_ID, desired, lane, policy
 from tests.kit.clock import ManualClock
+from tests.kit.lanes import ACCOUNT, REGION, lane_in
 from tests.kit.site import KmsClock
 from tests.kit.world import World
+from tests.localkms.kit import wrapping_keys
 
-HOME = "eu-central-1"
+HOME = REGION
 
 
 @dataclass
@@ -69,14 +71,18 @@ async def site(
     clock, session = ManualClock(), shared_session()
     async with AsyncExitStack() as stack:
         options = localkms.Options(
-            account="111122223333", clock=KmsClock(clock), hostility=localkms.FRIENDLY, pace=localkms.AT_ONCE
+            account=ACCOUNT,
+            clock=KmsClock(clock),
+            pool=wrapping_keys(),
+            hostility=localkms.FRIENDLY,
+            pace=localkms.AT_ONCE,
         )
         server = await stack.enter_async_context(localkms.serve(options))
         store = await stack.enter_async_context(open_store(tmp_path / "byokd.db"))
 
         @asynccontextmanager
         async def opened(which: Lane) -> AsyncIterator[Kms]:
-            identity = Identity(access_key_id="111122223333", secret_access_key="none")
+            identity = Identity(access_key_id=ACCOUNT, secret_access_key="none")
             async with open_kms(which, clock=clock, session=session, identity=identity) as kms:
                 yield wrapped(which, kms)
 
@@ -110,17 +116,12 @@ async def site(
             each.close()
 
 
-def lane_in(region: str) -> LaneId:
-    """The account's lane in a Region."""
-    return LaneId(f"111122223333/{region}")
-
-
 def _client(url: str, region: str) -> Any:
     return boto3.client(
         "kms",
         endpoint_url=url,
         region_name=region,
-        aws_access_key_id="111122223333",
+        aws_access_key_id=ACCOUNT,
         aws_secret_access_key="none",
         config=Config(retries={"total_max_attempts": 1}),
     )
@@ -175,3 +176,27 @@ async def import_by_hand(it: Site, key: DesiredKey, place: int, **members: Any) 
         **({"ValidTo": it.world.clock.now() + 90 * DAY} | members),
     )
     return str(answer["KeyMaterialId"])
+
+
+async def rotated_by_hand(it: Site, times: int) -> list[bytes]:
+    """Import the first key's materials and rotate to each, so many times; returns what was encrypted under each."""
+    key, blobs = it.keys[0], []
+    for place in range(times + 1):
+        await import_by_hand(it, key, place, **({"ImportType": "NEW_KEY_MATERIAL"} if place else {}))
+        if place:
+            await ask(it, "rotate_key_on_demand", KeyId=key.ref)
+        blobs.append((await ask(it, "encrypt", KeyId=key.ref, Plaintext=b"%d" % place))["CiphertextBlob"])
+    return blobs
+
+
+async def decrypted(it: Site, blobs: list[bytes], *, region: str = HOME) -> list[bytes]:
+    """What becomes of the ciphertexts in a Region."""
+    return [(await ask(it, "decrypt", region=region, CiphertextBlob=blob))["Plaintext"] for blob in blobs]
+
+
+async def listed(it: Site, key: DesiredKey | None = None, *, told: str = "KeyMaterialState") -> list[str]:
+    """What ListKeyRotations tells of each material of a key, the first one if none is named; oldest first."""
+    key = key or it.keys[0]
+    region = key.lane.partition("/")[2]
+    answer = await ask(it, "list_key_rotations", region=region, KeyId=key.ref, IncludeKeyMaterial="ALL_KEY_MATERIAL")
+    return [each[told] for each in answer["Rotations"]]

@@ -21,11 +21,11 @@ import boto3
 from botocore.config import Config
 
 from byokd import localkms
-from byokd.facts.key import SYMMETRIC, KeyArn, KeyRef, LaneId, WrappingAlgorithm, WrappingKeySpec
+from byokd.facts.key import SYMMETRIC, KeyArn, KeyRef, WrappingAlgorithm, WrappingKeySpec
 from byokd.facts.policy import DesiredKey, Lane
 from byokd.kms.adapter import open_kms
 from byokd.kms.identity import Identity, shared_session
-from byokd.localkms.wrapping import KEYS_PER_SPEC, WrappingKeys, WrappingSpec, generate
+from byokd.localkms.wrapping import WrappingKeys
 from byokd.material.decode import Encoding
 from byokd.material.fingerprint import FingerprintKey
 from byokd.material.secret import Secret
@@ -35,11 +35,9 @@ from byokd.sources.file import FileSource
 from byokd.store import open_store
 from tests.kit.builders import DAY, LANE_ID, desired, lane, policy
 from tests.kit.clock import ManualClock
+from tests.kit.lanes import ACCOUNT, REGION, lane_in
 from tests.kit.materials import material, usage
 from tests.kit.world import World
-
-ACCOUNT = "111122223333"
-REGION = "eu-central-1"
 
 Record = dict[str, Any]
 
@@ -136,11 +134,6 @@ def was_applied(record: Record) -> bool:
     return "errorCode" not in record or record.get("additionalEventData", {}).get("mishap") == "error_after"
 
 
-def wrapping_keys() -> WrappingKeys:
-    """A full pool, so that no server of a test makes RSA keys. A second or two of both cores: share it."""
-    return WrappingKeys([generate(spec) for spec in WrappingSpec for _ in range(KEYS_PER_SPEC)])
-
-
 @asynccontextmanager
 async def site(
     directory: Path,
@@ -196,11 +189,6 @@ async def site(
             for each in replicas
         )
         yield it
-
-
-def lane_in(region: str) -> LaneId:
-    """The account's lane in a Region."""
-    return LaneId(f"{ACCOUNT}/{region}")
 
 
 async def _family(

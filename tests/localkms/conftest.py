@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterator
-from concurrent.futures import ThreadPoolExecutor
 from contextlib import asynccontextmanager
 from dataclasses import replace
 from pathlib import Path
@@ -12,8 +11,9 @@ from typing import Any
 import pytest
 
 from byokd.localkms import AT_ONCE, FRIENDLY, Options, Pace, serve
-from byokd.localkms.wrapping import KEYS_PER_SPEC, WrappingKeys, WrappingSpec, generate
+from byokd.localkms.wrapping import WrappingKeys
 
+from . import kit
 from .kit import Kms, ManualClock, Serving
 from .regions import AWAY, HOME, THIRD, Site
 
@@ -21,8 +21,7 @@ from .regions import AWAY, HOME, THIRD, Site
 @pytest.fixture(scope="session")
 def wrapping_keys() -> WrappingKeys:
     """A full pool of wrapping keys."""
-    with ThreadPoolExecutor() as threads:
-        return WrappingKeys(threads.map(generate, [spec for spec in WrappingSpec for _ in range(KEYS_PER_SPEC)]))
+    return kit.wrapping_keys()
 
 
 @pytest.fixture

@@ -9,8 +9,10 @@ import asyncio
 import os
 import time
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass
+from functools import cache
 from io import BytesIO
 from typing import Any
 
@@ -22,6 +24,8 @@ from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.asymmetric import padding, rsa
 from cryptography.hazmat.primitives.keywrap import aes_key_wrap_with_padding
 from cryptography.hazmat.primitives.serialization import load_der_public_key
+
+from byokd.localkms.wrapping import KEYS_PER_SPEC, WrappingKeys, WrappingSpec, generate
 
 START = 1_800_000_000.0
 DAY = 86_400.0
@@ -35,6 +39,13 @@ _session = boto3.Session()
 
 Serving = Callable[..., AbstractAsyncContextManager["Kms"]]
 """Serves with some hostility, and may keep its state in a file; what is not named is friendly."""
+
+
+@cache
+def wrapping_keys() -> WrappingKeys:
+    """A full pool, made once in a process: no server of a test that is given it makes RSA keys, which takes seconds."""
+    with ThreadPoolExecutor() as threads:
+        return WrappingKeys(threads.map(generate, [spec for spec in WrappingSpec for _ in range(KEYS_PER_SPEC)]))
 
 
 class ManualClock:
