@@ -10,37 +10,16 @@ from typing import Any
 
 import pytest
 
-from byokd.errors import AccessDenied, AnswerLost, KmsInternal, KmsUnreachable, RequestRefused
-from byokd.facts.key import KeyState, MaterialId, MaterialState
+from byokd.errors import AccessDenied, KmsInternal, RequestRefused
+from byokd.facts.key import KeyState, MaterialId
 from byokd.facts.ledger import Order, OrderKind, OrderState
-from tests.kit.builders import ARN, DAY, desired
+from tests.kit.builders import ARN, DAY
 from tests.kit.fake_keys import Material
 from tests.kit.fake_source import proof_of
 from tests.kit.world import World, running
+from tests.unit.engine.rotating import CURRENT, IMPORT, OLD, PENDING, ROTATION, STEPS, TROUBLE, a_world, states
 
-ROTATION = "RotateKeyOnDemand"
-IMPORT = "ImportKeyMaterial"
 MINUTE = timedelta(minutes=1)
-CURRENT, NON_CURRENT, PENDING = (
-    MaterialState.CURRENT,
-    MaterialState.NON_CURRENT,
-    MaterialState.PENDING_ROTATION,
-)
-
-
-async def a_world(materials: int = 3) -> World:
-    """A key with so many materials in the config, of which KMS gets the first at once."""
-    world = World()
-    names = [f"{place}.key" for place in range(materials)]
-    await world.add(desired(locator=names[0], further=tuple(names[1:])))
-    for place, name in enumerate(names):
-        world.source.materials[name] = bytes([place]) * 32
-    return world
-
-
-def states(world: World) -> list[MaterialState]:
-    """Of the key's materials in KMS, oldest first."""
-    return [each.state for each in world.kms.key(ARN).materials]
 
 
 async def newest(world: World) -> Order:
@@ -54,12 +33,12 @@ async def test_the_next_material_becomes_the_current_one() -> None:
         assert states(world) == [CURRENT]
         await world.order(OrderKind.ROTATE)
         await world.pass_time(2 * MINUTE, step=timedelta(seconds=30))
-        assert states(world) == [NON_CURRENT, CURRENT]
+        assert states(world) == [OLD, CURRENT]
         order = await newest(world)
         assert (order.state, order.outcome) == (OrderState.DONE, f"rotated to {world.kms.key(ARN).materials[1].id}")
 
         await world.pass_time(200 * DAY, step=DAY)
-        assert states(world) == [NON_CURRENT, CURRENT]
+        assert states(world) == [OLD, CURRENT]
         assert world.kms.state(ARN) is KeyState.ENABLED
         assert "material_lapsed" not in await world.history()
 
@@ -70,16 +49,13 @@ async def test_each_order_takes_one_more_out_of_stock() -> None:
         for _ in range(3):
             await world.order(OrderKind.ROTATE)
             await world.pass_time(2 * MINUTE, step=timedelta(seconds=30))
-        assert states(world) == [NON_CURRENT, NON_CURRENT, CURRENT]
+        assert states(world) == [OLD, OLD, CURRENT]
         assert world.kms.count(ROTATION) == 2
         order = await newest(world)
         assert (order.state, order.outcome) == (
             OrderState.REFUSED,
             "the config has no further material for it to rotate to",
         )
-
-
-STEPS = ("GetParametersForImport", IMPORT, ROTATION)
 
 
 @pytest.mark.parametrize("step", STEPS)
@@ -99,29 +75,24 @@ async def test_killed_at_any_step_the_next_start_finishes_the_rotation(step: str
 
     async with running(world):
         await world.pass_time(20 * MINUTE, step=MINUTE)
-        assert states(world) == [NON_CURRENT, CURRENT]
+        assert states(world) == [OLD, CURRENT]
         assert (await newest(world)).state is OrderState.DONE
 
 
-TROUBLE: dict[str, tuple[str, Any, bool]] = {
-    "the import's answer is lost, and it was applied": (IMPORT, AnswerLost("no answer"), True),
-    "the import's answer is lost, and it was not": (IMPORT, AnswerLost("no answer"), False),
-    "the rotation's answer is lost, and it was applied": (ROTATION, AnswerLost("no answer"), True),
-    "the rotation's answer is lost, and it was not": (ROTATION, AnswerLost("no answer"), False),
-    "no way to KMS": (ROTATION, KmsUnreachable("no route"), False),
+CASES: dict[str, tuple[str, Any, bool]] = TROUBLE | {
     "KMS fails": (ROTATION, KmsInternal("KMSInternalException"), True),
 }
 
 
-@pytest.mark.parametrize("case", TROUBLE)
+@pytest.mark.parametrize("case", CASES)
 async def test_trouble_delays_a_rotation_and_never_doubles_it(case: str) -> None:
     """It ends with the second material current, and the third still in stock."""
-    step, error, applied = TROUBLE[case]
+    step, error, applied = CASES[case]
     async with running(await a_world()) as world:
         world.kms.fail(step, error, applied=applied)
         await world.order(OrderKind.ROTATE)
         await world.pass_time(20 * MINUTE, step=MINUTE)
-        assert states(world) == [NON_CURRENT, CURRENT]
+        assert states(world) == [OLD, CURRENT]
         assert (await newest(world)).state is OrderState.DONE
 
 
@@ -154,7 +125,7 @@ async def test_a_half_done_rotation_of_somebody_else_is_finished() -> None:
         world.clock.advance(120)
         await world.order(OrderKind.ROTATE)
         await world.pass_time(2 * MINUTE, step=timedelta(seconds=30))
-        assert states(world) == [NON_CURRENT, CURRENT]
+        assert states(world) == [OLD, CURRENT]
         assert len([row for row in await world.imports() if row.reason == "rotating"]) == 1
 
 
@@ -174,7 +145,7 @@ def rotated(world: World, materials: int) -> None:
     held = []
     for place in range(materials):
         proof = proof_of(bytes([place]) * 32)
-        state = CURRENT if place == materials - 1 else NON_CURRENT
+        state = CURRENT if place == materials - 1 else OLD
         name = MaterialId(hashlib.sha256(f"{ARN} {proof.fingerprint}".encode()).hexdigest())
         held.append(Material(id=name, fingerprint=proof.fingerprint, expiry=world.clock.now() + 90 * DAY, state=state))
     world.kms.put(ARN, materials=tuple(held))

@@ -9,36 +9,25 @@ from typing import Any
 
 import pytest
 
-from byokd.errors import AccessDenied, AnswerLost, KmsInternal, KmsUnreachable, RequestRefused
+from byokd.errors import AccessDenied, KmsInternal, RequestRefused
 from byokd.facts.condition import ConditionKind
-from byokd.facts.key import KeyState, MaterialState
+from byokd.facts.key import KeyState
 from byokd.facts.ledger import BY_PERIOD, Order, OrderKind, OrderState
 from byokd.facts.policy import ChangeWindow
 from tests.kit.builders import ARN, DAY, desired, policy
 from tests.kit.clock import START
 from tests.kit.world import World, running
+from tests.unit.engine import rotating
+from tests.unit.engine.rotating import CURRENT, IMPORT, OLD, PENDING, ROTATION, STEPS, TROUBLE, states
 
-ROTATION, IMPORT = "RotateKeyOnDemand", "ImportKeyMaterial"
 MINUTE, HOUR = timedelta(minutes=1), timedelta(hours=1)
 EVERY = 60 * DAY
-CURRENT, OLD, PENDING = MaterialState.CURRENT, MaterialState.NON_CURRENT, MaterialState.PENDING_ROTATION
 HINDERED = "raised rotation_hindered"
 
 
 async def a_world(materials: int = 3, **changes: Any) -> World:
-    """A key with so many materials in the config, of which KMS gets the first at once."""
-    world = World()
-    names = [f"{place}.key" for place in range(materials)]
-    rules = policy(**{"rotate_every": EVERY} | changes)
-    await world.add(desired(locator=names[0], further=tuple(names[1:]), policy=rules))
-    for place, name in enumerate(names):
-        world.source.materials[name] = bytes([place]) * 32
-    return world
-
-
-def states(world: World) -> list[MaterialState]:
-    """Of the key's materials in KMS, oldest first."""
-    return [each.state for each in world.kms.key(ARN).materials]
+    """A key with a period and so many materials."""
+    return await rotating.a_world(materials, **{"rotate_every": EVERY} | changes)
 
 
 async def orders(world: World) -> list[Order]:
@@ -106,7 +95,7 @@ async def test_a_rotation_by_hand_begins_a_new_period() -> None:
         assert states(world) == [OLD, OLD, CURRENT]
 
 
-@pytest.mark.parametrize("step", ["GetParametersForImport", IMPORT, ROTATION])
+@pytest.mark.parametrize("step", STEPS)
 async def test_killed_at_any_step_the_next_start_finishes_it(step: str) -> None:
     """Whether the call was made or not: one order, one rotation."""
     world = await a_world()
@@ -128,21 +117,16 @@ async def test_killed_at_any_step_the_next_start_finishes_it(step: str) -> None:
         assert [each.state for each in await orders(world)] == [OrderState.DONE]
 
 
-TROUBLE: dict[str, tuple[str, Any, bool]] = {
-    "the import's answer is lost, and it was applied": (IMPORT, AnswerLost("no answer"), True),
-    "the import's answer is lost, and it was not": (IMPORT, AnswerLost("no answer"), False),
-    "the rotation's answer is lost, and it was applied": (ROTATION, AnswerLost("no answer"), True),
-    "the rotation's answer is lost, and it was not": (ROTATION, AnswerLost("no answer"), False),
-    "no way to KMS": (ROTATION, KmsUnreachable("no route"), False),
+CASES: dict[str, tuple[str, Any, bool]] = TROUBLE | {
     "not allowed": (ROTATION, AccessDenied("kms:RotateKeyOnDemand is not allowed"), False),
     "refused": (ROTATION, RequestRefused("LimitExceededException: the limit"), False),
 }
 
 
-@pytest.mark.parametrize("case", TROUBLE)
+@pytest.mark.parametrize("case", CASES)
 async def test_trouble_delays_it_and_never_doubles_it(case: str) -> None:
     """The second material is current, the third still in stock, and the order did not change hands."""
-    step, error, applied = TROUBLE[case]
+    step, error, applied = CASES[case]
     async with running(await a_world()) as world:
         await until_due(world)
         world.kms.fail(step, error, applied=applied)
