@@ -147,5 +147,5 @@ async def test_an_order_for_a_key_that_left_the_config(tmp_path: Path) -> None:
             entry = HistoryEntry(at=it.world.clock.now(), ref=ref, event=HistoryEvent.ORDER_GIVEN, detail="import")
             with pytest.raises(OrderRefused, match="is not a key of the config"):
                 await it.world.store.add_orders([(new, entry)])
-            await it.world.pass_time(100 * DAY, step=DAY)
+            await it.world.pass_time(100 * DAY, step=4 * DAY)
             assert len(await it.world.imports()) == done

@@ -43,7 +43,7 @@ async def killed(it: Site, stop: Stop, kind: OrderKind, **where: Any) -> None:
     stop.region, stop.reached = HOME, type(stop.reached)()
     stop.operation, stop.nth, stop.after = where["operation"], where["nth"], where["after"]
     await world.order(kind, ref=it.keys[0].ref, wait=False)
-    await until_reached(stop, world.clock)
+    await until_reached(stop, world)
     await world.kill(servers=False)
 
 

@@ -81,7 +81,7 @@ async def test_life_of_a_key(tmp_path: Path, pool: WrappingKeys, spec: str) -> N
         person, ref = Person(it, spec), KeyRef(it.keys[0])
         async with alive(it) as world:
             signature = await person.sign()
-            await world.pass_time(200 * DAY, step=DAY)
+            await world.pass_time(200 * DAY, step=4 * DAY)
             assert await person.verifies(signature)
             proof = (await world.know(ref)).proof
             assert isinstance(proof, Proved)

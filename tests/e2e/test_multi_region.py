@@ -31,7 +31,7 @@ async def test_a_family_is_kept_alive_in_every_region(tmp_path: Path) -> None:
     """The replicas get their first import and each its own deadline; what one Region encrypts, the others read."""
     async with site(tmp_path, replicas=AWAY) as it, running(it.world):
         blob = (await ask(it, "encrypt", KeyId=it.keys[0].ref, Plaintext=b"0"))["CiphertextBlob"]
-        await it.world.pass_time(200 * DAY, step=DAY)
+        await it.world.pass_time(200 * DAY, step=4 * DAY)
         assert await everywhere(it, blob) == [b"0"] * 3
         assert "material_lapsed" not in await it.world.history()
         assert it.world.inbox.said == []
@@ -109,7 +109,7 @@ async def test_a_rotation_of_the_whole_family(tmp_path: Path) -> None:
             assert order.outcome == f"rotated to {seen.current_material}"
 
         after = await secrets(it)
-        await it.world.pass_time(200 * DAY, step=DAY)
+        await it.world.pass_time(200 * DAY, step=4 * DAY)
         assert await everywhere(it, before) == await everywhere(it, after) == [b"0"] * 3
         assert await states(it) == ROTATED
         assert it.world.inbox.said == []
@@ -142,7 +142,7 @@ async def test_killed_at_any_step_the_next_start_finishes_the_rotation(
         before = await secrets(it)
         stop.region, stop.operation, stop.after = region, operation, after
         await world.order(OrderKind.ROTATE, ref=it.keys[0].ref, wait=False)
-        await until_reached(stop, world.clock)
+        await until_reached(stop, world)
         await world.kill(servers=False)
 
         async with running(world):

@@ -29,7 +29,7 @@ async def test_every_kind_of_key_is_tried_after_its_import(tmp_path: Path, pool:
         async with running(it.world):
             await it.world.pass_time(timedelta(hours=7), step=timedelta(hours=1))
             assert {key: await tried(it.world, key) for key in it.keys} == first
-            await it.world.pass_time(timedelta(days=70), step=timedelta(days=1))
+            await it.world.pass_time(timedelta(days=70), step=timedelta(days=4))
             again = {key: await tried(it.world, key) for key in it.keys}
         assert all(each.works and each.of > first[key].of for key, each in again.items())
         assert (await it.world.history()).count("key_probed") == 2 * len(SPECS)

@@ -24,7 +24,7 @@ async def test_material_outlives_its_validity_under_every_wrapping(
     async with site(tmp_path, wrapping_algorithm=algorithm) as it, running(it.world):
         (ref,) = await it.world.store.due(LANE_ID, now=it.world.clock.now() + 400 * DAY, limit=10)
         blob = (await ask(it, "encrypt", KeyId=ref, Plaintext=b"the books"))["CiphertextBlob"]
-        await it.world.pass_time(200 * DAY, step=DAY)
+        await it.world.pass_time(200 * DAY, step=4 * DAY)
 
         assert (await ask(it, "decrypt", CiphertextBlob=blob))["Plaintext"] == b"the books"
         done = [row for row in await it.world.imports() if row.state.value == "done"]
@@ -65,7 +65,7 @@ async def test_a_suspended_key_decrypts_nothing_until_it_is_resumed(tmp_path: Pa
         await it.world.order(OrderKind.SUSPEND, ref=ref)
         with pytest.raises(it.client.exceptions.KMSInvalidStateException, match="pending import"):
             await ask(it, "decrypt", CiphertextBlob=blob)
-        await it.world.pass_time(100 * DAY, step=DAY)
+        await it.world.pass_time(100 * DAY, step=4 * DAY)
         assert (await ask(it, "describe_key", KeyId=ref))["KeyMetadata"]["KeyState"] == "PendingImport"
 
         await it.world.order(OrderKind.RESUME, ref=ref)

@@ -15,13 +15,16 @@ from tests.kit.world import running
 
 pytestmark = pytest.mark.timeout(120)
 
+STEP = 4 * DAY
+"""Long for somebody who looks four times a day, and short beside the thirty days in which a renewal is due."""
+
 
 async def test_every_material_of_a_rotated_key_is_kept_alive(tmp_path: Path) -> None:
     """A key that people rotated twice: for two hundred days no material ends, and a fourth stays in stock."""
     async with site(tmp_path, materials=4) as it:
         blobs = await rotated_by_hand(it, 2)
         async with running(it.world):
-            await it.world.pass_time(200 * DAY, step=DAY)
+            await it.world.pass_time(200 * DAY, step=STEP)
 
             assert await decrypted(it, blobs) == [b"0", b"1", b"2"]
             done = [row.material for row in await it.world.imports() if row.state.value == "done"]
@@ -56,7 +59,7 @@ async def test_an_ordered_rotation_over_http(tmp_path: Path) -> None:
             blobs.append((await ask(it, "encrypt", KeyId=ref, Plaintext=generation))["CiphertextBlob"])
         assert await listed(it) == ["NON_CURRENT", "NON_CURRENT", "CURRENT"]
 
-        await it.world.pass_time(200 * DAY, step=DAY)
+        await it.world.pass_time(200 * DAY, step=STEP)
         assert await decrypted(it, blobs) == [b"0", b"1", b"2"]
         assert (await it.world.know(ref)).conditions == ()
 
@@ -98,7 +101,7 @@ async def test_a_rotation_by_period_over_http(tmp_path: Path) -> None:
         ref, blobs = it.keys[0].ref, []
         for generation in (b"0", b"1", b"2"):
             blobs.append((await ask(it, "encrypt", KeyId=ref, Plaintext=generation))["CiphertextBlob"])
-            await it.world.pass_time(PERIOD - DAY, step=DAY)
+            await it.world.pass_time(PERIOD - DAY, step=STEP)
             assert len(await listed(it)) == len(blobs)
             await it.world.pass_time(DAY + 10 * MINUTE, step=6 * timedelta(hours=1))
             await it.world.pass_time(5 * MINUTE, step=MINUTE)
@@ -118,9 +121,9 @@ async def test_killed_at_any_step_a_rotation_by_period_is_made_once(
     async with site(tmp_path, materials=3, wrapped=stop.between, rotate_every=PERIOD) as it:
         world = it.world
         await world.start()
-        await world.pass_time(PERIOD - timedelta(hours=2), step=DAY)
+        await world.pass_time(PERIOD - timedelta(minutes=10), step=STEP)
         stop.region, stop.operation, stop.after = HOME, operation, after
-        await until_reached(stop, world.clock, step_s=30)
+        await until_reached(stop, world, step_s=30)
         await world.kill(servers=False)
 
         async with running(world):

@@ -79,7 +79,7 @@ async def test_months_of_a_key_are_told_moment_by_moment(tmp_path: Path) -> None
             answer = await desk.why(ref, {"at": f"{days}d"} if days else {})
             return str(answer.document["why"]["materials"][0]["rule"])
 
-        await it.world.pass_time(100 * DAY, step=DAY)
+        await it.world.pass_time(100 * DAY, step=4 * DAY)
         clock.advance(1)
         await it.world.order(OrderKind.SUSPEND, ref=ref)
         assert (await ask_kms(it, "describe_key", KeyId=ref))["KeyMetadata"]["KeyState"] == "PendingImport"

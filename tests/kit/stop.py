@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import asyncio
-from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import Any
 
 from byokd.facts.policy import Lane
 from byokd.ports import Kms
-from tests.kit.clock import ManualClock
+from tests.kit.world import World
 
 
 @dataclass
@@ -60,12 +59,11 @@ class _Stopped:
         return called
 
 
-async def until_reached(stop: Stop, clock: ManualClock, *, step_s: float = 5) -> None:
+async def until_reached(stop: Stop, world: World, *, step_s: float = 5) -> None:
     """Let time go by, in steps of so many seconds, until the call is made."""
     for _ in range(1000):
-        clock.advance(step_s)
-        with suppress(TimeoutError):
-            await asyncio.wait_for(stop.reached.wait(), 0.05)
+        world.clock.advance(step_s)
+        await world.settle(unless=stop.reached)
         if stop.reached.is_set():
             return
     raise AssertionError(f"{stop.operation} was not called in {stop.region}")

@@ -24,6 +24,10 @@ from tests.kit.fake_source import FakeSource
 from tests.kit.memory_store import MemoryStore
 
 MATERIAL_BYTES = bytes(range(32))
+CALM = 40
+"""Turns of the loop, all of them idle, after which nothing that time or a wake has set off is still on its way."""
+BREATH_S = 0.001
+"""Between two looks at an engine that is waiting for a thread, which would have to fight for the interpreter."""
 
 
 class Inbox:
@@ -140,15 +144,16 @@ class World:
         await asyncio.gather(*tasks, return_exceptions=True)
         self.engine = None
 
-    async def settle(self, *, within_s: float = 20.0) -> None:
-        """Let the engine run until only time or a wake can bring something new."""
+    async def settle(self, *, within_s: float = 20.0, unless: asyncio.Event | None = None) -> None:
+        """Let the engine run until only time or a wake can bring something new, or until something has happened."""
         assert self.engine is not None
-        calm = 0
+        unless = unless or asyncio.Event()
+        calm = busy = 0
         try:
             async with asyncio.timeout(within_s):
-                while calm < 200:
-                    await asyncio.sleep(0)
-                    calm = calm + 1 if self.engine.idle else 0
+                while calm < CALM and not unless.is_set():
+                    await asyncio.sleep(0 if busy < 200 else BREATH_S)
+                    calm, busy = (calm + 1, 0) if self.engine.idle else (0, busy + 1)
         except TimeoutError:
             raise AssertionError(f"the engine did not come to rest within {within_s} s") from None
 
