@@ -11,7 +11,7 @@ and one that lives for a minute.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from typing import Final
@@ -42,9 +42,9 @@ class Stretch:
 
     starts_at: datetime
     due: int
-    """Keys whose next renewal may begin in it."""
+    """Next renewals that may begin in it."""
     renewed: int
-    """Renewals that the lane gets done in it, later ones of the same keys included."""
+    """Renewals that the lane gets done in it, later ones of the same materials included."""
     level: int
     """Next renewals in it if those that would have to wait began earlier instead."""
     capacity: int
@@ -55,7 +55,7 @@ class Tight:
     """Keys that get too little slack because of the lane's pace."""
 
     renewals: tuple[Renewal, ...]
-    """By the time of their renewal."""
+    """By the time of their renewal; of a key with several materials, perhaps several."""
     missed: tuple[Renewal, ...]
     """Those of them whose `ValidTo` passes first, by `ValidTo`."""
     least: Renewal
@@ -65,6 +65,11 @@ class Tight:
 def slack_share(renewal: Renewal) -> float | None:
     """A renewal's slack as a share of its lead; None where there is nothing to miss."""
     return None if renewal.slack is None else renewal.slack / renewal.lead
+
+
+def keys_of(renewals: Iterable[Renewal]) -> int:
+    """How many keys they are of."""
+    return len({each.ref for each in renewals})
 
 
 def tight(ahead: Forecast, min_slack: float) -> Tight | None:
@@ -247,14 +252,14 @@ def slack_condition(ahead: Forecast, min_slack: float, *, every: int = 1) -> Con
         )
         return Condition(kind=ConditionKind.SLACK_LOW, severity=Severity.WARNING, detail=text, stage="not sustained")
     if found.missed:
-        first, many = found.missed[0], _keys(len(found.missed), every)
+        first, many = found.missed[0], _keys(keys_of(found.missed), every)
         text = (
             f"at the present pace {many} will not be renewed in time, the first one {first.name} of fleet "
             f"{first.fleet}, whose material ends at {first.valid_to:%Y-%m-%d %H:%M:%S}Z; {ways}"
         )
         return Condition(kind=ConditionKind.SLACK_LOW, severity=Severity.CRITICAL, detail=text, stage="missed")
     # Nobody misses, so that the tightest one has its time.
-    least, many = found.least, _keys(len(found.renewals), every)
+    least, many = found.least, _keys(keys_of(found.renewals), every)
     text = (
         f"at the present pace {many} will be renewed with less than {min_slack:.0%} of the lead left, the tightest one "
         f"{least.name} of fleet {least.fleet} at {least.renewed_at:%Y-%m-%d %H:%M:%S}Z, whose material ends at "

@@ -37,7 +37,7 @@ _Entry = tuple[int, float, int, int, int, Tier]
 
 @dataclass(slots=True)
 class Course:
-    """One key on its way through the forecast: its next renewal, and where it stands now."""
+    """One material on its way through the forecast: its next renewal, and where it stands now."""
 
     prospect: Prospect
     first_due: float
@@ -102,7 +102,7 @@ class QueueAhead:
         return self.farthest.total_seconds()
 
     def add(self, key: Prospect) -> None:
-        """Take up a key as it stands now."""
+        """Take up a key as it stands now; one with several materials, once for each."""
         due, urgent, end, lapsed = 0.0, _NEVER_S, None, False
         if isinstance(key.expiry, datetime):
             end = self._s(key.expiry)

@@ -7,8 +7,9 @@ The forecast asks the code that admits work in the engine: `window` for the tier
 quota, how long a call takes. Keys that byokd leaves alone take no part; keys never looked at are counted, since nothing
 else is known of them.
 
-Each key is followed through its next renewal, and renewals after that take part up to `until`: a fleet that lives for
-days must not be overlooked by one that lives for a year. The work is bounded (`STEPS`); `until` says how far it went.
+Each material of a key is followed through its next renewal, and renewals after that take part up to `until`: a fleet
+that lives for days must not be overlooked by one that lives for a year. The work is bounded (`STEPS`); `until` says how
+far it went.
 """
 
 from __future__ import annotations
@@ -58,7 +59,7 @@ NEVER_LOOKED: Final = "NeverLooked"
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Renewal:
-    """The next renewal of one key, as it is to be expected."""
+    """The next renewal of one material of a key, as it is to be expected."""
 
     ref: KeyRef
     name: str
@@ -102,15 +103,15 @@ class Forecast:
     until: datetime
     """How far it looked."""
     renewals: tuple[Renewal, ...]
-    """The next one of each key, in the order in which they happen; at the end, those that do not happen."""
+    """The next one of each material, in the order in which they happen; at the end, those that do not happen."""
     times: tuple[datetime, ...]
-    """When the lane renews anything up to `until`, later renewals of the same keys included."""
+    """When the lane renews anything up to `until`, later renewals of the same materials included."""
     per_second: float
     """Imports a second that the lane keeps up."""
     bottleneck: str
     """The KMS operation that sets this pace."""
     demand_per_s: float
-    """Imports a second that these keys ask for in the long run."""
+    """Imports a second that these keys ask for in the long run, one for each of their materials."""
     recovery: timedelta
     """How long it takes to bring every key of the lane back from nothing."""
     keys: int
@@ -130,16 +131,21 @@ def forecast(
     bucket, bottleneck = lane_bucket(lane, learned)
     queue = QueueAhead(now=now, farthest=FARTHEST)
     counts = dict.fromkeys(("keys", "never_expire", "left_alone", "unknown"), 0)
+    imports = 0
     for each in prospects:
         counts["keys"] += 1
         if each.reason in LEFT_ALONE:
             counts["left_alone"] += 1
-        elif each.expiry is NEVER:
+            continue
+        imports += 1 + len(each.further)
+        if each.expiry is NEVER:
             counts["never_expire"] += 1
         elif each.expiry is ABSENT and each.state == NEVER_LOOKED:
             counts["unknown"] += 1
         else:
-            queue.add(each)
+            for material in each.materials:
+                if material.expiry is not NEVER:
+                    queue.add(material)
 
     kept = lane.reserve * (lane.quotas[IMPORT_PARAMETERS].burst - 1.0)
 
@@ -157,7 +163,7 @@ def forecast(
         bottleneck=bottleneck,
         # fsum: the same keys in another order ask for the same.
         demand_per_s=fsum(1 / round_s(course.prospect.policy) for course in queue.courses),
-        recovery=recovery(counts["keys"] - counts["left_alone"], bucket.per_second),
+        recovery=recovery(imports, bucket.per_second),
         **counts,
     )
 
@@ -175,9 +181,9 @@ def lane_bucket(lane: Lane, learned: Learned = NOTHING_LEARNED) -> tuple[Bucket,
     return replace(bucket, share=share, limit=max(1.0, share)), bottleneck
 
 
-def recovery(keys: int, per_second: float) -> timedelta:
-    """How long so many keys take from nothing: everything else waits, and not even a burst is there to begin with."""
-    return timedelta(seconds=round(keys / per_second))
+def recovery(imports: int, per_second: float) -> timedelta:
+    """How long so many imports take from nothing: all else waits, and not even a burst is there to begin with."""
+    return timedelta(seconds=round(imports / per_second))
 
 
 def round_s(policy: Policy) -> float:

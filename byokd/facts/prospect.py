@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
 
 from byokd.facts.key import Absent, Expiry, KeyRef
 from byokd.facts.ledger import Tier
@@ -21,8 +22,17 @@ class Prospect:
     state: str
     """The KMS key state last seen, `NeverLooked`, or `Blind`."""
     expiry: Expiry | Absent
-    """Of the managed material; the last one seen where the material is gone."""
+    """Of the managed material, of several the earliest; the last one seen where the material is gone."""
     tier: Tier
     """That of the last decision."""
     reason: str
     """That of the last decision: a member of `Reason`."""
+    further: tuple[Expiry, ...] = ()
+    """When its other materials end, none of them earlier; those that were never imported are none yet."""
+
+    @property
+    def materials(self) -> Iterator[Prospect]:
+        """The key once for each material of it, as if it had no other."""
+        yield self
+        for expiry in self.further:
+            yield replace(self, expiry=expiry, further=())

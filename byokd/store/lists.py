@@ -24,7 +24,7 @@ from byokd.store.tables.imports import imports, read_import
 from byokd.store.tables.keys import MANAGED, keys, policies
 from byokd.store.tables.orders import orders, read_order
 from byokd.store.times import expiry_or_absent, instant, instant_or_absent
-from byokd.store.tracks import open_import_of
+from byokd.store.tracks import further_expiries, open_import_of
 from byokd.store.views import meanings, read_cursor, shown_role
 
 FOUND_AT_MOST: Final = 10
@@ -43,7 +43,16 @@ FIND: Final = tuple(
 
 PROSPECTS: Final = (
     select(
-        keys.c.ref, keys.c.name, keys.c.fleet, keys.c.state, keys.c.expiry, keys.c.tier, keys.c.reason, policies.c.body
+        keys.c.ref,
+        keys.c.name,
+        keys.c.fleet,
+        keys.c.state,
+        keys.c.expiry,
+        keys.c.last_expiry,
+        keys.c.tracks,
+        keys.c.tier,
+        keys.c.reason,
+        policies.c.body,
     )
     .join(policies, policies.c.id == keys.c.policy_id)
     .where(MANAGED, keys.c.lane == bindparam("lane"), keys.c.ref > bindparam("after"))
@@ -154,6 +163,7 @@ def prospects(connection: Connection, lane: LaneId, *, limit: int, after: str) -
             expiry=expiry_or_absent(row.expiry),
             tier=Tier(row.tier),
             reason=row.reason,
+            further=further_expiries(row.last_expiry, row.tracks),
         )
         for row in rows
     )

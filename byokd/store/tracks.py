@@ -7,7 +7,7 @@ from collections.abc import Iterable
 from dataclasses import replace
 from typing import Any
 
-from byokd.facts.key import ABSENT, Absent, MaterialId
+from byokd.facts.key import ABSENT, Absent, Expiry, MaterialId
 from byokd.facts.ledger import Fingerprint, Import, Track
 from byokd.facts.policy import DesiredKey
 from byokd.facts.snapshot import Snapshot
@@ -21,6 +21,15 @@ def write_tracks(snapshot: Snapshot) -> str | None:
         return None
     further = zip(snapshot.desired.further, snapshot.turned_to(0).others, strict=True)
     return json.dumps([_document(locator, track) for locator, track in further], separators=(",", ":"))
+
+
+def further_expiries(first: int, text: str | None) -> tuple[Expiry, ...]:
+    """When the materials of a key end, but for the earliest: `first` is the first one's, `text` what was written."""
+    if text is None:
+        return ()
+    ends = sorted((first, *(document["last_expiry"] for document in json.loads(text))))
+    later = (expiry_or_absent(each) for each in ends[1:])
+    return tuple(each for each in later if not isinstance(each, Absent))
 
 
 def with_tracks(snapshot: Snapshot, text: str | None, *, of_locator: str | None) -> Snapshot:

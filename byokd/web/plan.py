@@ -10,7 +10,7 @@ from collections.abc import Iterator, Sequence
 from datetime import datetime
 from typing import Final
 
-from byokd.decide.advice import Tight, lead_needed, level, load, pace_needed, slack_share, sustained, tight
+from byokd.decide.advice import Tight, keys_of, lead_needed, level, load, pace_needed, slack_share, sustained, tight
 from byokd.decide.forecast import NOTHING_LEARNED, Forecast, Learned, Renewal, forecast
 from byokd.facts.key import Absent
 from byokd.facts.policy import Lane
@@ -73,8 +73,8 @@ def lane_plan(
 
 def _tight(found: Tight, limit: int) -> Document:
     return {
-        "keys": len(found.renewals),
-        "missed": len(found.missed),
+        "keys": keys_of(found.renewals),
+        "missed": keys_of(found.missed),
         "first_missed": _renewal(found.missed[0]) if found.missed else None,
         "least": _renewal(found.least),
         "renewals": [_renewal(each) for each in found.renewals[:limit]],
@@ -108,14 +108,15 @@ def _says(ahead: Forecast, found: Tight | None, lane: Lane, helps: Document) -> 
         yield "No key of the lane has a renewal to plan for."
         return
     if found is not None and found.missed:
-        first = found.missed[0]
+        first, many = found.missed[0], _count(keys_of(found.missed))
         yield (
-            f"{_count(len(found.missed))} would not be renewed before the material ends, the first one {first.name} "
+            f"{many} would not be renewed before the material ends, the first one {first.name} "
             f"({first.fleet}), which ends at {_time(first.valid_to)}."
         )
     elif found is not None:
+        many = _count(keys_of(found.renewals))
         yield (
-            f"{_count(len(found.renewals))} would be renewed with less than {lane.min_slack:.0%} of the lead left, the "
+            f"{many} would be renewed with less than {lane.min_slack:.0%} of the lead left, the "
             f"tightest one {found.least.name} ({found.least.fleet}) at {_time(found.least.renewed_at)}."
         )
     if not sustained(ahead):
@@ -124,7 +125,8 @@ def _says(ahead: Forecast, found: Tight | None, lane: Lane, helps: Document) -> 
             f"{ahead.per_second:.3g}: no lead and no spread makes up for that."
         )
     if found is None and sustained(ahead):
-        below = sum((share := slack_share(each)) is not None and share < lane.min_slack for each in ahead.renewals)
+        low = ((each, slack_share(each)) for each in ahead.renewals)
+        below = keys_of(each for each, share in low if share is not None and share < lane.min_slack)
         apart = f", but for {_count(below)} with less already, which is not the pace's doing" if below else ""
         yield f"The pace is enough: every key keeps at least {lane.min_slack:.0%} of its lead{apart}."
         shortest = min(each.lead for each in ahead.renewals)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from datetime import datetime
 from typing import Any
 
 import pytest
@@ -11,7 +12,7 @@ from byokd.facts.change import KeyFilter
 from byokd.facts.key import ABSENT, NEVER_LOOKED, MaterialId
 from byokd.facts.ledger import NOT_PROVED, Fingerprint, Import, ImportState, Ledger, Proved, Track
 from byokd.facts.snapshot import Snapshot
-from tests.kit.builders import DAY
+from tests.kit.builders import DAY, LANE_ID
 from tests.kit.clock import START
 from tests.kit.store_fleet import KEY, REF, Fleet, done, row
 
@@ -63,6 +64,9 @@ async def test_every_material_comes_back_as_it_was_saved(fleet: Fleet) -> None:
     assert found.place == 0
     assert found.tracks == tracks
     assert [found.turned_to(place).locator for place in found.places] == ["a.key", "b.key", "c.key"]
+    (ahead,) = await fleet.store.prospects(LANE_ID, limit=9)
+    ends = sorted(each.last_expiry for each in tracks if isinstance(each.last_expiry, datetime))
+    assert [each.expiry for each in ahead.materials] == ends, "one of three was never imported, and is no renewal yet"
 
 
 async def test_nothing_is_known_of_new_materials(fleet: Fleet) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from datetime import datetime, timedelta
 
 from hypothesis import strategies as st
 
@@ -45,7 +46,7 @@ learned = st.dictionaries(
 )
 prospects = st.lists(
     st.builds(
-        lambda rules, expiry, tier, reason, state: Prospect(
+        lambda rules, expiry, tier, reason, state, further: Prospect(
             ref=KeyRef("k"),
             name="k",
             fleet="payments",
@@ -54,6 +55,7 @@ prospects = st.lists(
             expiry=expiry,
             tier=tier,
             reason=reason,
+            further=tuple(expiry + each for each in sorted(further)) if isinstance(expiry, datetime) else (),
         ),
         # Shorter lives make a year of renewals, for which a property has no time.
         with_others(policies_of(20 * 86_400)),
@@ -61,6 +63,7 @@ prospects = st.lists(
         st.sampled_from(Tier),
         st.one_of(st.just("fresh"), st.sampled_from(Reason).map(str)),
         st.sampled_from(["Enabled", "PendingImport", "NeverLooked", "Blind"]),
+        st.one_of(st.just([]), st.lists(st.integers(0, 90).map(lambda days: timedelta(days=days)), max_size=3)),
     ),
     max_size=12,
 ).map(lambda them: tuple(replace(each, ref=KeyRef(f"key {n:02}"), name=f"alias/{n}") for n, each in enumerate(them)))

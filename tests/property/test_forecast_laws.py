@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import replace
 from datetime import datetime, timedelta
@@ -13,6 +14,7 @@ from hypothesis import strategies as st
 
 from byokd.decide.advice import (
     STRETCHES,
+    keys_of,
     lead_needed,
     level,
     load,
@@ -57,12 +59,13 @@ forecasts = st.builds(forecast, prospects, lanes, st.just(START))
 @quick
 @given(prospects, lanes, moments, learned)
 def test_a_forecast_is_total_and_counts_everybody(them: Any, where: Lane, now: datetime, known: Any) -> None:
-    """Nobody makes it raise, nobody is left out, and nobody is there twice."""
+    """Nobody makes it raise, nobody is left out, and nobody is there oftener than it has materials that end."""
     ahead = forecast(them, where, now, learned=known)
 
     assert ahead.keys == len(them)
-    assert ahead.keys == len(ahead.renewals) + ahead.never_expire + ahead.left_alone + ahead.unknown
-    assert len({each.ref for each in ahead.renewals}) == len(ahead.renewals)
+    assert ahead.keys == keys_of(ahead.renewals) + ahead.never_expire + ahead.left_alone + ahead.unknown
+    materials = {each.ref: 1 + len(each.further) for each in them}
+    assert all(count == materials[ref] for ref, count in Counter(each.ref for each in ahead.renewals).items())
     assert now <= ahead.until <= now + FARTHEST
     assert ahead.per_second > 0
     assert ahead == forecast(them, where, now, learned=known)
@@ -122,12 +125,21 @@ def test_routine_renewals_keep_to_their_windows(them: Sequence[Prospect], where:
             assert opens <= each.renewed_at + SECOND
 
 
+def _ending_later(key: Prospect, later: timedelta) -> Prospect:
+    """With all its materials."""
+
+    def moved(end: Any) -> Any:
+        return end + later if isinstance(end, datetime) else end
+
+    return replace(key, expiry=moved(key.expiry), further=tuple(moved(end) for end in key.further))
+
+
 @quick
 @given(prospects, lanes, spans)
 def test_no_calendar_moves_a_forecast(them: Sequence[Prospect], where: Lane, later: timedelta) -> None:
     """A month later all happens a month later: leap days and daylight saving are nothing to it."""
     plain = [replace(each, policy=replace(each.policy, windows=(), spread=timedelta(0))) for each in them]
-    moved = [replace(each, expiry=each.expiry + later) if isinstance(each.expiry, datetime) else each for each in plain]
+    moved = [_ending_later(each, later) for each in plain]
     first, second = forecast(plain, where, START), forecast(moved, where, START + later)
 
     assert second.until == first.until + later

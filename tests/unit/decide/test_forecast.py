@@ -67,6 +67,18 @@ def test_a_key_alone_is_renewed_when_it_is_due() -> None:
     assert tight(ahead, 0.99) is None
 
 
+def test_each_material_of_a_key_is_renewed_by_its_own_deadline() -> None:
+    """A forecast of one import for each key promised those behind it too much."""
+    hour = [START + 29 * DAY + number * timedelta(minutes=1) for number in range(3)]
+    keys = [key(1, expiry=hour[0], further=(hour[0], hour[2], START + 60 * DAY, NEVER)), key(2, expiry=hour[1])]
+    ahead = forecast(keys, hourly(), START)
+    assert [number for number, _ in at(ahead)] == [1, 1, 2, 1, 1]
+    assert [(moment - START) // HOUR for _, moment in at(ahead)] == [0, 1, 2, 3, 30 * 24]
+    assert ahead.keys == 2
+    assert ahead.recovery == pytest.approx(6 * HOUR, rel=0.01), "all of them, if all were gone"
+    assert ahead.demand_per_s == pytest.approx(5 * forecast(keys[1:], hourly(), START).demand_per_s)
+
+
 def test_keys_due_at_once_wait_for_one_another() -> None:
     """The first goes at once, each other one a token later, in the order of deadlines."""
     keys = [key(number, left=29 * DAY - number * timedelta(minutes=1)) for number in range(4)]

@@ -12,6 +12,7 @@ from byokd.decide.forecast import Forecast, forecast
 from byokd.engine.foresight import Foresight
 from byokd.facts.condition import ConditionKind, OpenCondition
 from byokd.facts.key import KeyArn, KeyRef, LaneId
+from byokd.facts.ledger import OrderKind
 from byokd.facts.policy import ChangeWindow, DesiredKey, Lane, Policy, Quota
 from byokd.facts.prospect import Prospect
 from tests.kit.builders import ARN, DAY, OPERATIONS, desired, lane, policy
@@ -80,6 +81,33 @@ async def test_what_was_forecast_is_what_happens(policies: list[Policy], reserve
     off = {key: at - moment for key, at in first.items() if isinstance(moment := expected[KeyRef(key)], datetime)}
     assert max(abs(each) for each in off.values()) <= token
     assert len(off) == len(policies)
+
+
+async def test_every_material_of_a_key_is_renewed_as_forecast() -> None:
+    """Half of the keys were rotated: two materials, two deadlines, two tokens. Only the earlier one was forecast."""
+    token = timedelta(seconds=10 + 2)
+    world = World(lane=lane(quotas=SLOW, reserve=0.2))
+    keys = [replace(each, further=(f"{each.locator}.2",)) for each in _keys(world, [SHORT] * 6)]
+    for number, each in enumerate(keys):
+        world.source.materials[each.further[0]] = bytes([number + 1]) * 32
+    await world.store.sync_fleet(keys, now=world.clock.now())
+    async with running(world):
+        await world.pass_time(2 * MINUTE, step=timedelta(seconds=2))
+        for each in keys[::2]:
+            await world.order(OrderKind.ROTATE, ref=each.ref)
+        await world.pass_time(2 * MINUTE, step=timedelta(seconds=2))
+        assert world.kms.count("RotateKeyOnDemand") == 3
+        started = world.kms.count("GetParametersForImport")
+        ahead = forecast(await world.store.prospects(world.lane.id, limit=100), world.lane, world.clock.now())
+        assert (ahead.keys, len(ahead.renewals)) == (6, 9)
+        await world.pass_time(ahead.until - ahead.now, step=timedelta(seconds=2))
+    happened = [call for call in world.kms.calls if call.operation == "GetParametersForImport"][started:]
+    for each in keys:
+        expected = sorted(
+            a.renewed_at for a in ahead.renewals if a.ref == each.ref and isinstance(a.renewed_at, datetime)
+        )
+        came = [call.at for call in happened if call.key == each.arn][: len(expected)]
+        assert all(abs(at - moment) <= token for at, moment in zip(came, expected, strict=True))
 
 
 # -- the condition ----------------------------------------------------------------------------------------------------
