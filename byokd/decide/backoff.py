@@ -16,16 +16,24 @@ LONGEST_WITHOUT_STORE: Final = timedelta(minutes=1)
 """The longest wait for a store that fails: nothing is renewed until it works again, so it is not left for long."""
 
 
-def retry_at(*, who: str, failures: int, now: datetime, deadline: datetime | Absent, emergency: bool) -> datetime:
+def retry_at(
+    *,
+    who: str,
+    failures: int,
+    now: datetime,
+    deadline: datetime | Absent,
+    emergency: bool,
+    longest: timedelta = LONGEST,
+) -> datetime:
     """When to try again after `failures` failures in a row (at least 1), strictly after `now`.
 
-    Doubles from 5 s to an hour, with up to a fifth taken off by a hash of `who` and the count, so that keys that failed
+    Doubles from 5 s to `longest`, with up to a fifth taken off by a hash of `who` and the count, so that keys that failed
     together do not return together. Never waits longer than an eighth of the time left to `deadline`. In an
     `emergency`, and after the deadline, it waits five minutes at most and nothing is taken off: an
     emergency may last for weeks, where a life is a year, and a fleet whose source is gone must not ask KMS for ever as
     if each second counted.
     """
-    wait = _doubled(failures, LONGEST)
+    wait = _doubled(failures, longest)
     if emergency:
         wait = min(wait, LONGEST_IN_EMERGENCY)
     else:

@@ -12,7 +12,7 @@ from __future__ import annotations
 
 from datetime import datetime, timedelta
 
-from byokd.decide.backoff import retry_at
+from byokd.decide.backoff import LONGEST, retry_at
 from byokd.decide.case import Case
 from byokd.decide.verdict import SOON, Verdict
 from byokd.facts.key import ABSENT, Absent
@@ -53,8 +53,14 @@ def probes(the: Case) -> Verdict | None:
 
 
 def again_at(snapshot: Snapshot, probe: Probe) -> datetime:
-    """When a probe that failed is tried again: after 5 s, doubling to an hour."""
-    return retry_at(who=snapshot.ref, failures=probe.failures, now=probe.at, deadline=ABSENT, emergency=False)
+    """When a probe that failed is tried again: after 5 s, doubling to `drill_every`, or to an hour if that is longer.
+
+    No renewal waits for it, and people have been told: what fails for weeks need not be asked of KMS every hour.
+    """
+    longest = max(LONGEST, snapshot.desired.policy.drill_every)
+    return retry_at(
+        who=snapshot.ref, failures=probe.failures, now=probe.at, deadline=ABSENT, emergency=False, longest=longest
+    )
 
 
 def last_import(snapshot: Snapshot) -> datetime | Absent:

@@ -88,12 +88,13 @@ def test_once_it_succeeded_nobody_asks_again(it: Snapshot, now: datetime, later:
 @quick
 @given(tried, moments)
 def test_a_failure_is_told_while_it_lasts(it: Snapshot, now: datetime) -> None:
-    """A condition only where the probe of the last import failed; a wait of an hour at most before the next."""
+    """A condition only where the probe of the last import failed; a wait of a drill at most before the next."""
     failed = failing_probe(it)
     told = [each for each in decide(it, now).conditions if each.kind is ConditionKind.PROBE_FAILED]
     assert failed is not None or told == []
     if failed is not None:
-        assert timedelta(seconds=1) <= again_at(it, failed) - failed.at <= timedelta(hours=1)
+        longest = max(timedelta(hours=1), it.desired.policy.drill_every)
+        assert timedelta(seconds=1) <= again_at(it, failed) - failed.at <= longest
 
 
 @given(st.text(max_size=20), st.one_of(st.sampled_from(KeyUsage), st.text(max_size=20)))

@@ -138,6 +138,20 @@ async def passing(world: World, span: timedelta) -> None:
             await asyncio.sleep(0)
 
 
+async def test_a_key_that_fails_its_probe_for_weeks_is_not_used_every_hour() -> None:
+    """Each try is four calls to KMS, for every key of a fleet that lacks a permission."""
+    world = await a_world()
+    world.kms.impostors.add(KeyArn(ARN))
+    async with running(world):
+        await world.pass_time(2 * DAY, step=10 * MINUTE)
+        before = uses(world).count("Decrypt")
+        await world.pass_time(5 * DAY, step=10 * MINUTE)
+        assert 4 <= uses(world).count("Decrypt") - before <= 7
+        world.kms.impostors.clear()
+        await world.pass_time(DAY, step=10 * MINUTE)
+        assert await told(world, ConditionKind.PROBE_FAILED) is None
+
+
 async def test_renewals_do_not_wait_for_a_probe() -> None:
     """A key that fails its probe for months is kept alive as ever."""
     world = await a_world()
