@@ -27,11 +27,11 @@ def retry_at(
 ) -> datetime:
     """When to try again after `failures` failures in a row (at least 1), strictly after `now`.
 
-    Doubles from 5 s to `longest`, with up to a fifth taken off by a hash of `who` and the count, so that keys that failed
-    together do not return together. Never waits longer than an eighth of the time left to `deadline`. In an
-    `emergency`, and after the deadline, it waits five minutes at most and nothing is taken off: an
-    emergency may last for weeks, where a life is a year, and a fleet whose source is gone must not ask KMS for ever as
-    if each second counted.
+    Doubles from 5 s to `longest`, with up to a fifth taken off by a hash of `who` and the count, so that keys that
+    failed together do not return together. Never waits longer than an eighth of the time left to `deadline`. In an
+    `emergency`, and after the deadline, it waits five minutes at most and nothing is taken off: an emergency may last
+    for weeks, where a life is a year, and a fleet whose source is gone must not ask KMS for ever as if each second
+    counted.
     """
     wait = _doubled(failures, longest)
     if emergency:

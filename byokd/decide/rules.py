@@ -347,9 +347,20 @@ def drill(the: Case) -> Verdict | None:
     proof = the.snapshot.proof
     if not isinstance(proof, Proved):
         return None
-    if proof.at <= the.now < proof.at + the.policy.drill_every:
+    if proof.at <= the.now < proof.at + the.policy.drill_every and not _drilled_beside(the, proof):
         return None
     return Verdict(reason=Reason.FRESH, message="drill: asks the source for proof", action=ProofWanted())
+
+
+def _drilled_beside(the: Case, proof: Proved) -> bool:
+    """Whether another of the key's materials is to be drilled, and this one soon: then one turn does for both.
+
+    Not what was drilled in the first half of the time: it could be had at every turn while the other one hangs.
+    """
+    every = the.policy.drill_every
+    others = (each.proof for each in the.snapshot.others)
+    beside = any(isinstance(each, Proved) and each.at + every <= the.now for each in others)
+    return beside and proof.at + every / 2 <= the.now
 
 
 def fresh(the: Case) -> Verdict:

@@ -112,6 +112,20 @@ def test_stock_waits_and_is_drilled() -> None:
     assert decide(key(OLD, NOW, tracks=both), START).action == ProofWanted(places=(0, 2))
 
 
+@pytest.mark.parametrize(
+    ("hours", "drilled"),
+    [((0, 0), ()), ((24, 0), (0,)), ((24, 11), (0,)), ((24, 12), (0, 1)), ((12, 24), (0, 1)), ((23, 23), ())],
+)
+def test_what_is_drilled_soon_is_drilled_with_the_other(hours: tuple[int, int], drilled: tuple[int, ...]) -> None:
+    """One look for both, where each had its own since their last imports; these were proved so many hours ago."""
+    tracks = [
+        kept(name, proof=Proved(at=START - timedelta(hours=ago), fingerprint=Fingerprint(name), length=32))
+        for name, ago in zip((FIRST, SECOND), hours, strict=True)
+    ]
+    decision = decide(key(OLD, NOW, tracks=tuple(tracks)), START)
+    assert decision.action == (ProofWanted(places=drilled) if drilled else ABSENT)
+
+
 def test_a_virgin_key_gets_its_first_material_only() -> None:
     """The rest is for its rotations."""
     it = replace(key(tracks=(STOCK, STOCK)), view=virgin())
