@@ -60,6 +60,7 @@ def merged(decisions: Sequence[Decision], now: datetime) -> Decision:
         conditions=_all_true(decisions),
         tier=max((each.tier for each in decisions), key=_TIERS.index),
         wake_at=wake_at,
+        parts=tuple(decisions),
     )
 
 

@@ -162,9 +162,10 @@ def conclude(
     ended = {place: row for place in places if (row := _ended(after.turned_to(place))) is not None}
     closed = _answered(after, tuple(ended.values()), now)
     after, orders = _without(after, closed), orders + closed
+    still_true = said if not ended and not closed else None
     parts = []
     for place in after.places:
-        known = None if after.others or ended else said
+        known = still_true and (still_true.parts[place] if after.others else still_true)
         part = _about_material(before.turned_to(place), after.turned_to(place), ended.get(place), now, new_id, known)
         parts.append(part)
         after = part.after

@@ -193,3 +193,5 @@ class Decision:
     """Not empty: an open import that is no longer wanted, and why."""
     place: int = 0
     """Which of the key's materials the decision is about; of several, the one that needs byokd first."""
+    parts: tuple[Decision, ...] = ()
+    """Of a key with several materials, what was decided about each, in order."""
