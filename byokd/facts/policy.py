@@ -110,7 +110,7 @@ class Quota:
     @property
     def headroom(self) -> float:
         """The largest share of `per_second` that may be used, 1 at least."""
-        return max(1.0, self.ceiling / self.per_second)
+        return self.ceiling / self.per_second if self.ceiling > self.per_second else 1.0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -27,7 +27,7 @@ from byokd.facts.ledger import (
 )
 from byokd.facts.policy import DesiredKey, LearnedPace
 from byokd.facts.prospect import Prospect
-from byokd.facts.relative import Relative
+from byokd.facts.relative import Relative, identity
 from byokd.facts.snapshot import Snapshot
 from byokd.store.times import expiry_seconds
 from byokd.store.tracks import rearranged, with_rows
@@ -156,7 +156,7 @@ class MemoryStore(MemoryOrders, MemoryOutbox, MemoryPast):
 
     async def _with_relatives(self, snapshot: Snapshot) -> Snapshot:
         arn = snapshot.arn
-        found = () if isinstance(arn, Absent) else await self.relatives(arn, snapshot.ref)
+        found = () if isinstance(arn, Absent) or not identity(arn) else await self.relatives(arn, snapshot.ref)
         return snapshot if found == snapshot.relatives else replace(snapshot, relatives=found)
 
     async def others_known_as(self, arn: KeyArn, ref: KeyRef) -> tuple[str, ...]:

@@ -9,7 +9,6 @@ HostClock.now()  true time, drifting, and off by what somebody set
 from __future__ import annotations
 
 import asyncio
-import contextlib
 from collections.abc import Callable
 from datetime import datetime, timedelta
 
@@ -80,7 +79,8 @@ class HostClock:
 
     def __init__(self, times: Times, *, notices: bool) -> None:
         self._times = times
-        self._monotonic = times.monotonic
+        self.monotonic = times.monotonic
+        """See `ports.Clock`."""
         self._notices = notices
         self._offset_s = 0.0
         self._drift = 0.0
@@ -115,25 +115,22 @@ class HostClock:
     def now(self) -> datetime:
         """See `ports.Clock`."""
         off_s = self.off_by_s if self._drift else self._offset_s
-        second = int((self._monotonic() + self._times.suspended_s + off_s) // 1)
+        second = int((self.monotonic() + self._times.suspended_s + off_s) // 1)
         if self._cached[0] != second:
             self._cached = (second, START + timedelta(seconds=second))
         return self._cached[1]
 
-    def monotonic(self) -> float:
-        """See `ports.Clock`."""
-        return self._monotonic()
-
     async def wait(self, event: asyncio.Event, *, until: datetime, cap_s: float = 60.0) -> None:
         """See `ports.Clock`."""
-        timeout = asyncio.timeout_at(min(self._at_s(until), self._monotonic() + cap_s))
-        with contextlib.suppress(TimeoutError):
+        timeout = asyncio.timeout_at(min(self._at_s(until), self.monotonic() + cap_s))
+        self._sleepers[timeout] = None
+        try:
             async with timeout:
-                self._sleepers[timeout] = None
-                try:
-                    await event.wait()
-                finally:
-                    del self._sleepers[timeout]
+                await event.wait()
+        except TimeoutError:
+            pass
+        finally:
+            del self._sleepers[timeout]
 
     async def sleep(self, seconds: float) -> None:
         """See `ports.Clock`."""
