@@ -214,9 +214,10 @@ def case(snapshot: Snapshot, now: datetime) -> Case:
     view = last_seen(snapshot.view)
     seen = view if isinstance(view, ObservedKey) else None
     material = managed_material(snapshot)
-    expiry = _expiry(snapshot, seen, material)
+    stock = _is_stock(snapshot, seen, material)
+    expiry = ABSENT if stock else _expiry(snapshot, seen, material)
     frame = window(snapshot.ref, snapshot.desired.policy, expiry) if isinstance(expiry, datetime) else None
-    loss = _loss(snapshot, seen, material, expiry, now)
+    loss = Loss.STOCK if stock else _loss(snapshot, seen, material, expiry, now)
     tier = Tier.FRESH if frame is None else frame.tier(now)
     if loss in (Loss.LAPSED, Loss.DELETED):
         tier = Tier.LAPSED if isinstance(snapshot.ledger.suspension, Absent) else Tier.SUSPENDED
@@ -264,10 +265,16 @@ def imported_since(snapshot: Snapshot, at: datetime) -> bool:
 
 def in_stock(snapshot: Snapshot) -> bool:
     """Whether the material at hand is one that the key has not been given yet, and does not need for now."""
-    view = last_seen(snapshot.view)
-    if not snapshot.others or not isinstance(view, ObservedKey) or managed_material(snapshot) is not ABSENT:
+    if not snapshot.others:
         return False
-    return snapshot.place > 0 or view.current_material is not ABSENT
+    view = last_seen(snapshot.view)
+    return _is_stock(snapshot, view if isinstance(view, ObservedKey) else None, managed_material(snapshot))
+
+
+def _is_stock(snapshot: Snapshot, seen: ObservedKey | None, material: MaterialId | Absent) -> bool:
+    if not snapshot.others or seen is None or material is not ABSENT:
+        return False
+    return snapshot.place > 0 or seen.current_material is not ABSENT
 
 
 def present(seen: ObservedKey, material: MaterialId | Absent) -> bool:
@@ -289,8 +296,6 @@ def applied(seen: ObservedKey, material: MaterialId | Absent, wanted: Expiry) ->
 
 
 def _expiry(snapshot: Snapshot, seen: ObservedKey | None, material: MaterialId | Absent) -> Expiry | Absent:
-    if in_stock(snapshot):
-        return ABSENT
     if seen is not None and present(seen, material):
         shown = seen.expiry_of(material)
         if not isinstance(shown, Absent):
@@ -301,8 +306,6 @@ def _expiry(snapshot: Snapshot, seen: ObservedKey | None, material: MaterialId |
 def _loss(
     snapshot: Snapshot, seen: ObservedKey | None, material: MaterialId | Absent, expiry: Expiry | Absent, now: datetime
 ) -> Loss:
-    if in_stock(snapshot):
-        return Loss.STOCK
     lost_at = snapshot.ledger.lost_at
     gone = seen is not None and not present(seen, material)
     if gone and isinstance(expiry, datetime) and isinstance(lost_at, datetime) and lost_at < expiry - CLOCKS_DIFFER:

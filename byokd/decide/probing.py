@@ -65,8 +65,8 @@ def again_at(snapshot: Snapshot, probe: Probe) -> datetime:
 
 def last_import(snapshot: Snapshot) -> datetime | Absent:
     """When byokd last imported any material of the key."""
-    moments = [each.last_success_at for each in snapshot.tracks if isinstance(each.last_success_at, datetime)]
-    return max(moments, default=ABSENT)
+    moments = [each.last_success_at for each in (snapshot.ledger, *snapshot.others)]
+    return max([each for each in moments if isinstance(each, datetime)], default=ABSENT)
 
 
 def failing_probe(snapshot: Snapshot) -> Probe | None:

@@ -6,7 +6,7 @@ import asyncio
 from collections.abc import Awaitable, Mapping
 from dataclasses import replace
 from datetime import datetime
-from typing import Final, Literal, TypeVar
+from typing import Any, Final, Literal, TypeVar
 
 from byokd.engine.pace import Pace
 from byokd.errors import (
@@ -84,10 +84,6 @@ class Gatherer:
             ledger = replace(ledger, pinned_arn=seen.arn)
             # Only now is it known whose relative it is.
             snapshot = replace(snapshot, relatives=await self._store.relatives(seen.arn, snapshot.ref))
-        if seen.state is KeyState.PENDING_IMPORT and _was_disabled(last_seen(snapshot.view)):
-            seen = replace(seen, was_disabled=True)
-        if (begun_at := _begun_at(last_seen(snapshot.view), seen)) != seen.begun_at:
-            seen = replace(seen, begun_at=begun_at)
         return replace(snapshot, view=seen, ledger=ledger)
 
     def end(self, snapshot: Snapshot) -> None:
@@ -142,16 +138,22 @@ class Gatherer:
             seen, sent_at = await self._call_describe(pinned)
         elif alias is not ABSENT:
             target = seen.arn
-        # The adapter knows the host's time; what is compared with other stamps has the engine's.
+        before = last_seen(snapshot.view)
+        known: dict[str, Any] = {
+            "at": sent_at,  # the adapter knows the host's time; what is compared with other stamps has the engine's
+            "alias_target": target,
+            "was_disabled": seen.state is KeyState.PENDING_IMPORT and _was_disabled(before),
+            "begun_at": _begun_at(before, seen, sent_at),
+        }
         if seen.spec != SYMMETRIC or seen.origin != "EXTERNAL":
-            return replace(seen, at=sent_at, alias_target=target)
+            return replace(seen, **known)
         try:
             async with self._pace.request("ListKeyRotations"):
                 materials = await self._kms.list_materials(seen.arn)
         except (AccessDenied, RequestRefused, WrongKeyState, WrongOrigin):
             # DescribeKey told the deadline that counts; not to see the others is no reason to miss that one.
-            return replace(seen, at=sent_at, alias_target=target, materials_known=False)
-        return replace(seen, at=sent_at, alias_target=target, materials=materials, materials_known=True)
+            return replace(seen, materials_known=False, **known)
+        return replace(seen, materials=materials, materials_known=True, **known)
 
     async def _call_describe(self, key: str | Absent) -> tuple[ObservedKey, datetime]:
         """What KMS shows, and when it was asked."""
@@ -188,10 +190,12 @@ def _was_disabled(before: ObservedKey | Literal[NeverLooked.NEVER_LOOKED]) -> bo
     return isinstance(before, ObservedKey) and (before.state is KeyState.DISABLED or before.was_disabled)
 
 
-def _begun_at(before: ObservedKey | Literal[NeverLooked.NEVER_LOOKED], seen: ObservedKey) -> datetime | Absent:
-    """Since when the key's first material is in it: see `ObservedKey.begun_at`. Once known it stays."""
+def _begun_at(
+    before: ObservedKey | Literal[NeverLooked.NEVER_LOOKED], seen: ObservedKey, at: datetime
+) -> datetime | Absent:
+    """Since when the key's first material is in it, seen `at`: see `ObservedKey.begun_at`. Once known it stays."""
     if not isinstance(before, ObservedKey):
         return seen.begun_at
     if before.current_material is ABSENT and seen.current_material is not ABSENT:
-        return seen.at
+        return at
     return seen.begun_at if isinstance(before.begun_at, Absent) else before.begun_at

@@ -15,8 +15,8 @@ was used.
 from __future__ import annotations
 
 import math
-from collections.abc import AsyncIterator, Callable, Mapping
-from contextlib import AbstractContextManager, asynccontextmanager, nullcontext
+from collections.abc import Callable, Mapping
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import replace
 from datetime import timedelta
 from typing import Final
@@ -154,24 +154,23 @@ class Pace:
         if wait > 0:
             await self._clock.sleep(wait)
 
-    @asynccontextmanager
-    async def request(self, operation: str, *, admitted: bool = False) -> AsyncIterator[None]:
+    def request(self, operation: str, *, admitted: bool = False) -> Request:
         """Around one request: waits until it may be sent, and slows down where KMS says that it is called too often.
 
-        What was `admitted` already does not wait. Of requests that are under way together all may be refused; the pace
-        that they were sent at has been slowed down by the first.
+        What was `admitted` already does not wait.
         """
-        if not admitted:
-            await self.admit(operation)
-        sent_at = self._clock.monotonic()
-        try:
-            yield
-        except Throttled:
+        return Request(self, operation, self._clock, admitted=admitted)
+
+    def refused(self, operation: str, sent_at: float) -> None:
+        """KMS refused a request for its rate that was sent at `sent_at`, monotonic seconds.
+
+        Of requests that are under way together all may be refused; the pace that they were sent at has been slowed
+        down by the first.
+        """
+        if sent_at > self._slowed_at.get(operation, -math.inf):
             now = self._clock.monotonic()
-            if sent_at > self._slowed_at.get(operation, -math.inf):
-                self._buckets[operation] = throttled(self._buckets[operation], now)
-                self._slowed_at[operation] = now
-            raise
+            self._buckets[operation] = throttled(self._buckets[operation], now)
+            self._slowed_at[operation] = now
 
     def _take(self, operation: str, keep: float = 0.0) -> float:
         self._buckets[operation], wait = take(self._buckets[operation], self._clock.monotonic(), keep=keep)
@@ -179,3 +178,27 @@ class Pace:
 
     def _keep(self, tier: Tier) -> float:
         return self._kept if tier in (Tier.FRESH, Tier.DUE) else 0.0
+
+
+class Request:
+    """See `Pace.request`; there is one for each call to KMS, and as a generator it would cost twice as much."""
+
+    __slots__ = ("_admitted", "_clock", "_operation", "_pace", "_sent_at")
+
+    def __init__(self, pace: Pace, operation: str, clock: Clock, *, admitted: bool) -> None:
+        self._pace = pace
+        self._operation = operation
+        self._clock = clock
+        self._admitted = admitted
+        self._sent_at = -math.inf
+
+    async def __aenter__(self) -> None:
+        """Wait until the request may be sent."""
+        if not self._admitted:
+            await self._pace.admit(self._operation)
+        self._sent_at = self._clock.monotonic()
+
+    async def __aexit__(self, kind: object, error: BaseException | None, trace: object) -> None:
+        """Look whether it was refused for its rate."""
+        if isinstance(error, Throttled):
+            self._pace.refused(self._operation, self._sent_at)
