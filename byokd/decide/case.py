@@ -8,6 +8,7 @@ from enum import StrEnum
 from typing import Final
 
 from byokd.decide.window import Window, window
+from byokd.decide.wrapping import kind_of_key
 from byokd.facts.key import (
     ABSENT,
     NEVER,
@@ -21,7 +22,8 @@ from byokd.facts.key import (
     ObservedMaterial,
     last_seen,
 )
-from byokd.facts.ledger import ImportState, Order, OrderKind, Tier
+from byokd.facts.kinds import misfit
+from byokd.facts.ledger import ImportState, Order, OrderKind, Proved, Tier
 from byokd.facts.policy import Policy
 from byokd.facts.snapshot import Snapshot
 
@@ -99,7 +101,7 @@ class Case:
     def import_order(self) -> Order | None:
         """The oldest open order to import now that this material has not been imported for; a resumption is one too."""
         for each in self.snapshot.ledger.open_orders:
-            if self._asks_for_import(each):
+            if self.asks_for_import(each):
                 return each
         return None
 
@@ -170,6 +172,32 @@ class Case:
         return not any(in_stock(self.snapshot.turned_to(place)) for place in range(self.snapshot.place))
 
     @property
+    def misfit(self) -> str:
+        """Why what the source proved of the material at hand cannot be imported; empty where it can, or did not prove.
+
+        It does not fit the key's spec; or, of material in stock, it is one of the key's others once more, which KMS
+        would refuse as new material.
+        """
+        proof = self.snapshot.proof
+        kind = kind_of_key(self.seen) if self.seen else None
+        if self.seen is None or kind is None or not isinstance(proof, Proved):
+            return ""
+        if (text := misfit(self.seen.spec, kind, proof.kind, proof.length)) or self.loss is not Loss.STOCK:
+            return text
+        for place, track in enumerate(self.snapshot.tracks):
+            if place != self.snapshot.place and proof.fingerprint == track.fingerprint:
+                where = self.snapshot.desired.locators[place]
+                given = f"the source gives for {self.snapshot.locator} the same material as for {where}"
+                return f"{given}: it is no next one"
+        return ""
+
+    @property
+    def rotates_next(self) -> bool:
+        """Whether the material at hand is the one that a rotation makes current: in stock, or waiting in KMS."""
+        pending = self.pending
+        return self.is_next if pending is None else pending.material_id == self.material
+
+    @property
     def suspended_by(self) -> Order | None:
         """The order for which the key is without material: a suspension, or a resumption on its way."""
         if not self.snapshot.ledger.open_orders:
@@ -185,7 +213,8 @@ class Case:
             return False
         return order.valid_to is ABSENT or applied(self.seen, self.material, order.valid_to)
 
-    def _asks_for_import(self, order: Order) -> bool:
+    def asks_for_import(self, order: Order) -> bool:
+        """Whether an order wants the material at hand to be imported now."""
         over = isinstance(order.valid_to, datetime) and order.valid_to <= self.now
         done = bool(self.snapshot.others) and self.imported_for(order)
         return order.kind in (OrderKind.IMPORT, OrderKind.RESUME) and not over and not done

@@ -1,4 +1,4 @@
-"""Which open orders are carried out, over or impossible, given what was decided."""
+"""Which open orders are carried out, over or impossible, given what was decided, and what the others wait for."""
 
 from __future__ import annotations
 
@@ -6,10 +6,12 @@ from collections.abc import Sequence
 from dataclasses import replace
 from datetime import datetime
 
-from byokd.decide.case import CLOCKS_DIFFER, Case
+from byokd.decide.case import CLOCKS_DIFFER, Case, Loss
+from byokd.decide.several import about
+from byokd.decide.suspension import fate
 from byokd.facts.key import ABSENT, Absent, MaterialState, ObservedKey, View
 from byokd.facts.ledger import Import, ImportState, Order, OrderKind, OrderState
-from byokd.facts.snapshot import Reason
+from byokd.facts.snapshot import Decision, Reason
 
 _IMPOSSIBLE = (
     Reason.HANDS_OFF,
@@ -22,6 +24,16 @@ _IMPOSSIBLE = (
 )
 _IMPORTS = (OrderKind.IMPORT, OrderKind.RESUME)
 _ACTS = (*_IMPORTS, OrderKind.ROTATE)
+_UNSEEN = (Reason.KEY_NOT_FOUND, Reason.COULD_NOT_LOOK)
+_HINDERED = (
+    Reason.SOURCE_UNPROVED,
+    Reason.MATERIAL_INVALID,
+    Reason.MATERIAL_CHANGED,
+    Reason.REFUSED,
+    Reason.BACKING_OFF,
+    Reason.NOT_READY,
+)
+"""Why an import that an order needs is not begun, as long as it is not seen."""
 
 
 def before_deciding(orders: tuple[Order, ...], now: datetime) -> tuple[Order, ...]:
@@ -99,24 +111,57 @@ def imported(orders: tuple[Order, ...], needed: Sequence[Case], now: datetime) -
 
 
 def after_deciding(orders: tuple[Order, ...], *, reason: Reason, message: str, now: datetime) -> tuple[Order, ...]:
-    """Orders that a decision answers: an import that cannot be; a suspended key whose material is gone.
-
-    What an order waits for stands in its outcome, where people alone can help: replicas, a key that KMS does not know.
-    """
+    """Orders that a decision answers: an import that cannot be; a suspended key whose material is gone."""
     if reason is Reason.SUSPENDED:
         effective = (order for order in orders if order.kind is OrderKind.SUSPEND and order.effective_at is ABSENT)
         changed = [replace(order, effective_at=now, outcome="") for order in effective]
     else:
         changed = []
-    waits = {
-        Reason.WAITS_FOR_REPLICAS: (OrderKind.ROTATE,),
-        Reason.KEY_NOT_FOUND: (*_ACTS, OrderKind.SUSPEND),
-    }.get(reason, ())
-    waiting = (order for order in orders if order.kind in waits and order.outcome != message)
-    changed += [replace(order, outcome=message) for order in waiting]
     refused = {Reason.CANNOT_ROTATE: (OrderKind.ROTATE,)}.get(reason, _ACTS if reason in _IMPOSSIBLE else ())
     changed += [_closed(order, OrderState.REFUSED, now, message) for order in orders if order.kind in refused]
     return tuple(changed)
+
+
+def awaiting(orders: Sequence[Order], said: Sequence[tuple[Case, Decision]]) -> tuple[Order, ...]:
+    """Open ones of these orders whose outcome changes: it says what they wait for, or what a suspension has left.
+
+    `said` is what was decided about each of the key's materials. What KMS answered to an order itself stays.
+    """
+    changed = []
+    for order in orders:
+        if order.state is not OrderState.OPEN:
+            continue
+        told = next((text for the, each in said if (text := _waits_for(order, the, each, len(said)))), "")
+        if told != order.outcome and (told or not _answered_by_kms(order)):
+            changed.append(replace(order, outcome=told))
+    return tuple(changed)
+
+
+def _waits_for(order: Order, the: Case, said: Decision, materials: int) -> str:
+    """What hinders an order, as far as one material tells; empty where it does not."""
+    match order.kind:
+        case OrderKind.IMPORT | OrderKind.RESUME | OrderKind.ROTATE | OrderKind.SUSPEND if said.reason in _UNSEEN:
+            return said.message
+        case OrderKind.IMPORT | OrderKind.RESUME if the.asks_for_import(order):
+            hinders = said.reason in _HINDERED
+        case OrderKind.ROTATE if said.reason is Reason.WAITS_FOR_REPLICAS:
+            return said.message
+        case OrderKind.ROTATE:
+            concerned = the.rotates_next or the.loss in (Loss.LAPSED, Loss.DELETED)
+            hinders = concerned and said.reason in _HINDERED
+        case OrderKind.SUSPEND:
+            left = fate(the.snapshot, lose=order.lose).left
+            in_force = isinstance(order.effective_at, datetime)
+            return f"left: {', '.join(map(str, left))}" if left and in_force else ""
+        case _:
+            hinders = False
+    return about(said.place, materials, said.message) if hinders else ""
+
+
+def _answered_by_kms(order: Order) -> bool:
+    """Whether the outcome of an open order may be what KMS said to a request for it."""
+    asked = isinstance(order.effective_at, datetime)
+    return (order.kind is OrderKind.ROTATE and asked) or (order.kind is OrderKind.SUSPEND and not asked)
 
 
 def without(orders: tuple[Order, ...], closed: tuple[Order, ...]) -> tuple[Order, ...]:

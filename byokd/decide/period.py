@@ -15,7 +15,7 @@ from dataclasses import replace
 from datetime import datetime, timedelta
 from typing import Final
 
-from byokd.decide.case import Case, imported_since, in_stock
+from byokd.decide.case import Case, case, imported_since
 from byokd.decide.rotation import few_left, obstacle, rotations_left
 from byokd.decide.verdict import SOON, Verdict
 from byokd.decide.windows import opens_at
@@ -168,9 +168,11 @@ def _hindered(the: Case) -> str | None:
     if (why := obstacle(the)) is not None:
         return why
     turned = (the.snapshot.turned_to(place) for place in the.snapshot.places)
-    lost = next((each.proof for each in turned if in_stock(each)), None)
-    if isinstance(lost, Unproved):
-        return f"the source cannot produce the next material: {lost.message}"
+    for following in (case(each, the.now) for each in turned):
+        if following.rotates_next and following.misfit:
+            return f"the next material cannot be imported: {following.misfit}"
+        if following.rotates_next and isinstance(lost := following.snapshot.proof, Unproved):
+            return f"the source cannot produce the next material: {lost.message}"
     return None if order is None else f"ordered at {order.created_at:%Y-%m-%d %H:%M:%S}Z, and not done"
 
 

@@ -25,7 +25,7 @@ from byokd.decide.verdict import SOON, Verdict, wanted
 from byokd.decide.windows import opens_at
 from byokd.decide.wrapping import kind_of_key, refusal, wrapping
 from byokd.facts.key import ABSENT, Absent, Blind, KeyState, ObservedKey
-from byokd.facts.kinds import KINDS, misfit
+from byokd.facts.kinds import KINDS
 from byokd.facts.ledger import ImportState, Order, OrderKind, Proved, Tier, Unproved
 from byokd.facts.policy import OnLoss
 from byokd.facts.snapshot import DeletionWanted, ProofWanted, Reason
@@ -185,11 +185,7 @@ def source_unproved(the: Case) -> Verdict | None:
     """Without the right material there is nothing to import: ask the source again, with patience."""
     proof = the.snapshot.proof
     if isinstance(proof, Proved):
-        kind = kind_of_key(the.seen) if the.seen else None
-        if the.seen is None or kind is None:
-            return None
-        text = misfit(the.seen.spec, kind, proof.kind, proof.length) or _nothing_new(the, proof)
-        if not text:
+        if not (text := the.misfit):
             return None
         return _unproved(the, Reason.MATERIAL_INVALID, text, proof.at, failures=8)
     if not isinstance(proof, Unproved):
@@ -199,17 +195,6 @@ def source_unproved(the: Case) -> Verdict | None:
         "material_invalid": Reason.MATERIAL_INVALID,
     }.get(proof.code, Reason.SOURCE_UNPROVED)
     return _unproved(the, reason, proof.message, proof.at, failures=proof.failures)
-
-
-def _nothing_new(the: Case, proof: Proved) -> str:
-    """Of material in stock, which of the key's others it is once more; KMS would refuse it as new material."""
-    if the.loss is not Loss.STOCK:
-        return ""
-    for place, track in enumerate(the.snapshot.tracks):
-        if place != the.snapshot.place and proof.fingerprint == track.fingerprint:
-            where = the.snapshot.desired.locators[place]
-            return f"the source gives for {the.snapshot.locator} the same material as for {where}: it is no next one"
-    return ""
 
 
 def _unproved(the: Case, reason: Reason, message: str, at: datetime, *, failures: int) -> Verdict:

@@ -37,6 +37,8 @@ class Precedence(IntEnum):
 
 
 _TIERS: Final = tuple(Tier)
+_OF_THE_KEY: Final = (ConditionKind.ROTATIONS_LOW, ConditionKind.ROTATION_HINDERED, ConditionKind.PROBE_FAILED)
+"""Said once, of a key's first material, and true of the key."""
 _LATEST: Final = datetime.max.replace(tzinfo=UTC)
 
 
@@ -48,6 +50,7 @@ def merged(decisions: Sequence[Decision], now: datetime) -> Decision:
     if len(decisions) == 1:
         return decisions[0]
     first = leading(decisions)
+    alike = len({(each.reason, each.message) for each in decisions}) == 1  # a hold, say, is the whole key's
     wake_at = min(each.wake_at for each in decisions)
     action = first.action
     if unproved := tuple(each.place for each in decisions if isinstance(each.action, ProofWanted)):
@@ -55,7 +58,7 @@ def merged(decisions: Sequence[Decision], now: datetime) -> Decision:
         wake_at = min(wake_at, now + timedelta(seconds=1))  # a turn that acts on one has not asked for the others
     return replace(
         first,
-        message=_about(first, len(decisions), first.message),
+        message=first.message if alike else about(first.place, len(decisions), first.message),
         action=action,
         conditions=_all_true(decisions),
         tier=max((each.tier for each in decisions), key=_TIERS.index),
@@ -108,10 +111,12 @@ def _all_true(decisions: Sequence[Decision]) -> tuple[Condition, ...]:
 
 def _worst(stated: Sequence[tuple[Decision, Condition]], materials: int) -> Condition:
     decision, condition = max(stated, key=lambda each: each[1].severity)
-    if len(stated) == materials and len({each.detail for _, each in stated}) == 1:
+    of_all = len(stated) == materials and len({each.detail for _, each in stated}) == 1
+    if of_all or condition.kind in _OF_THE_KEY:
         return condition
-    return replace(condition, detail=_about(decision, materials, condition.detail))
+    return replace(condition, detail=about(decision.place, materials, condition.detail))
 
 
-def _about(decision: Decision, materials: int, text: str) -> str:
-    return f"material {decision.place + 1} of {materials}: {text}"
+def about(place: int, materials: int, text: str) -> str:
+    """A text that is true of one material, which it names where the key has several."""
+    return text if materials == 1 else f"material {place + 1} of {materials}: {text}"

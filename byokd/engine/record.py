@@ -10,7 +10,7 @@ from byokd.decide.backoff import retry_at
 from byokd.decide.case import Case, Loss, case, in_stock, managed_material
 from byokd.decide.decide import decided
 from byokd.decide.intents import explain
-from byokd.decide.orders import after_deciding, answered, before_deciding, imported, rotated, without
+from byokd.decide.orders import after_deciding, answered, awaiting, before_deciding, imported, rotated, without
 from byokd.decide.period import taken_back
 from byokd.decide.several import merged
 from byokd.decide.transitions import compare, of_import, of_key, of_material, of_order
@@ -177,6 +177,8 @@ def conclude(
         for order in after_deciding(after.ledger.open_orders, reason=each.reason, message=each.message, now=now)
     }
     orders += tuple(answers.values())
+    left = tuple(answers.get(each.id, each) for each in after.ledger.open_orders)
+    orders += awaiting(left, [(part.shown, part.decision) for part in parts])
     conditions = compare(before.conditions, decision.conditions, now)
     raised = tuple(
         OpenCondition(id=new_id(), subject=after.ref, condition=each, since=now) for each in conditions.raised

@@ -12,10 +12,11 @@ from hypothesis import strategies as st
 
 from byokd.decide.backoff import LONGEST_WITHOUT_STORE, retry_at, store_again
 from byokd.decide.case import Loss, applied, case, wanted_expiry
-from byokd.decide.decide import decide
+from byokd.decide.decide import decide, decided
 from byokd.decide.intents import explain, settles_at
 from byokd.decide.notices import Audience, redeliver_at, tell
-from byokd.decide.orders import after_deciding, before_deciding
+from byokd.decide.orders import after_deciding, awaiting, before_deciding
+from byokd.decide.several import about
 from byokd.decide.transitions import compare
 from byokd.decide.window import share_of, window
 from byokd.facts.condition import ConditionKind, Notice, NoticeKind, OpenCondition, Severity
@@ -169,6 +170,21 @@ def test_what_a_decision_does_to_orders(it: Snapshot, now: Any) -> None:
     left = [each for each in closed if each.state is OrderState.OPEN] or left
     again = after_deciding(tuple(left), reason=decision.reason, message="", now=now)
     assert not again
+
+
+@given(snapshots, moments, st.booleans())
+def test_an_open_order_says_what_it_waits_for(it: Snapshot, now: Any, waited: bool) -> None:
+    """As of this moment, in the words of a decision or of what a suspension left; nothing else of it is touched."""
+    open_ = tuple(replace(each, outcome="before" if waited else "") for each in it.ledger.open_orders)
+    it = replace(it, ledger=replace(it.ledger, open_orders=open_))
+    said = [(case(at, now), decided(case(at, now))) for at in (it.turned_to(place) for place in it.places)]
+    changed = {each.id: each for each in awaiting(open_, said)}
+
+    messages = {about(each.place, len(said), each.message) for _, each in said} | {each.message for _, each in said}
+    for order in changed.values():
+        assert order.outcome in messages or order.outcome.startswith("left: ") or (waited and not order.outcome)
+        assert replace(order, outcome=open_[0].outcome) in open_
+    assert awaiting([changed.get(each.id, each) for each in open_], said) == ()
 
 
 @given(statements, statements, moments)

@@ -10,7 +10,7 @@ import pytest
 
 from byokd.decide.case import case
 from byokd.decide.decide import decide
-from byokd.decide.orders import after_deciding
+from byokd.decide.orders import awaiting
 from byokd.decide.related import outdated
 from byokd.decide.rotation import behind, rotates
 from byokd.decide.why import explained
@@ -249,7 +249,7 @@ def test_a_primary_waits_and_says_for_whom() -> None:
     assert decision.reason is Reason.WAITS_FOR_REPLICAS
     assert decision.message.endswith("waits until its replicas have the material too: us-west-2 (not to be seen)")
     assert behind(case(given, START)) == (third,)
-    (waiting,) = after_deciding((ROTATE,), reason=decision.reason, message=decision.message, now=START)
+    (waiting,) = awaiting((ROTATE,), [(case(given.turned_to(decision.place), START), decision)])
     assert (waiting.state, waiting.outcome) == (ROTATE.state, decision.message)
 
 

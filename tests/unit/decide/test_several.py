@@ -92,6 +92,17 @@ def test_one_material_that_cannot_be_had_does_not_hinder_the_other() -> None:
     assert told.detail.startswith("material 1 of 2: ")
 
 
+def test_what_is_true_of_the_key_names_no_material() -> None:
+    """ "material 1 of 2: `rotate_every` uses up the rotations of the key's life" was said, and of a hold likewise."""
+    it = key(OLD, NOW, tracks=(kept(FIRST), kept(SECOND)))
+    few = replace(it.desired.policy, rotate_every=DAY)
+    decision = decide(replace(it, desired=replace(it.desired, policy=few)), START)
+    (told,) = (each for each in decision.conditions if each.kind is ConditionKind.ROTATIONS_LOW)
+    assert told.detail.startswith("`rotate_every` uses up")
+    held = replace(it, ledger=replace(it.ledger, open_orders=(order(OrderKind.HOLD),)))
+    assert decide(held, START).message.startswith("held by ")
+
+
 def test_a_condition_is_as_bad_as_it_is_for_the_worst() -> None:
     """Both overdue, one an emergency: told once, critical, and of which material."""
     it = key(

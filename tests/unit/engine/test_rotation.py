@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from byokd.errors import AccessDenied, KmsInternal, RequestRefused
+from byokd.errors import AccessDenied, KeyNotFound, KmsInternal, RequestRefused
 from byokd.facts.key import KeyState, MaterialId
 from byokd.facts.ledger import Order, OrderKind, OrderState
 from tests.kit.builders import ARN, DAY
@@ -138,6 +138,30 @@ async def test_nothing_is_rotated_to_what_cannot_be_proved() -> None:
         await world.pass_time(DAY, step=timedelta(hours=1))
         assert states(world) == [CURRENT]
         assert "raised source_unreadable" in world.inbox.said
+
+
+async def test_an_order_says_what_it_waits_for_as_long_as_it_does() -> None:
+    """Whoever listed the orders saw one that was open, and no word of the source that did not answer.
+
+    What KMS had answered for a moment, on the other hand, stayed with the order until it was done.
+    """
+    async with running(await a_world(2)) as world:
+        del world.source.materials["1.key"]
+        await world.order(OrderKind.ROTATE)
+        await world.pass_time(MINUTE, step=timedelta(seconds=10))
+        assert (await newest(world)).outcome.startswith("material 2 of 2: ")
+        world.kms.fail("DescribeKey", *[KeyNotFound("DescribeKey: NotFoundException")] * 3)
+        told = []
+        for _ in range(30):
+            await world.pass_time(MINUTE, step=timedelta(seconds=10))
+            told.append((await newest(world)).outcome)
+        assert any("NotFoundException" in each for each in told)
+        assert told[-1].startswith("material 2 of 2: ")
+        world.source.materials["1.key"] = b"\1" * 32
+        await world.pass_time(timedelta(hours=1), step=MINUTE)
+        order = await newest(world)
+        assert (order.state, order.outcome) == (OrderState.DONE, f"rotated to {world.kms.key(ARN).materials[1].id}")
+        assert states(world) == [OLD, CURRENT]
 
 
 def rotated(world: World, materials: int) -> None:

@@ -179,6 +179,20 @@ async def test_the_next_material_that_cannot_be_had_is_told_ahead() -> None:
         assert "resolved rotation_hindered" in world.inbox.said
 
 
+@pytest.mark.parametrize("wrong", [b"\0" * 32, b"\1" * 16], ids=["a copy of the present one", "of another length"])
+async def test_a_next_material_that_is_none_is_told_ahead(wrong: bytes) -> None:
+    """The source answers, so nothing was told before the period ended; and then the order waited for ever."""
+    async with running(await a_world(2)) as world:
+        await world.pass_time(10 * DAY, step=DAY)
+        world.source.materials["1.key"] = wrong
+        await world.pass_time(EVERY - 24 * DAY, step=DAY)
+        assert HINDERED in world.inbox.said
+        world.source.materials["1.key"] = b"\1" * 32
+        await world.pass_time(20 * DAY, step=HOUR)
+        assert states(world) == [OLD, CURRENT]
+        assert "resolved rotation_hindered" in world.inbox.said
+
+
 async def test_it_begins_in_a_change_window() -> None:
     """The period ends at noon, and the window opens at two at night."""
     window = ChangeWindow(cron="0 2 * * *", lasts=HOUR, time_zone="UTC")
@@ -294,7 +308,7 @@ async def test_an_order_that_gets_nowhere_says_why() -> None:
         await world.pass_time(2 * DAY, step=10 * MINUTE)
         known = (await world.know()).conditions
         (told,) = [each.condition for each in known if each.condition.kind is ConditionKind.ROTATION_HINDERED]
-        assert told.detail.endswith("Z, and not done")
+        assert "ordered, and not done: material 2 of 3: no" in told.detail
 
 
 async def test_a_look_that_cannot_list_the_materials_takes_no_order_back() -> None:
