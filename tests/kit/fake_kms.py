@@ -193,7 +193,7 @@ class FakeKms(FakeFamily):
         await self._called("GetParametersForImport", arn, algorithm=algorithm, spec=spec)
         key = self._importable("GetParametersForImport", arn)
         if Wrapping(algorithm=algorithm, key_spec=spec) not in ways(KINDS[key.spec]):
-            raise WrongOrigin(f"GetParametersForImport: {algorithm} under {spec} cannot wrap {key.spec}")
+            raise RequestRefused(f"GetParametersForImport: {algorithm} under {spec} cannot wrap {key.spec}")
         self._tokens += 1
         valid_to = self._clock.now() + TOKEN_LIFE
         public_key = f"public key {self._tokens}".encode()
