@@ -197,9 +197,11 @@ class WrappingKeys:
 def unwrap(key: WrappingKey, algorithm: WrappingAlgorithm, wrapped: bytes) -> bytes:
     """The material inside a wrapping.
 
-    Raises: Refusal with InvalidCiphertextException, whatever was wrong with it: other key, other algorithm, damage, a
-    wrong size.
+    Raises: Refusal with ValidationException, as was seen of the service, for a direct wrapping that is not as long as
+    the wrapping key; InvalidCiphertextException, whatever else was wrong with it: other key, other algorithm, damage.
     """
+    if not algorithm.hybrid and len(wrapped) != key.spec.bits // 8:
+        raise Refusal(Fault.VALIDATION, "Invalid encrypted key size.")
     match algorithm:
         case WrappingAlgorithm.RSAES_OAEP_SHA_1:
             return _oaep(key, hashes.SHA1(), wrapped)

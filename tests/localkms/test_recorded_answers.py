@@ -50,6 +50,13 @@ async def import_without_valid_to(kms: Kms) -> Told:
     return refused, key
 
 
+async def import_of_another_size(kms: Kms) -> Told:
+    """Material that is wrapped directly is as long as the wrapping key."""
+    key = await kms.create_key()
+    terms = await kms.import_terms(key) | {"EncryptedKeyMaterial": bytes(255)}
+    return await kms.refused("import_key_material", **terms, **FOREVER), key
+
+
 async def parameters_for_aws_kms(kms: Kms) -> Told:
     """Only a key of Origin EXTERNAL has parameters for an import."""
     key = await kms.create_key(Origin="AWS_KMS")
@@ -210,6 +217,13 @@ CASES: list[tuple[Case, str, str, str, str]] = [
         "ImportKeyMaterial with neither ExpirationModel nor ValidTo",
         VALIDATION,
         "A validTo date must be set if the ExpirationModel is KEY_MATERIAL_EXPIRES",
+    ),
+    (
+        import_of_another_size,
+        "Wrapping",
+        "wrapped material of another size than the wrapping key's",
+        VALIDATION,
+        "Invalid encrypted key size.",
     ),
     (
         parameters_for_aws_kms,
