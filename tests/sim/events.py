@@ -70,13 +70,17 @@ class Events(Troubles, People):
         # Not before byokd has seen what is left.
         outage = replace(event, who=key.plan.lane, how={"mode": "5xx", "share": 1.0, "of": of})
         undo: list[Undo] = []
+        over = False
 
         async def begin() -> None:
-            undo.append(await self._outage(outage))
+            if not over:  # a machine that sleeps has its whole agenda when it wakes
+                undo.append(await self._outage(outage))
 
         self.world.at(self.world.now_s + SEEN_S, begin)
 
         async def end() -> None:
+            nonlocal over
+            over = True
             for each in undo:
                 await each()
 
