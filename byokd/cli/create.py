@@ -97,7 +97,7 @@ def create(
         if complete:
             tell_written(whole, write, invocation.config_path)
             if wanted := sum(len(row.key.replicas) for row in outcome.rows):
-                typer.echo(f"Then, with their material in: byokd replicate, for {wanted} replicas.")
+                typer.echo(f"Then, with their material in: byokd replicate, for {_count(wanted, 'replica')}.")
     if outcome.created.failed:
         raise typer.Exit(Exit.REFUSED)
 
@@ -152,11 +152,17 @@ def _tell(outcome: Outcome, order: Order) -> None:
     made, rows = len(outcome.created.arns), len(outcome.rows)
     if order.dry_run:
         seconds = rows / order.lane.quotas["CreateKey"].per_second
-        typer.echo(f"{rows} keys would be made in {order.lane.name}, in {seconds:.0f} s at its quota of CreateKey")
+        typer.echo(
+            f"{_count(rows, 'key')} would be made in {order.lane.name}, in {seconds:.0f} s at its quota of CreateKey"
+        )
     else:
         typer.echo(f"{made} of {rows} keys are made in {order.lane.name}")
     if outcome.created.failed:
         typer.echo("byokd: run it again to go on; the config is written when all are made", err=True)
+
+
+def _count(number: int, what: str) -> str:
+    return f"{number} {what}{'' if number == 1 else 's'}"
 
 
 def _document(outcome: Outcome, written: Path | None) -> dict[str, Any]:

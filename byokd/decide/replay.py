@@ -12,13 +12,13 @@ nothing is rebuilt (`NotKnown`): a guess would look like an answer (docs/decisio
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from typing import Final
 
 from byokd.decide.backoff import retry_at
-from byokd.decide.case import names
+from byokd.decide.case import CLOCKS_DIFFER, names
 from byokd.decide.orders import before_deciding, without
 from byokd.decide.recall import Was, as_of, attempt, brought_by, expiries, in_config, lost, states
 from byokd.decide.window import window
@@ -40,6 +40,7 @@ from byokd.facts.key import (
 from byokd.facts.ledger import (
     NOT_PROVED,
     Fingerprint,
+    HistoryEntry,
     HistoryEvent,
     Import,
     ImportState,
@@ -99,11 +100,29 @@ def replay(past: Past, at: datetime) -> Replayed | NotKnown:
         return NotKnown(why="there is no history on record")
     if at < past.known_from:
         return NotKnown(why=f"the history goes back to {past.known_from:%Y-%m-%d %H:%M:%S}Z, and not to then")
+    if (twice := _came_twice(past.history, at)) is not None:
+        return NotKnown(why=twice)
     managed = as_of(in_config(past.history), at, not isinstance(past.line, Absent))
     if not managed.value:
         left = "" if isinstance(managed.since, Absent) else f": it left at {managed.since:%Y-%m-%d %H:%M:%S}Z"
         return NotKnown(why=f"the key was not in the config then{left}")
     return _Moment(past, at).replayed()
+
+
+def _came_twice(history: Sequence[HistoryEntry], at: datetime) -> str | None:
+    """Of a moment that came once more since the clock was set back, why nobody can tell what was known; else None.
+
+    Lines stand in the order of writing, in which only such a clock goes back, but for what two write at a time.
+    """
+    latest = _EARLIEST
+    for each in history:
+        if each.at <= at < latest and each.at < latest - CLOCKS_DIFFER:
+            return (
+                f"the clock was set back, from {latest:%Y-%m-%d %H:%M:%S}Z or later to {each.at:%Y-%m-%d %H:%M:%S}Z or "
+                f"earlier: this moment came twice, and the record does not tell the one from the other"
+            )
+        latest = max(latest, each.at)
+    return None
 
 
 class _Moment:

@@ -82,6 +82,25 @@ def test_what_is_not_on_record_is_said(past: Past, at: Any, says: str) -> None:
     assert replay(past, at) == NotKnown(why=says)
 
 
+@pytest.mark.parametrize(
+    ("at", "twice"),
+    [(3 * HOUR, False), (4 * HOUR, True), (6 * HOUR, True), (8 * HOUR - SECOND, True), (8 * HOUR, False)],
+)
+def test_a_moment_that_came_twice_is_not_told(at: timedelta, twice: bool) -> None:
+    """The clock was set back by four hours, and what was known in between was told as if it had come once."""
+    before = told(START + 8 * HOUR, HistoryEvent.STATE_CHANGED, "Enabled → Disabled")
+    after = told(START + 4 * HOUR, HistoryEvent.STATE_CHANGED, "Disabled → Enabled")
+    found = replay(a_past(before, after), START + at)
+    assert isinstance(found, NotKnown) is twice
+    assert not isinstance(found, NotKnown) or "this moment came twice" in found.why
+
+
+def test_two_who_write_at_a_time_set_no_clock_back() -> None:
+    """An order and a turn may reach the record in another order than that of their stamps, seconds apart."""
+    later, earlier = (told(START + each * SECOND, HistoryEvent.ORDER_GIVEN, "import") for each in (20, 10))
+    assert isinstance(replay(a_past(later, earlier), START + 15 * SECOND), Replayed)
+
+
 def test_what_was_is_not_what_is() -> None:
     """A key that is Disabled today was Enabled before the line that says so, and is from its second on."""
     past = a_past(
