@@ -21,6 +21,7 @@ from .specimens import material
 KEY_ID = "12345678-1234-1234-1234-123456789012"
 ARN = f"arn:aws:kms:{REGION}:{ACCOUNT}:key/{KEY_ID}"
 FIRST, SECOND = material_id(KEY_ID, MATERIAL), material_id(KEY_ID, OTHER_MATERIAL)
+ROOT = f"arn:aws:iam::{ACCOUNT}:root"
 AWAY = "us-east-1"
 
 
@@ -93,7 +94,7 @@ async def test_a_state_of_version_1_is_read_and_brought_up_to_date(
             assert (first["KeyMaterialDescription"], second["RotationType"]) == ("first", "ON_DEMAND")
             assert (await kms.call("list_resource_tags", KeyId=ARN))["Tags"] == [{"TagKey": "a", "TagValue": "b"}]
             await kms.import_material(ARN, MATERIAL, valid_for=DAY)
-            await kms.call("create_grant", KeyId=ARN, Name="n", GranteePrincipal=ACCOUNT, Operations=["Decrypt"])
+            await kms.call("create_grant", KeyId=ARN, Name="n", GranteePrincipal=ROOT, Operations=["Decrypt"])
             assert len((await kms.call("list_grants", KeyId=ARN))["Grants"]) == 1
     with closing(sqlite3.connect(state)) as database:
         assert database.execute("PRAGMA user_version").fetchone() == (SCHEMA_VERSION,)
@@ -124,7 +125,7 @@ async def furnish(home: Kms, away: Kms) -> dict[str, Kms]:
     rotating = await home.create_key(Origin="AWS_KMS")
     await home.call("enable_key_rotation", KeyId=rotating, RotationPeriodInDays=90)
     await home.call("rotate_key_on_demand", KeyId=rotating)
-    await home.call("create_grant", KeyId=rotating, GranteePrincipal=ACCOUNT, Operations=["Decrypt"], Name="n")
+    await home.call("create_grant", KeyId=rotating, GranteePrincipal=ROOT, Operations=["Decrypt"], Name="n")
     policy = '{"Statement": {"Effect": "Allow", "Principal": "*", "Action": "kms:*", "Resource": "*"}}'
     await home.call("put_key_policy", KeyId=rotating, Policy=policy)
     keys = {family: home, family.replace(REGION, AWAY): away, doomed: home, doomed.replace(REGION, AWAY): away}
@@ -161,7 +162,7 @@ async def test_a_deleted_keys_grants_are_gone_from_the_state(
         kms = Kms(server.url, clock)
         doomed, kept = [await kms.create_key(Origin="AWS_KMS") for _ in range(2)]
         grants = [
-            (await kms.call("create_grant", KeyId=key, GranteePrincipal=ACCOUNT, Operations=["Decrypt"]))["GrantId"]
+            (await kms.call("create_grant", KeyId=key, GranteePrincipal=ROOT, Operations=["Decrypt"]))["GrantId"]
             for key in (doomed, kept, kept)
         ]
         await kms.call("revoke_grant", KeyId=kept, GrantId=grants[1])

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from .kit import ACCOUNT, REGION, START, Kms
+from .kit import ACCOUNT, REGION, START, Kms, Refused
 from .rules import rule
 
 GROUP = "Policies and grants"
@@ -181,6 +181,18 @@ BAD_GRANTS: dict[str, dict[str, Any]] = {
     "too many pairs": USE | {"Constraints": {"EncryptionContextEquals": {str(n): "" for n in range(9)}}},
     "too long a value": USE | {"Constraints": {"EncryptionContextEquals": {"a": "x" * 385}}},
 }
+
+
+@rule(GROUP, "API CreateGrant")
+@pytest.mark.parametrize("name", ["GranteePrincipal", "RetiringPrincipal"])
+async def test_a_principal_is_named_by_its_arn(name: str, kms: Kms) -> None:
+    """Who gets a grant, or may retire it, is an account, user, role or session, by its ARN: InvalidArnException."""
+    key = await kms.create_key(Origin="AWS_KMS")
+    for nobody in ("somebody", ACCOUNT, key, "arn:aws:iam::1:root"):
+        refused = await kms.refused("create_grant", KeyId=key, **(USE | {name: nobody}))
+        assert refused == Refused("InvalidArnException", f"ARN does not refer to a valid principal: {nobody}")
+    session = f"arn:aws:sts::{ACCOUNT}:assumed-role/r/s"
+    await kms.call("create_grant", KeyId=key, **(USE | {name: session}))
 
 
 @rule(GROUP, "API CreateGrant")

@@ -28,6 +28,8 @@ GRANTS_MAX: Final = 50_000
 PAIRS_MAX: Final = 8
 CONTEXT_MAX_CHARS: Final = 384
 GRANT_ID: Final = re.compile(r"[0-9a-f]{64}")
+PRINCIPAL: Final = re.compile(r"arn:aws[a-z-]*:(iam|sts)::[0-9]{12}:.+")
+"""Accounts, users, roles, federated users and assumed roles, all by their ARN; whether they exist nobody here knows."""
 TOKEN_PURPOSE: Final = "grant token"
 
 ANY_KEY: Final = frozenset({"CreateGrant", "RetireGrant", "DescribeKey"})
@@ -49,7 +51,8 @@ async def create_grant(call: Call) -> Answer:
 
     Raises: Refusal as the key-state table says; with ValidationException unless there is exactly one grantee, for two
     retiring principals, for operations that the key does not have and for constraints that it cannot have;
-    LimitExceededException beyond GRANTS_MAX; DryRunOperationException.
+    InvalidArnException for a principal that is no ARN of one; LimitExceededException beyond GRANTS_MAX;
+    DryRunOperationException.
     """
     key = call.key()
     _check(call.request, key)
@@ -125,6 +128,9 @@ async def revoke_grant(call: Call) -> Answer:
 def _check(request: Mapping[str, Any], key: Key) -> None:
     grantee = _exactly_one(request, "GranteePrincipal", "GranteeServicePrincipal")
     _at_most_one(request, "RetiringPrincipal", "RetiringServicePrincipal")
+    for name in ("GranteePrincipal", "RetiringPrincipal"):
+        if name in request and not PRINCIPAL.fullmatch(request[name]):
+            raise Refusal(Fault.INVALID_ARN, f"ARN does not refer to a valid principal: {request[name]}")
     constraints = request.get("Constraints", {})
     if grantee == "GranteeServicePrincipal":
         retiring = "RetiringPrincipal" in request or "RetiringServicePrincipal" in request
