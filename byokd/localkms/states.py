@@ -3,7 +3,7 @@
 Source: https://docs.aws.amazon.com/kms/latest/developerguide/key-state.html and, for the operations younger than its
 table, the API reference. Messages are AWS's own. Where the documents allow two answers or none the choice is:
 
-- Cryptographic use of a key that is pending deletion: KMSInvalidStateException (the table also allows
+- Cryptographic use of a key that is pending deletion: KMSInvalidStateException, as was recorded (the table also allows
   DisabledException).
 - GetPublicKey of a Disabled key: admitted, as was seen of the service (the table says DisabledException).
 - ImportKeyMaterial into a Disabled key: admitted, as the table says (the API text names PendingImport and Enabled

@@ -41,6 +41,14 @@ async def rotate_pending_import(kms: Kms) -> Told:
     return await kms.refused("rotate_key_on_demand", KeyId=key), key
 
 
+async def decrypt_pending_deletion(kms: Kms) -> Told:
+    """A key that will be deleted decrypts nothing any more."""
+    key = await kms.create_key(Origin="AWS_KMS")
+    blob = (await kms.call("encrypt", KeyId=key, Plaintext=b"x"))["CiphertextBlob"]
+    await kms.call("schedule_key_deletion", KeyId=key)
+    return await kms.refused("decrypt", CiphertextBlob=blob), key
+
+
 async def import_without_valid_to(kms: Kms) -> Told:
     """An import expires unless told otherwise, so it needs a ValidTo; the token stays good after the refusal."""
     key = await kms.create_key()
@@ -210,6 +218,7 @@ FAILED = "failed to satisfy constraint: Member must"
 CASES: list[tuple[Case, str, str, str, str]] = [
     # case, group, situation in docs/kms.md, code, message
     (encrypt_pending_import, STATES, "use of a key in PendingImport", INVALID_STATE, "<arn> is pending import."),
+    (decrypt_pending_deletion, STATES, "use of a key in PendingDeletion", INVALID_STATE, "<arn> is pending deletion."),
     (rotate_pending_import, STATES, "use of a key in PendingImport", INVALID_STATE, "<arn> is pending import."),
     (
         import_without_valid_to,
