@@ -146,6 +146,10 @@ def _show(lane: dict[str, Any], at: str, limit: int) -> None:
         console.print()
         console.print("late:" if lane["tight"] else "next:")
         show(rows.renewals(listed[:limit]), empty="")
+    if lane["rotations"]:
+        console.print()
+        console.print("rotations by period:")
+        show(rows.rotations(lane["rotations"]), empty="")
     console.print()
     for sentence in lane["says"]:
         console.print(sentence, soft_wrap=True)

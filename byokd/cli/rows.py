@@ -216,6 +216,17 @@ def renewals(lines: Sequence[Document]) -> Listing:
     return Listing(headers, [_renewal(line) for line in lines], names=("KEY",))
 
 
+def rotations(lines: Sequence[Document]) -> Listing:
+    """Rotations by period that are to be expected."""
+    headers = ("KEY", "FLEET", "ROTATES", "HINDERED BY")
+    return Listing(headers, [_by_period(line) for line in lines], wide=("HINDERED BY",), names=("KEY",))
+
+
+def _by_period(line: Document) -> list[Text]:
+    rotates = "ordered" if line["ordered"] else line["rotates_at"]
+    return [text(line["name"]), text(line["fleet"]), text(rotates), text(line["hindered"] or "-")]
+
+
 def _renewal(line: Document) -> list[Text]:
     slack, share = line["slack_s"], line["slack_share"]
     late = slack is not None and slack <= 0

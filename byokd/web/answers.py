@@ -16,7 +16,7 @@ from typing import Any, Final
 
 from byokd.errors import OperatorError
 from byokd.facts.change import KeyFilter, KeyLine
-from byokd.facts.key import ABSENT, Absent, KeyRef
+from byokd.facts.key import ABSENT, NEVER, Absent, KeyRef
 from byokd.facts.ledger import Tier
 from byokd.facts.policy import Lane
 from byokd.facts.prospect import Prospect
@@ -24,7 +24,7 @@ from byokd.facts.snapshot import Snapshot
 from byokd.ports import Store
 from byokd.web import documents, drift
 from byokd.web.documents import Document
-from byokd.web.plan import lane_plan
+from byokd.web.plan import lane_plan, next_rotation
 from byokd.web.why import explained_now, explained_then, moment_asked
 
 Query = Mapping[str, str]
@@ -202,13 +202,25 @@ class Desk:
         for lane in lanes:
             prospects = await self._prospects(lane)
             learned = await self.store.learned_paces(lane.id)
-            plans.append(await asyncio.to_thread(lane_plan, prospects, lane, now, limit=limit, learned=learned))
+            rotations = await self._rotations(prospects, now)
+            found = await asyncio.to_thread(
+                lane_plan, prospects, lane, now, limit=limit, learned=learned, rotations=rotations
+            )
+            plans.append(found)
         return Answer({"at": documents.stamp(now), "lanes": plans})
 
     async def _prospects(self, lane: Lane) -> list[Prospect]:
         found: list[Prospect] = []
         while page := await self.store.prospects(lane.id, limit=PAGE, after=found[-1].ref if found else ""):
             found += page
+        return found
+
+    async def _rotations(self, prospects: Sequence[Prospect], now: datetime) -> list[Document]:
+        refs = [each.ref for each in prospects if each.policy.rotate_every is not NEVER]
+        found = []
+        for start in range(0, len(refs), PAGE):
+            read = await self.store.snapshots(refs[start : start + PAGE])
+            found += [rotation for each in read if (rotation := next_rotation(each, now)) is not None]
         return found
 
     async def conditions(self, query: Query) -> Answer:

@@ -6,15 +6,22 @@ The work is arithmetic over every key of the lane: large fleets take seconds, so
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from datetime import datetime
+from heapq import nsmallest
+from operator import itemgetter
 from typing import Final
 
 from byokd.decide.advice import Tight, keys_of, lead_needed, level, load, pace_needed, slack_share, sustained, tight
+from byokd.decide.case import case
 from byokd.decide.forecast import NOTHING_LEARNED, Forecast, Learned, Renewal, forecast
+from byokd.decide.period import period_ends, rotates_at
+from byokd.decide.rotation import obstacle, rotations_left
+from byokd.facts.condition import ConditionKind
 from byokd.facts.key import Absent
 from byokd.facts.policy import Lane
 from byokd.facts.prospect import Prospect
+from byokd.facts.snapshot import Snapshot
 from byokd.web.documents import Document, stamp
 
 DOCUMENTED_PER_S: Final = 0.25
@@ -22,9 +29,15 @@ DOCUMENTED_PER_S: Final = 0.25
 
 
 def lane_plan(
-    prospects: Sequence[Prospect], lane: Lane, now: datetime, *, limit: int, learned: Learned = NOTHING_LEARNED
+    prospects: Sequence[Prospect],
+    lane: Lane,
+    now: datetime,
+    *,
+    limit: int,
+    learned: Learned = NOTHING_LEARNED,
+    rotations: Iterable[Document] = (),
 ) -> Document:
-    """All that the forecast of a lane has to say; at most `limit` renewals in each list."""
+    """All that the forecast of a lane has to say; at most `limit` renewals, and rotations, in each list."""
     ahead = forecast(prospects, lane, now, learned=learned)
     found = tight(ahead, lane.min_slack)
     length, stretches = load(ahead)
@@ -65,9 +78,36 @@ def lane_plan(
         if ahead.renewals
         else [],
         "renewals": [_renewal(each) for each in ahead.renewals[:limit]],
+        "rotations": nsmallest(limit, rotations, key=itemgetter("rotates_at")),
         "tight": None if found is None else _tight(found, limit),
         "helps": helps,
         "says": list(_says(ahead, found, lane, helps)),
+    }
+
+
+def next_rotation(snapshot: Snapshot, now: datetime) -> Document | None:
+    """When a key will be rotated by period, and what is in the way today; None where its policy asks for nothing."""
+    the, ends = case(snapshot, now), period_ends(snapshot)
+    if the.seen is None or ends is None:
+        return None
+    if the.rotation is not None:
+        hindered = the.rotation.outcome
+    elif not the.enabled:
+        hindered = f"the key is {the.seen.state.value}"
+    elif rotations_left(the.seen) <= 0:
+        hindered = "it was rotated as often as KMS allows in its life"
+    else:
+        kept = (each.condition for each in snapshot.conditions)
+        told = next((each.detail for each in kept if each.kind is ConditionKind.ROTATION_HINDERED), "")
+        hindered = obstacle(the) or told
+    return {
+        "key": snapshot.ref,
+        "name": snapshot.desired.name,
+        "fleet": snapshot.desired.fleet,
+        "period_ends_at": stamp(ends),
+        "rotates_at": stamp(rotates_at(the)),
+        "ordered": the.rotation is not None,
+        "hindered": hindered or None,
     }
 
 

@@ -6,14 +6,18 @@ from collections.abc import AsyncIterator
 from dataclasses import replace
 from datetime import timedelta
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from byokd.decide.what_if import imagined_keys
-from byokd.facts.key import LaneId
+from byokd.facts.change import Change
+from byokd.facts.key import KeyRef, KeyState, LaneId
+from byokd.facts.ledger import OrderKind, Tier, Track
 from byokd.facts.policy import ChangeWindow, Lane, Quota
-from byokd.web.plan import lane_plan
-from tests.kit.builders import DAY, LANE_ID, OPERATIONS, lane, policy
+from byokd.facts.snapshot import Snapshot
+from byokd.web.plan import lane_plan, next_rotation
+from tests.kit.builders import DAY, LANE_ID, OPERATIONS, desired, lane, ledger, observed, order, policy, snapshot
 from tests.kit.clock import START
 from tests.unit.web.api import Api, an_api
 from tests.unit.web.fleet import FRESH, LAPSED, LEDGER
@@ -136,3 +140,51 @@ def test_keys_imported_one_by_one_end_one_by_one() -> None:
     assert {each.expiry for each in imagined_keys(10, policy(), START, per_second=0.25, at_once=True)} == {
         START + 90 * DAY
     }
+
+
+def rotating(**changes: Any) -> Snapshot:
+    """A key in the middle of its period, with one more material in stock."""
+    rules = policy(rotate_every=90 * DAY)
+    base = snapshot(
+        desired=desired(policy=rules, further=("2.key",)), view=observed(begun_at=START - 30 * DAY), others=(Track(),)
+    )
+    return replace(base, **changes)
+
+
+@pytest.mark.parametrize(
+    ("key", "ordered", "hindered"),
+    [
+        (rotating(), False, None),
+        (rotating(ledger=ledger(open_orders=(order(OrderKind.ROTATE, outcome="no file"),))), True, "no file"),
+        (rotating(view=observed(begun_at=START - 30 * DAY, state=KeyState.DISABLED)), False, "the key is Disabled"),
+        (rotating(desired=desired(policy=policy(rotate_every=90 * DAY)), others=()), False, "no further material"),
+    ],
+    ids=["in peace", "ordered already", "disabled", "nothing in stock"],
+)
+def test_a_plan_tells_when_a_key_is_rotated_by_period(key: Snapshot, ordered: bool, hindered: str | None) -> None:
+    """And what would be in the way today; nothing of the sort stood in the plan, only in that of each key."""
+    document = next_rotation(key, START)
+    assert document is not None
+    assert (document["rotates_at"], document["ordered"]) == ("2026-04-30T12:00:00Z", ordered)
+    assert document["hindered"] is None if hindered is None else hindered in document["hindered"]
+
+
+def test_a_plan_tells_the_nearest_rotations() -> None:
+    """As many as are asked for; a key whose policy has no period has none."""
+    assert next_rotation(snapshot(), START) is None
+    keys = [rotating(view=observed(begun_at=START - days * DAY)) for days in (10, 80, 40)]
+    found = [each for key in keys if (each := next_rotation(key, START)) is not None]
+    document = lane_plan([], lane(), START, limit=2, rotations=found)
+    assert [each["rotates_at"] for each in document["rotations"]] == ["2026-03-11T12:00:00Z", "2026-04-20T12:00:00Z"]
+
+
+async def test_a_plan_asks_the_record_for_rotations(api: Api) -> None:
+    """Only for keys whose policy has a period."""
+    await api.store.sync_fleet([desired(policy=policy(rotate_every=90 * DAY))], now=START)
+    (key,) = await api.store.snapshots([KeyRef(FRESH)])
+    key = replace(key, view=observed(begun_at=START))
+    epoch = await api.store.acquire_lane(LANE_ID, node="test", now=START)
+    change = Change(epoch=epoch, snapshot=key, tier=Tier.FRESH, reason="fresh", message="Fine.", due_at=START + DAY)
+    await api.store.save(change)
+    _, document = await api.get("/v1/plan", lane="prod")
+    assert [each["key"] for each in document["lanes"][0]["rotations"]] == [FRESH]
