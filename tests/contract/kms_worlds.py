@@ -7,14 +7,15 @@ import random
 from collections.abc import AsyncIterator, Mapping
 from contextlib import AsyncExitStack, asynccontextmanager
 from datetime import UTC, datetime, timedelta
+from functools import cache
 from typing import Any, Protocol
 
-import aiobotocore.session
+from aiobotocore.session import AioSession
 
 from byokd.facts.key import SYMMETRIC, KeyArn, WrappingAlgorithm, region_of
 from byokd.kms.adapter import open_kms
 from byokd.kms.estate import open_estate
-from byokd.kms.identity import Identity, shared_session
+from byokd.kms.identity import Identity
 from byokd.localkms import AT_ONCE, FRIENDLY, Options, serve
 from byokd.localkms.wrapping import WrappingKeys
 from byokd.material.secret import Secret
@@ -25,7 +26,7 @@ from tests.kit.clock import START, ManualClock
 from tests.kit.fake_estate import FakeEstate
 from tests.kit.fake_kms import FakeKms
 from tests.kit.fake_source import proof_of, sealed
-from tests.kit.lanes import ACCOUNT, REGION, a_lane
+from tests.kit.lanes import ACCOUNT, REGION, a_lane, session
 from tests.kit.materials import usage
 from tests.sim.book import Book
 from tests.sim.clocks import HostClock, Times
@@ -210,19 +211,26 @@ async def local_world(clock: ManualClock, pool: WrappingKeys) -> AsyncIterator[L
     keys = Identity(access_key_id=ACCOUNT, secret_access_key="any")
     async with AsyncExitStack() as stack:
         server = await stack.enter_async_context(serve(options))
-        session, kms, people = shared_session(), {}, {}
+        kms, people = {}, {}
         for region in REGIONS:
             lane = a_lane(endpoint=server.url, region=region)
-            opened = open_kms(lane, clock=clock, session=session, identity=keys)
+            opened = open_kms(lane, clock=clock, session=session(), identity=keys)
             kms[region] = await stack.enter_async_context(opened)
             people[region] = await stack.enter_async_context(_client(server.url, region))
         home = a_lane(endpoint=server.url)
-        estate = await stack.enter_async_context(open_estate(home, clock=clock, session=session, identity=keys))
+        estate = await stack.enter_async_context(open_estate(home, clock=clock, session=session(), identity=keys))
         yield LocalWorld(kms, estate, people)
 
 
+@cache
+def _of_people() -> AioSession:
+    people = AioSession()
+    people.register_component("data_loader", session().models)
+    return people
+
+
 def _client(url: str, region: str) -> Any:
-    return aiobotocore.session.AioSession().create_client(
+    return _of_people().create_client(
         "kms",
         endpoint_url=url,
         region_name=region,

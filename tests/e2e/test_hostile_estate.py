@@ -20,14 +20,14 @@ from byokd.facts.estate import CREATED_AS, Found, Managed, NewKey, Wanted
 from byokd.facts.key import ABSENT
 from byokd.facts.policy import Quota
 from byokd.kms.estate import open_estate
-from byokd.kms.identity import Identity, shared_session
+from byokd.kms.identity import Identity
 from byokd.localkms import FRIENDLY, Hostility
 from byokd.localkms.wrapping import WrappingKeys
 from byokd.ports.estate import Estate
 from byokd.store.journal import open_journal
 from tests.kit.builders import LANE_ID, lane
 from tests.kit.clock import ManualClock
-from tests.kit.lanes import ACCOUNT
+from tests.kit.lanes import ACCOUNT, session
 from tests.kit.site import KmsClock
 
 pytestmark = pytest.mark.timeout(90)
@@ -67,7 +67,7 @@ class Site:
         async with localkms.serve(options) as server:
             site = lane(endpoint=server.url, quotas=lane().quotas | self.quotas)
             identity = Identity(access_key_id=ACCOUNT, secret_access_key="none")
-            async with open_estate(site, clock=self.clock, session=shared_session(), identity=identity) as estate:
+            async with open_estate(site, clock=self.clock, session=session(), identity=identity) as estate:
                 yield estate, Calls(Pace(site, self.clock), self.clock)
 
     async def create(self, hostility: Hostility) -> Created:

@@ -10,13 +10,13 @@ import pytest
 
 from byokd import localkms
 from byokd.errors import RequestRefused
-from byokd.kms.identity import Identity, shared_session
+from byokd.kms.identity import Identity
 from byokd.kms.provision import create_missing_keys
 from byokd.localkms import FRIENDLY, Hostility
 from byokd.localkms.wrapping import WrappingKeys
 from tests.kit.builders import lane
 from tests.kit.clock import ManualClock
-from tests.kit.lanes import ACCOUNT
+from tests.kit.lanes import ACCOUNT, session
 from tests.kit.site import KmsClock
 
 ALIASES = [f"alias/books-{number}" for number in range(12)]
@@ -44,7 +44,7 @@ async def playground(hostility: Hostility, state: Path, pool: WrappingKeys):
 
         async def make(*aliases: str) -> int:
             return await create_missing_keys(
-                lane(endpoint=server.url), aliases, clock=Sleeper(clock), session=shared_session(), identity=identity
+                lane(endpoint=server.url), aliases, clock=Sleeper(clock), session=session(), identity=identity
             )
 
         yield make

@@ -3,13 +3,21 @@
 from __future__ import annotations
 
 from datetime import timedelta
+from functools import cache
 from typing import Any
 
 from byokd.facts.key import ABSENT, LaneId
 from byokd.facts.policy import Lane, Quota
+from byokd.kms.identity import Session, shared_session
 
 ACCOUNT = "111122223333"
 REGION = "eu-central-1"
+
+
+@cache
+def session() -> Session:
+    """What lanes share, one for all tests of a process: it takes a quarter of a second to read AWS's models."""
+    return shared_session()
 
 
 def lane_in(region: str) -> LaneId:

@@ -20,7 +20,7 @@ from byokd import localkms
 from byokd.facts.key import KeyArn, KeyRef, WrappingKeySpec
 from byokd.facts.policy import DesiredKey, Lane
 from byokd.kms.adapter import open_kms
-from byokd.kms.identity import Identity, shared_session
+from byokd.kms.identity import Identity
 from byokd.material.decode import Encoding
 from byokd.material.fingerprint import FingerprintKey
 from byokd.ports import Kms
@@ -28,7 +28,7 @@ from byokd.sources.file import FileSource
 from byokd.store import open_store
 from tests.kit.builders import DAY, LANE_ID, desired, lane, policy
 from tests.kit.clock import ManualClock
-from tests.kit.lanes import ACCOUNT, REGION, lane_in
+from tests.kit.lanes import ACCOUNT, REGION, lane_in, session
 from tests.kit.site import KmsClock
 from tests.kit.world import World
 from tests.localkms.kit import wrapping_keys
@@ -68,7 +68,7 @@ async def site(
     Each key has so many materials in the config; `changes` are its policy's. With `replicas`, Regions with a lane each,
     there is one key, a primary with its first material, and has its replicas, which have none.
     """
-    clock, session = ManualClock(), shared_session()
+    clock = ManualClock()
     async with AsyncExitStack() as stack:
         options = localkms.Options(
             account=ACCOUNT,
@@ -83,7 +83,7 @@ async def site(
         @asynccontextmanager
         async def opened(which: Lane) -> AsyncIterator[Kms]:
             identity = Identity(access_key_id=ACCOUNT, secret_access_key="none")
-            async with open_kms(which, clock=clock, session=session, identity=identity) as kms:
+            async with open_kms(which, clock=clock, session=session(), identity=identity) as kms:
                 yield wrapped(which, kms)
 
         source = FileSource(

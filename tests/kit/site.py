@@ -24,7 +24,7 @@ from byokd import localkms
 from byokd.facts.key import SYMMETRIC, KeyArn, KeyRef, WrappingAlgorithm, WrappingKeySpec
 from byokd.facts.policy import DesiredKey, Lane
 from byokd.kms.adapter import open_kms
-from byokd.kms.identity import Identity, shared_session
+from byokd.kms.identity import Identity
 from byokd.localkms.wrapping import WrappingKeys
 from byokd.material.decode import Encoding
 from byokd.material.fingerprint import FingerprintKey
@@ -35,7 +35,7 @@ from byokd.sources.file import FileSource
 from byokd.store import open_store
 from tests.kit.builders import DAY, LANE_ID, desired, lane, policy
 from tests.kit.clock import ManualClock
-from tests.kit.lanes import ACCOUNT, REGION, lane_in
+from tests.kit.lanes import ACCOUNT, REGION, lane_in, session
 from tests.kit.materials import material, usage
 from tests.kit.world import World
 
@@ -155,13 +155,13 @@ async def site(
     With `replicas`, Regions with a lane each, there is one key instead: a primary with its material and one in stock,
     and a replica without in each of them.
     """
-    clock, session = ManualClock(), shared_session()
+    clock = ManualClock()
     async with AsyncExitStack() as stack:
 
         @asynccontextmanager
         async def opened(which: Lane) -> AsyncIterator[Kms]:
             identity = Identity(access_key_id=ACCOUNT, secret_access_key="none")
-            async with open_kms(which, clock=clock, session=session, identity=identity) as kms:
+            async with open_kms(which, clock=clock, session=session(), identity=identity) as kms:
                 yield kms
 
         source = source or FileSource(

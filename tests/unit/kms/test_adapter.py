@@ -27,15 +27,14 @@ from byokd.facts.key import (
 )
 from byokd.kms.adapter import PAGES_MAX, open_kms
 from byokd.kms.client import lane_config
-from byokd.kms.identity import Identity, lane_session, shared_session
+from byokd.kms.identity import Identity, lane_session
 from byokd.ports import Kms, Skew
 from tests.kit.clock import START, ManualClock
-from tests.kit.lanes import ACCOUNT, REGION, a_lane
+from tests.kit.lanes import ACCOUNT, REGION, a_lane, session
 from tests.unit.kms.scripted import Behaviour, Endpoint, answer, break_off, endpoint, hang, hang_up, refuse
 
 ARN = KeyArn(f"arn:aws:kms:{REGION}:{ACCOUNT}:key/1234abcd-12ab-34cd-56ef-1234567890ab")
 NAMED = MaterialId("0123456789abcdef" * 4)
-SESSION = shared_session()
 KEYS = Identity(access_key_id="AKIATEST", secret_access_key="any")
 METADATA: dict[str, Any] = {
     "Arn": ARN,
@@ -63,7 +62,7 @@ async def kms_at(
 ) -> AsyncIterator[Kms]:
     """The adapter, with an endpoint."""
     settings = a_lane(endpoint=url, **lane)
-    async with open_kms(settings, clock=clock or ManualClock(), session=SESSION, identity=identity) as kms:
+    async with open_kms(settings, clock=clock or ManualClock(), session=session(), identity=identity) as kms:
         yield kms
 
 
@@ -388,6 +387,6 @@ def _asking(service: Endpoint) -> Identity:
 async def test_a_lane_chooses_among_the_endpoints_of_its_region(kinds: dict[str, bool], host: str) -> None:
     """AWS's own rules tell the host; byokd only asks for the kind."""
     chosen = a_lane(**kinds)
-    session = lane_session(chosen, shared=SESSION, config=lane_config(chosen), identity=KEYS)
-    async with session.create_client("kms", region_name=chosen.region, config=lane_config(chosen)) as client:
+    own = lane_session(chosen, shared=session(), config=lane_config(chosen), identity=KEYS)
+    async with own.create_client("kms", region_name=chosen.region, config=lane_config(chosen)) as client:
         assert client.meta.endpoint_url == f"https://{host}"

@@ -10,9 +10,9 @@ import pytest
 from byokd import errors
 from byokd.facts.key import ABSENT
 from byokd.kms.adapter import open_kms
-from byokd.kms.identity import Identity, shared_session
+from byokd.kms.identity import Identity
 from tests.kit.clock import ManualClock
-from tests.kit.lanes import ACCOUNT, a_lane
+from tests.kit.lanes import ACCOUNT, a_lane, session
 from tests.unit.kms.scripted import Endpoint, answer, endpoint, refuse
 
 ROLE = f"arn:aws:iam::{ACCOUNT}:role/byokd"
@@ -36,7 +36,7 @@ def assumed(access_key: str):
 def opened(kms: Endpoint, sts: Endpoint | None = None, **lane: Any):
     """The adapter with keys of its own, and endpoints for both services."""
     identity = Identity(access_key_id="AKIAOWN", secret_access_key="any", sts_endpoint="" if sts is None else sts.url)
-    return open_kms(a_lane(endpoint=kms.url, **lane), clock=ManualClock(), session=shared_session(), identity=identity)
+    return open_kms(a_lane(endpoint=kms.url, **lane), clock=ManualClock(), session=session(), identity=identity)
 
 
 def signers(served: Endpoint) -> list[str]:
