@@ -79,7 +79,8 @@ def _from_manifest(config: Config, manifest: Path, lane: str) -> tuple[list[Docu
     problems = Problems()
     wanted = [row.key for row in read_manifest(manifest, problems)]
     if problems:
-        raise ManifestInvalid(problems.by_place())
+        told = "\n".join(str(each) for each in problems.by_place())
+        raise Failed(told, step="Nothing was compared. Correct the places named.", code=ManifestInvalid.code)
     found = search(config, [key.alias for key in wanted], (), chosen[0].name).found[chosen[0].name]
     by_alias = {alias: key for key in found.keys for alias in key.aliases}
     unseen = {alias: each.why for each in found.unseen for alias in each.aliases}

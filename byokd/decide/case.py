@@ -213,6 +213,14 @@ class Case:
             return False
         return order.valid_to is ABSENT or applied(self.seen, self.material, order.valid_to)
 
+    def ordered_since(self, at: datetime) -> bool:
+        """Whether somebody has ordered at `at` or later what takes an import of the material at hand."""
+        return any(
+            each.created_at >= at
+            and (self.asks_for_import(each) or (each.kind is OrderKind.ROTATE and self.rotates_next))
+            for each in self.snapshot.ledger.open_orders
+        )
+
     def asks_for_import(self, order: Order) -> bool:
         """Whether an order wants the material at hand to be imported now."""
         over = isinstance(order.valid_to, datetime) and order.valid_to <= self.now

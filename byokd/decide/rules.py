@@ -200,8 +200,7 @@ def source_unproved(the: Case) -> Verdict | None:
 def _unproved(the: Case, reason: Reason, message: str, at: datetime, *, failures: int) -> Verdict:
     ahead = the.deadline if the.deadline > the.now else ABSENT
     again = retry_at(who=the.snapshot.ref, failures=failures, now=at, deadline=ahead, emergency=the.emergency)
-    ordered_since = the.import_order is not None and the.import_order.created_at >= at
-    if again <= the.now or at > the.now or ordered_since:
+    if again <= the.now or at > the.now or the.ordered_since(at):
         return Verdict(reason=reason, message=message, action=ProofWanted(), wake_at=the.now + SOON, blocks=True)
     return Verdict(reason=reason, message=message, wake_at=again, blocks=True)
 
@@ -231,8 +230,7 @@ def refused(the: Case) -> Verdict | None:
     row = the.snapshot.ledger.refused_import
     if isinstance(row, Absent) or isinstance(row.finished_at, Absent) or row.finished_at > the.now:
         return None
-    order = the.import_order
-    if order is not None and order.created_at >= row.finished_at:
+    if the.ordered_since(row.finished_at):
         return None
     wait = REFUSED_IN_EMERGENCY if the.emergency else max(the.policy.drill_every, SOON)
     if the.deadline > the.now:

@@ -11,9 +11,9 @@ from byokd.decide.intents import NOT_SEEN, explain
 from byokd.decide.orders import after_deciding
 from byokd.decide.transitions import of_material
 from byokd.facts.key import ABSENT, NEVER, KeyState
-from byokd.facts.ledger import HistoryEvent, Import, ImportState, OrderKind, OrderState, Unproved
+from byokd.facts.ledger import HistoryEvent, Import, ImportState, OrderKind, OrderState, Track, Unproved
 from byokd.facts.snapshot import ImportWanted, ProofWanted, Reason
-from tests.kit.builders import DAY, ledger, observed, order, queued, running, snapshot
+from tests.kit.builders import DAY, desired, ledger, observed, order, queued, running, snapshot
 from tests.kit.clock import START
 
 HOUR = timedelta(hours=1)
@@ -73,6 +73,28 @@ def test_an_order_asks_a_source_again_at_once() -> None:
     assert decide(snapshot(proof=failed, ledger=ordered), START + 2 * SECOND).action == ProofWanted()
     once_more = replace(failed, at=START + 2 * SECOND)
     assert decide(snapshot(proof=once_more, ledger=ordered), START + 3 * SECOND).action is ABSENT
+
+
+def test_an_order_is_heard_beside_an_older_one() -> None:
+    """A resumption waited for its source; that was repaired, an import ordered, and only the older order counted."""
+    failed = Unproved(since=START - HOUR, at=START, code="source_unreadable", message="m", failures=8)
+    waiting = order(OrderKind.RESUME, created_at=START - HOUR)
+    newer = order(OrderKind.IMPORT, created_at=START + SECOND)
+    gone = {"view": observed(valid_to=ABSENT), "proof": failed}
+
+    assert decide(snapshot(ledger=ledger(open_orders=(waiting,)), **gone), START + 2 * SECOND).action is ABSENT
+    both = ledger(open_orders=(waiting, newer))
+    assert decide(snapshot(ledger=both, **gone), START + 2 * SECOND).action == ProofWanted()
+
+
+def test_an_ordered_rotation_asks_its_source_at_once() -> None:
+    """The next material was put in its place and the rotation ordered, and an hour passed before anybody looked."""
+    failed = Unproved(since=START - HOUR, at=START, code="source_unreadable", message="m", failures=8)
+    stocked = snapshot(desired=desired(further=("2.key",)), others=(Track(proof=failed),))
+    rotate = ledger(open_orders=(order(OrderKind.ROTATE, created_at=START + SECOND),))
+
+    assert decide(stocked, START + 2 * SECOND).action is ABSENT
+    assert decide(replace(stocked, ledger=rotate), START + 2 * SECOND).action == ProofWanted(places=(1,))
 
 
 def test_a_source_that_fails_is_given_time_where_no_deadline_presses() -> None:
