@@ -1,45 +1,56 @@
-"""How many key-years the simulator lives through in a second of one core, on its twins in memory.
+"""How many key-years the simulator lives through in a second of one core, on twins in memory and on real parts.
 
-The figure is that of all the worlds together, storms included: short lives cost as much as long ones, and count little.
+A figure is that of all its worlds together, storms included: short lives cost as much as long ones, and count little.
 """
 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from tempfile import TemporaryDirectory
 
 from bench.figure import Figure
+from tests.sim.real import run_over_real_parts
 from tests.sim.run import Verdict, run
 
-SEEDS = range(1, 17)
+SEEDS = tuple(range(1, 17))
 GOAL = 200.0
+SLOW_SEEDS = (3, 7)
+SLOW_GOAL = 10.0
 
 
 async def measure() -> Iterator[Figure]:
     """The figures; a law that is broken is no figure, and raises `AssertionError`."""
-    verdicts = [await asyncio.to_thread(run, seed) for seed in SEEDS]
-    for verdict in verdicts:
+    quick = [await asyncio.to_thread(run, seed) for seed in SEEDS]
+    slow = [await asyncio.to_thread(_over_real_parts, seed) for seed in SLOW_SEEDS]
+    for verdict in (*quick, *slow):
         assert verdict.ok, f"make sim SEED={verdict.plan.seed}: {verdict.violations[0]}"
-    return _figures(verdicts)
+    return _figures(quick, slow)
 
 
-def _figures(verdicts: list[Verdict]) -> Iterator[Figure]:
-    cpu_s = sum(each.cpu_s for each in verdicts)
-    key_years, turns = sum(each.key_years for each in verdicts), sum(each.book.turns for each in verdicts)
-    imports = sum(each.imports for each in verdicts)
-    what = f"seeds {SEEDS[0]} to {SEEDS[-1]}: {key_years:.0f} key-years, {imports} imports, {turns} turns"
-    yield Figure(
-        name="simulator on twins in memory",
-        value=key_years / cpu_s,
-        goal=GOAL,
-        unit="key-years/s",
-        how=f"{what}, {cpu_s:.1f} s of CPU",
-        at_least=True,
-    )
-    yield Figure(
-        name="one turn of a key in it",
-        value=1e6 * cpu_s / turns,
-        goal=None,
-        unit="µs of CPU",
-        how=f"{turns / key_years:.0f} turns in a key-year",
-    )
+def _over_real_parts(seed: int) -> Verdict:
+    with TemporaryDirectory() as directory:
+        return run_over_real_parts(seed, Path(directory) / "byokd.db")
+
+
+def _figures(quick: Sequence[Verdict], slow: Sequence[Verdict]) -> Iterator[Figure]:
+    for where, verdicts, goal in (("twins in memory", quick, GOAL), ("real parts", slow, SLOW_GOAL)):
+        cpu_s, turns = sum(each.cpu_s for each in verdicts), sum(each.book.turns for each in verdicts)
+        key_years, imports = sum(each.key_years for each in verdicts), sum(each.imports for each in verdicts)
+        seeds = ", ".join(str(each.plan.seed) for each in verdicts)
+        yield Figure(
+            name=f"simulator on {where}",
+            value=key_years / cpu_s,
+            goal=goal,
+            unit="key-years/s",
+            how=f"seeds {seeds}: {key_years:.0f} key-years, {imports} imports, {turns} turns, {cpu_s:.1f} s of CPU",
+            at_least=True,
+        )
+        yield Figure(
+            name=f"one turn of a key on {where}",
+            value=1e6 * cpu_s / turns,
+            goal=None,
+            unit="µs of CPU",
+            how=f"{turns / key_years:.0f} turns in a key-year",
+        )

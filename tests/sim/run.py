@@ -67,14 +67,19 @@ def run(plan: Plan | int, *, to_its_end: bool = True) -> Verdict:
             world: World = run_virtually(live(what, defects, make=World if to_its_end else _impatient))
         except Enough as enough:
             world = enough.world
+    return verdict_on(world, cpu_s=time.process_time() - began_s)
+
+
+def verdict_on(world: World, *, cpu_s: float) -> Verdict:
+    """What became of a world that was lived for so many seconds of CPU."""
     book = world.book
     return Verdict(
-        plan=what,
+        plan=world.plan,
         violations=tuple(sorted(book.violations, key=lambda each: each.at_s)),
-        key_years=len(what.keys) * world.now_s / YEAR_S,
+        key_years=len(world.plan.keys) * world.now_s / YEAR_S,
         imports=book.imports,
         requests=book.requests,
-        cpu_s=time.process_time() - began_s,
+        cpu_s=cpu_s,
         book=book,
     )
 
