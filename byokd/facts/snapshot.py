@@ -5,6 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass, fields, replace
 from datetime import datetime
 from enum import StrEnum
+from operator import attrgetter
+from typing import Any
 
 from byokd.facts.condition import Condition, OpenCondition
 from byokd.facts.key import Absent, Expiry, KeyArn, KeyRef, MaterialId, View
@@ -14,6 +16,11 @@ from byokd.facts.relative import Relative
 
 _OF_A_MATERIAL = tuple(each.name for each in fields(Remembered))
 """What the ledger says of the material at hand."""
+_values_of = attrgetter(*_OF_A_MATERIAL)
+
+
+def _remembered(of: Remembered) -> dict[str, Any]:
+    return dict(zip(_OF_A_MATERIAL, _values_of(of), strict=True))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -55,7 +62,7 @@ class Snapshot:
     @property
     def tracks(self) -> tuple[Track, ...]:
         """What is remembered of each material, in order."""
-        own = Track(proof=self.proof, **{name: getattr(self.ledger, name) for name in _OF_A_MATERIAL})
+        own = Track(proof=self.proof, **_remembered(self.ledger))
         return (*self.others[: self.place], own, *self.others[self.place :])
 
     @property
@@ -73,7 +80,7 @@ class Snapshot:
         return replace(
             self,
             proof=at_hand.proof,
-            ledger=replace(self.ledger, **{name: getattr(at_hand, name) for name in _OF_A_MATERIAL}),
+            ledger=replace(self.ledger, **_remembered(at_hand)),
             place=place,
             others=tracks[:place] + tracks[place + 1 :],
         )

@@ -31,16 +31,20 @@ class Door:
 
     def __init__(self, crashed: asyncio.Event) -> None:
         self.open = True
+        self.watched = False
+        """Whether the door is closed, or will be at some passage: else there is nothing to ask at one."""
         self._crashed = crashed
         self._passages: int | None = None
         self._import_first = False
 
     def crash_after(self, passages: int, *, of: str = "any") -> None:
         """Die at the n-th passage from now, or from the next import on."""
+        self.watched = True
         self._passages, self._import_first = passages, of == "import"
 
     def close(self) -> None:
         """The process is dead."""
+        self.watched = True
         self.open = False
 
     def passable(self, name: str = "") -> bool:
@@ -77,12 +81,12 @@ class _Behind:
         door, before = self._door, self._before
 
         async def call(*arguments: Any, **named: Any) -> Any:
-            if not door.passable(name):
+            if door.watched and not door.passable(name):
                 await _for_ever()
             if before is not None and before(name):
                 await asyncio.sleep(0)
             answer = await member(*arguments, **named)
-            if not door.passable():
+            if door.watched and not door.passable():
                 await _for_ever()
             return answer
 
