@@ -74,19 +74,19 @@ def learned(quota: Quota, at: float, *, share: float, limit: float, age_s: float
 
 def refill(bucket: Bucket, at: float) -> Bucket:
     """The bucket at a later time."""
+    tokens, share, limit = _figures(bucket, at)
+    return Bucket(quota=bucket.quota, tokens=tokens, share=share, limit=limit, limited_at=bucket.limited_at, at=at)
+
+
+def _figures(bucket: Bucket, at: float) -> tuple[float, float, float]:
+    """Its tokens, share and limit at a later time; a forecast asks for them by the million."""
     quota, passed = bucket.quota, max(0.0, at - bucket.at)
+    tokens = min(quota.burst, bucket.tokens + passed * bucket.per_second)
     limit = bucket.limit if at < bucket.limited_at + REMEMBERED_S else quota.headroom
     share = bucket.share
     if share < (normal := min(1.0, limit)):
         share = min(normal, share + passed * RECOVERY_PER_S)
-    return Bucket(
-        quota=quota,
-        tokens=min(quota.burst, bucket.tokens + passed * bucket.per_second),
-        share=share,
-        limit=limit,
-        limited_at=bucket.limited_at,
-        at=at,
-    )
+    return tokens, share, limit
 
 
 def take(bucket: Bucket, at: float, *, keep: float = 0.0) -> tuple[Bucket, float]:
@@ -95,13 +95,13 @@ def take(bucket: Bucket, at: float, *, keep: float = 0.0) -> tuple[Bucket, float
     Returns the bucket and how many seconds to wait before the request may be sent: the token is taken in advance, so
     that callers are served in the order in which they asked.
     """
-    now = refill(bucket, at)
-    share, tokens = now.share, now.tokens - 1.0
+    tokens, share, limit = _figures(bucket, at)
+    tokens, pace = tokens - 1.0, bucket.quota.per_second * share * USED
     if bucket.tokens < 0.0:
         # Somebody waited all this time: the pace is too small for the work there is.
-        share = max(share, min(share + (at - bucket.at) * GROWTH_PER_S, now.limit))
-    left = Bucket(quota=now.quota, tokens=tokens, share=share, limit=now.limit, limited_at=now.limited_at, at=at)
-    return left, max(0.0, keep - tokens) / now.per_second if keep > tokens else 0.0
+        share = max(share, min(share + (at - bucket.at) * GROWTH_PER_S, limit))
+    left = Bucket(quota=bucket.quota, tokens=tokens, share=share, limit=limit, limited_at=bucket.limited_at, at=at)
+    return left, (keep - tokens) / pace if keep > tokens else 0.0
 
 
 def sets_out(bucket: Bucket, at: float, *, coming: int, lead_s: float, keep: float = 0.0) -> float:
@@ -110,8 +110,8 @@ def sets_out(bucket: Bucket, at: float, *, coming: int, lead_s: float, keep: flo
     `coming` others have set out and taken none yet. Whoever sets out in time finds its token there as it arrives, or
     waits for it a little; so no token is lost, and none is held by somebody who may be long in coming.
     """
-    now = refill(bucket, at)
-    wait = (coming + 1.0 + keep - now.tokens) / now.per_second - lead_s
+    tokens, share, _ = _figures(bucket, at)
+    wait = (coming + 1.0 + keep - tokens) / (bucket.quota.per_second * share * USED) - lead_s
     return wait if wait > AT_ONCE_S else 0.0
 
 

@@ -57,14 +57,14 @@ def _wake_at(the: Case, verdict: Verdict) -> datetime:
         moments.append(verdict.wake_at)
     if the.window is not None and (boundary := the.window.next_boundary(the.now)) is not None:
         moments.append(boundary)
-    moments.extend(the.now + ahead for ahead in next_threshold(the))
+    moments += [the.now + ahead for ahead in next_threshold(the)]
     moments.extend(of_the_period(the))
     if (probe := failing_probe(the.snapshot)) is not None:
         moments.append(again_at(the.snapshot, probe))
     if isinstance(the.snapshot.proof, Proved):
         moments.append(the.snapshot.proof.at + the.policy.drill_every)
     # What lies behind us and could not be done is no reason to look again: a drill of a key that is held, for one.
-    return min((at for at in moments if at > the.now), default=the.now + timedelta(seconds=1))
+    return min([at for at in moments if at > the.now], default=the.now + timedelta(seconds=1))
 
 
 def _cancel(the: Case, verdict: Verdict) -> str:

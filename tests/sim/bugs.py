@@ -106,7 +106,7 @@ BUGS: Final[tuple[Bug, ...]] = (
     _bug(
         "nobody waits for a token",
         "decide/admit.py",
-        "    return left, max(0.0, keep - tokens) / now.per_second if keep > tokens else 0.0\n",
+        "    return left, (keep - tokens) / pace if keep > tokens else 0.0\n",
         "    return left, 0.0\n",
     ),
     _bug(
@@ -116,8 +116,8 @@ BUGS: Final[tuple[Bug, ...]] = (
         "    return Bucket(quota=quota, tokens=quota.burst + 20, share=1.0, limit",
         Edit(
             "byokd/decide/admit.py",
-            "tokens=min(quota.burst, bucket.tokens + passed",
-            "tokens=min(max(quota.burst, bucket.tokens), bucket.tokens + passed",
+            "tokens = min(quota.burst, bucket.tokens + passed",
+            "tokens = min(max(quota.burst, bucket.tokens), bucket.tokens + passed",
         ),
     ),
     Bug(
