@@ -162,7 +162,6 @@ BUGS: Final[tuple[Bug, ...]] = (
         "decide/rules.py",
         "    probes,\n    drill,\n",
         "    probes,\n",
-        hidden=_UNKNOWN_WHY,
     ),
     _bug(
         "a wake that comes during a turn is forgotten",

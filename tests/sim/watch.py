@@ -132,6 +132,7 @@ class Watch:
                 self.sent.append(self._running[row.id])
         self._waits(change, shown_s)
         self._proved(change, fingerprint)
+        self._drilled(change)
 
     def _waits(self, change: Change, shown_s: float | None) -> None:
         """No wait after a failure is longer than an eighth of the time left."""
@@ -158,6 +159,17 @@ class Watch:
             kinds = {each.condition.kind for each in open_now if isinstance(each.resolved_at, Absent)}
             if not kinds & OF_A_SOURCE:
                 self._broken("told in time", change.snapshot.ref, f"nobody hears of the source: {proof.message}")
+
+    def _drilled(self, change: Change) -> None:
+        """What byokd calls fresh, its source has proved within `drill_every`. Of keys with one material alone."""
+        proof, now_s = change.snapshot.proof, self._now_s()
+        if change.snapshot.others or not isinstance(proof, Proved):
+            return
+        if change.reason != Reason.FRESH or abs(self._off_by_s()) > 2:
+            return
+        since_s = now_s - seconds(proof.at)
+        if since_s > change.snapshot.desired.policy.drill_every.total_seconds() + SOON_S:
+            self._broken("drilled", change.snapshot.ref, f"is fresh, and its source was last asked {span(since_s)} ago")
 
 
 def one_expiry_s(shown: object) -> float | None:
