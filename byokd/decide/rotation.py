@@ -13,7 +13,7 @@ from byokd.decide.backoff import LONGEST
 from byokd.decide.case import Case, in_stock, names
 from byokd.decide.verdict import SOON, Verdict, wanted
 from byokd.facts.condition import Condition, ConditionKind, Severity
-from byokd.facts.key import SYMMETRIC, Blind, MaterialState, ObservedKey, region_of
+from byokd.facts.key import ABSENT, SYMMETRIC, Blind, MaterialState, ObservedKey, region_of
 from byokd.facts.ledger import Order
 from byokd.facts.relative import Relative
 from byokd.facts.snapshot import Reason, RotationWanted
@@ -111,7 +111,10 @@ def obstacle(the: Case) -> str | None:
 
 
 def behind(the: Case) -> tuple[Relative, ...]:
-    """The replicas that a primary waits for, as far as the config has them: they do not show its new material."""
+    """The replicas that a primary waits for, as far as the config has them: they do not show its new material.
+
+    Nor does a reading from before the primary was given that material: it may have been there before, and deleted.
+    """
     pending = the.pending
     if (
         pending is None
@@ -120,7 +123,8 @@ def behind(the: Case) -> tuple[Relative, ...]:
         or pending.state is not MaterialState.PENDING_MULTI_REGION
     ):
         return ()
-    return tuple(each for each in the.snapshot.relatives if not each.holds(pending.material_id))
+    given_at = the.snapshot.ledger.last_success_at if the.material == pending.material_id else ABSENT
+    return tuple(each for each in the.snapshot.relatives if not each.holds(pending.material_id, since=given_at))
 
 
 def rotations_left(seen: ObservedKey) -> int:

@@ -244,13 +244,14 @@ def _about_material(
 def _named(the: Case, row: Import | Absent) -> MaterialId | Absent:
     """The name that goes on record for a material of several, by which its rows are told from those of the others.
 
-    Not while it has a row from before it had a name.
+    None while it has a row without one: it has no name yet, or KMS has forgotten what waited for its rotation.
     """
     known = the.snapshot.ledger.material
-    if not the.snapshot.others or the.material is ABSENT:
+    if not the.snapshot.others:
         return known
-    nameless = not isinstance(row, Absent) and row.state.open and row.material is ABSENT
-    return known if nameless else the.material
+    if not isinstance(row, Absent) and row.state.open and row.material is ABSENT:
+        return ABSENT
+    return known if the.material is ABSENT else the.material
 
 
 def _ended(snapshot: Snapshot) -> Import | None:

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from datetime import datetime
 from typing import Final
 
-from byokd.facts.key import KeyArn, KeyRef, LaneId, NeverLooked, View, last_seen, region_of
+from byokd.facts.key import ABSENT, Absent, KeyArn, KeyRef, LaneId, NeverLooked, View, last_seen, region_of
 
 MULTI_REGION: Final = "mrk-"
 """How the id of every multi-Region key begins, the same in all its Regions (API model, ReplicateKey)."""
@@ -40,9 +41,9 @@ class Relative:
         """The Region it is in, by which people tell it from the others."""
         return region_of(self.arn)
 
-    def holds(self, material: str) -> bool:
-        """Whether it was seen with this material imported."""
+    def holds(self, material: str, *, since: datetime | Absent = ABSENT) -> bool:
+        """Whether it was seen with this material imported, at `since` or later."""
         seen = last_seen(self.view)
-        if isinstance(seen, NeverLooked):
+        if isinstance(seen, NeverLooked) or (isinstance(since, datetime) and seen.at < since):
             return False
         return any(each.material_id == material and each.imported for each in seen.materials)

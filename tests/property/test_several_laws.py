@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import replace
 from datetime import datetime, timedelta
+from itertools import count
 
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -14,9 +15,11 @@ from byokd.decide.decide import decide, decided
 from byokd.decide.orders import imported, rotated, rotated_at, without
 from byokd.decide.rotation import ASK_AGAIN, cannot_rotate, rotates
 from byokd.decide.several import merged
-from byokd.facts.key import ABSENT, Absent, KeyState, MaterialState, ObservedKey, View
+from byokd.engine.record import conclude, on_record
+from byokd.facts.key import ABSENT, Absent, KeyState, MaterialId, MaterialState, ObservedKey, View
 from byokd.facts.ledger import Order, OrderKind, OrderState, Tier
 from byokd.facts.snapshot import Decision, DeletionWanted, ImportWanted, ProofWanted, Reason, RotationWanted, Snapshot
+from byokd.store.tracks import with_rows
 from tests.kit.builders import order
 from tests.kit.clock import START
 from tests.kit.strategies import maybe_moments, moments, orders, rotated_readings, snapshots, views
@@ -34,6 +37,15 @@ def _ordered(it: Snapshot, seen: ObservedKey, now: datetime, asked: datetime | A
 
 
 rotating = st.one_of(kept, st.builds(_ordered, kept, rotated_readings(), moments, maybe_moments))
+
+
+def _forgotten(it: Snapshot) -> Snapshot:
+    """The key with its stock under a name: KMS has forgotten what waited for a rotation, if somebody deleted it."""
+    place = next((each for each in it.places if in_stock(it.turned_to(each))), it.place)
+    turned = it.turned_to(place)
+    return replace(turned, ledger=replace(turned.ledger, material=MaterialId("ee" * 32)))
+
+
 several = st.builds(
     lambda them: [replace(each, place=place) for place, each in enumerate(them)],
     st.lists(st.builds(decide, snapshots, moments), min_size=1, max_size=4),
@@ -125,6 +137,26 @@ def test_no_two_materials_bear_one_name(it: Snapshot) -> None:
         if in_stock(turned):
             assert known[place] is ABSENT
             assert case(turned, START).loss is Loss.STOCK
+
+
+def _from_the_store(it: Snapshot) -> Snapshot:
+    """The snapshot as the store would give it, which finds out anew which material a row is of."""
+    rows = it.open_imports
+    for place in it.places:
+        it = it.turned_to(place)
+        it = replace(it, ledger=replace(it.ledger, open_import=ABSENT, refused_import=ABSENT))
+    return with_rows(it, rows)
+
+
+@quick
+@given(st.one_of(rotating, rotating.map(_forgotten)), moments)
+def test_a_row_of_the_queue_comes_back_to_its_material(it: Snapshot, now: datetime) -> None:
+    """Whatever is concluded of a key: a row that nobody knows again would stand in the way of the next for ever."""
+    ids, known = count(1), _from_the_store(it)
+    change, _ = conclude(before=known, after=known, orders=(), now=now, epoch=1, new_id=lambda: f"{next(ids):012}")
+    saved = on_record(change).turned_to(0)
+    again = _from_the_store(saved)
+    assert [each.open_import for each in again.tracks] == [each.open_import for each in saved.tracks]
 
 
 @quick

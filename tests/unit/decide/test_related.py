@@ -253,6 +253,19 @@ def test_a_primary_waits_and_says_for_whom() -> None:
     assert (waiting.state, waiting.outcome) == (ROTATE.state, decision.message)
 
 
+def test_a_replica_that_had_it_before_the_primary_is_asked_again() -> None:
+    """Somebody deleted what waited, and the primary was given it anew: the replica's record was from before that.
+
+    The primary waited for eleven days, until the replica was looked at for its next renewal (seed 38).
+    """
+    before = relative(AWAY, view=holding(AWAY, PENDING))
+    after = relative(THIRD, view=replace(holding(THIRD, PENDING), at=START + timedelta(seconds=2)))
+    given = with_stock(HOME, AWAITED, before, after, open_orders=(ROTATE,)).turned_to(1)
+    anew = replace(given, ledger=replace(given.ledger, last_success_at=START + timedelta(seconds=1)))
+    assert behind(case(given, START)) == ()
+    assert behind(case(anew, START + timedelta(seconds=2))) == (before,)
+
+
 @pytest.mark.parametrize(
     ("waited", "wait"),
     [

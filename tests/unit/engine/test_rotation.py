@@ -129,6 +129,26 @@ async def test_a_half_done_rotation_of_somebody_else_is_finished() -> None:
         assert len([row for row in await world.imports() if row.reason == "rotating"]) == 1
 
 
+async def test_what_waited_and_was_deleted_is_imported_anew_though_not_at_once() -> None:
+    """KMS forgets the name of such a material, and the record kept it: the new row of the queue was nobody's.
+
+    As soon as that import had to wait, it stood in the way of its own second attempt, and the key was never looked at
+    again: its other materials would have lapsed (seed 38).
+    """
+    async with running(await a_world(2)) as world:
+        world.kms.fail(ROTATION, *[KmsInternal("5xx")] * 2)
+        await world.order(OrderKind.ROTATE)
+        await world.pass_time(timedelta(seconds=10), step=timedelta(seconds=2))
+        first, second = world.kms.key(ARN).materials
+        assert second.state is PENDING
+        world.kms.put(ARN, materials=(first,))
+        world.kms.fail("GetParametersForImport", *[KmsInternal("5xx")] * 3)
+        await world.pass_time(DAY, step=MINUTE)
+        assert states(world) == [OLD, CURRENT]
+        assert (await newest(world)).state is OrderState.DONE
+        assert await world.store.imports(only_open=True, limit=9) == ()
+
+
 async def test_nothing_is_rotated_to_what_cannot_be_proved() -> None:
     """The source lost the next material: a key rotated to it would die with its first ValidTo."""
     async with running(await a_world(2)) as world:
