@@ -12,7 +12,7 @@ import random
 from collections.abc import Callable, Sequence
 from typing import Any, Final
 
-from byokd.errors import ChannelError, SourceUnsafe, StoreBusy, StoreFull
+from byokd.errors import LeaseLost, StoreBusy, StoreError, StoreFull
 from byokd.facts.change import Change
 from byokd.facts.condition import Notice
 from byokd.facts.key import WrappingAlgorithm
@@ -122,8 +122,14 @@ class WatchedStore:
         return getattr(self._store, name)
 
     async def save(self, change: Change) -> None:
-        """See `ports.Store`."""
-        await self._store.save(change)
+        """See `ports.Store`. Troubles come before the watch: what fails here has concluded what cannot be saved."""
+        try:
+            await self._store.save(change)
+        except LeaseLost:
+            raise
+        except StoreError as error:
+            self._book.broken("no defect", change.snapshot.ref, str(error))
+            raise
         self._book.saved(change)
 
     async def save_conditions(self, conditions: Any) -> None:
