@@ -12,7 +12,7 @@ import random
 from collections.abc import Callable, Sequence
 from typing import Any, Final
 
-from byokd.errors import LeaseLost, StoreBusy, StoreError, StoreFull
+from byokd.errors import ChannelError, LeaseLost, SourceUnsafe, StoreBusy, StoreError, StoreFull
 from byokd.facts.change import Change
 from byokd.facts.condition import Notice
 from byokd.facts.key import WrappingAlgorithm
