@@ -23,7 +23,7 @@ def decide(snapshot: Snapshot, now: datetime) -> Decision:
     """
     if not snapshot.others:
         return decided(case(snapshot, now))
-    return merged([decided(case(snapshot.turned_to(place), now)) for place in snapshot.places], now)
+    return merged([decided(case(snapshot.turned_to(place), now)) for place in snapshot.places])
 
 
 def decided(the: Case) -> Decision:

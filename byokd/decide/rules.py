@@ -189,12 +189,17 @@ def source_unproved(the: Case) -> Verdict | None:
             return None
         return _unproved(the, Reason.MATERIAL_INVALID, text, proof.at, failures=8)
     if not isinstance(proof, Unproved):
-        return Verdict(reason=Reason.SOURCE_UNPROVED, message="asks the source for proof", action=ProofWanted())
+        return _asks(the, Reason.SOURCE_UNPROVED, "asks the source for proof")
     reason = {
         "material_changed": Reason.MATERIAL_CHANGED,
         "material_invalid": Reason.MATERIAL_INVALID,
     }.get(proof.code, Reason.SOURCE_UNPROVED)
     return _unproved(the, reason, proof.message, proof.at, failures=proof.failures)
+
+
+def _asks(the: Case, reason: Reason, message: str) -> Verdict:
+    """The source is asked. A turn that did something else first has not asked it, and the next one follows."""
+    return Verdict(reason=reason, message=message, action=ProofWanted(), wake_at=the.now + timedelta(seconds=1))
 
 
 def _unproved(the: Case, reason: Reason, message: str, at: datetime, *, failures: int) -> Verdict:
@@ -332,7 +337,7 @@ def drill(the: Case) -> Verdict | None:
         return None
     if proof.at <= the.now < proof.at + the.policy.drill_every and not _drilled_beside(the, proof):
         return None
-    return Verdict(reason=Reason.FRESH, message="drill: asks the source for proof", action=ProofWanted())
+    return _asks(the, Reason.FRESH, "drill: asks the source for proof")
 
 
 def _drilled_beside(the: Case, proof: Proved) -> bool:

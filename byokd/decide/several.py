@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import replace
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime
 from enum import IntEnum
 from typing import Final
 
@@ -42,7 +42,7 @@ _OF_THE_KEY: Final = (ConditionKind.ROTATIONS_LOW, ConditionKind.ROTATION_HINDER
 _LATEST: Final = datetime.max.replace(tzinfo=UTC)
 
 
-def merged(decisions: Sequence[Decision], now: datetime) -> Decision:
+def merged(decisions: Sequence[Decision]) -> Decision:
     """What to do first, everything that people need to know, and the earliest moment to look again.
 
     The nearest deadline goes first: a key lives only as long as all that it needs are there.
@@ -51,18 +51,16 @@ def merged(decisions: Sequence[Decision], now: datetime) -> Decision:
         return decisions[0]
     first = leading(decisions)
     alike = len({(each.reason, each.message) for each in decisions}) == 1  # a hold, say, is the whole key's
-    wake_at = min(each.wake_at for each in decisions)
     action = first.action
-    if unproved := tuple(each.place for each in decisions if isinstance(each.action, ProofWanted)):
-        action = ProofWanted(places=unproved) if isinstance(action, ProofWanted) else action
-        wake_at = min(wake_at, now + timedelta(seconds=1))  # a turn that acts on one has not asked for the others
+    if isinstance(action, ProofWanted):
+        action = ProofWanted(places=tuple(each.place for each in decisions if isinstance(each.action, ProofWanted)))
     return replace(
         first,
         message=first.message if alike else about(first.place, len(decisions), first.message),
         action=action,
         conditions=_all_true(decisions),
         tier=max((each.tier for each in decisions), key=_TIERS.index),
-        wake_at=wake_at,
+        wake_at=min(each.wake_at for each in decisions),
         parts=tuple(decisions),
     )
 

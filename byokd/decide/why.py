@@ -61,7 +61,7 @@ def why(snapshot: Snapshot, now: datetime) -> Why:
     decisions = [each.decision for each in materials]
     first = leading(decisions)
     return Why(
-        decision=merged(decisions, now),
+        decision=merged(decisions),
         goes_first=GOES_FIRST[precedence(first)] if snapshot.others else "",
         materials=materials,
     )

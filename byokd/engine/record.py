@@ -169,7 +169,7 @@ def conclude(
         part = _about_material(before.turned_to(place), after.turned_to(place), ended.get(place), now, new_id, known)
         parts.append(part)
         after = part.after
-    decision = merged([part.decision for part in parts], now)
+    decision = merged([part.decision for part in parts])
     after = after.turned_to(decision.place)
     answers = {
         order.id: order

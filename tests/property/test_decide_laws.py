@@ -11,11 +11,12 @@ from hypothesis import strategies as st
 
 from byokd.decide.backoff import retry_at
 from byokd.decide.decide import decide
+from byokd.decide.verdict import SOON
 from byokd.decide.why import why
 from byokd.decide.window import window
 from byokd.facts.key import ABSENT, NEVER, KeyRef, KeyState
 from byokd.facts.ledger import OrderKind, Tier
-from byokd.facts.snapshot import DeletionWanted, ImportWanted, Snapshot
+from byokd.facts.snapshot import DeletionWanted, ImportWanted, ProofWanted, Snapshot
 from tests.kit.builders import DAY, MATERIAL
 from tests.kit.clock import START
 from tests.kit.strategies import any_snapshots, moments, policies, seconds, snapshots, spans
@@ -112,6 +113,15 @@ def test_only_a_suspension_deletes_and_nothing_imports_under_one(it: Snapshot, n
         assert not isinstance(action, DeletionWanted)
     else:
         assert not isinstance(action, ImportWanted)
+
+
+@quick
+@given(any_snapshots, moments)
+def test_a_source_that_is_to_be_asked_is_asked_soon(it: Snapshot, now: Any) -> None:
+    """Also where the turn did something else first: after a probe, a drill that was due waited for days (seed 51)."""
+    decision = decide(it, now)
+    if isinstance(decision.action, ProofWanted):
+        assert now < decision.wake_at <= now + SOON
 
 
 @given(snapshots, moments)

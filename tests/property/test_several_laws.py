@@ -57,7 +57,7 @@ several = st.builds(
 def test_a_key_with_several_materials_does_one_thing_and_tells_all(it: Snapshot, now: datetime) -> None:
     """One action and one time to wake, the earliest; every condition of any material is stated, once."""
     each = [decided(case(it.turned_to(place), now)) for place in it.places]
-    one = merged(each, now)
+    one = merged(each)
 
     assert now < one.wake_at <= min(single.wake_at for single in each)
     assert {told.kind for told in one.conditions} == {told.kind for single in each for told in single.conditions}
@@ -86,10 +86,10 @@ def test_an_order_to_import_ends_when_all_that_is_needed_was_imported(
 
 
 @quick
-@given(several, moments)
-def test_what_is_merged_is_as_bad_as_its_worst(them: Sequence[Decision], now: datetime) -> None:
+@given(several)
+def test_what_is_merged_is_as_bad_as_its_worst(them: Sequence[Decision]) -> None:
     """A condition is as severe as it is for any material; whoever needs nothing is not put before who does."""
-    one = merged(them, now)
+    one = merged(them)
     for told in one.conditions:
         severities = [each.severity for single in them for each in single.conditions if each.kind is told.kind]
         assert told.severity == max(severities)
@@ -105,10 +105,10 @@ def test_what_is_merged_is_as_bad_as_its_worst(them: Sequence[Decision], now: da
 
 
 @quick
-@given(several.map(lambda them: them[:1]), moments)
-def test_one_material_is_no_special_case(them: Sequence[Decision], now: datetime) -> None:
+@given(several.map(lambda them: them[:1]))
+def test_one_material_is_no_special_case(them: Sequence[Decision]) -> None:
     """The decision about a single one is the decision."""
-    assert merged(them, now) == them[0]
+    assert merged(them) == them[0]
 
 
 @quick

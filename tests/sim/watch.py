@@ -161,15 +161,16 @@ class Watch:
                 self._broken("told in time", change.snapshot.ref, f"nobody hears of the source: {proof.message}")
 
     def _drilled(self, change: Change) -> None:
-        """What byokd calls fresh, its source has proved within `drill_every`. Of keys with one material alone."""
-        proof, now_s = change.snapshot.proof, self._now_s()
-        if change.snapshot.others or not isinstance(proof, Proved):
+        """What byokd calls fresh, its source has proved within `drill_every`, or is asked to prove at once."""
+        snapshot, now_s = change.snapshot, self._now_s()
+        if change.reason != Reason.FRESH or abs(self._off_by_s()) > 2 or seconds(change.due_at) <= now_s + SOON_S:
             return
-        if change.reason != Reason.FRESH or abs(self._off_by_s()) > 2:
-            return
-        since_s = now_s - seconds(proof.at)
-        if since_s > change.snapshot.desired.policy.drill_every.total_seconds() + SOON_S:
-            self._broken("drilled", change.snapshot.ref, f"is fresh, and its source was last asked {span(since_s)} ago")
+        for place in snapshot.places:
+            proof = snapshot.turned_to(place).proof
+            since_s = now_s - seconds(proof.at) if isinstance(proof, Proved) else 0.0
+            if since_s > snapshot.desired.policy.drill_every.total_seconds() + SOON_S:
+                text = f"material {place + 1} is fresh, and its source was last asked {span(since_s)} ago"
+                self._broken("drilled", snapshot.ref, text)
 
 
 def one_expiry_s(shown: object) -> float | None:
