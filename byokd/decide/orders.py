@@ -32,6 +32,7 @@ _HINDERED = (
     Reason.REFUSED,
     Reason.BACKING_OFF,
     Reason.NOT_READY,
+    Reason.REPORT_ONLY,
 )
 """Why an import that an order needs is not begun, as long as it is not seen."""
 

@@ -96,6 +96,9 @@ class Promises(Laws):
         heals = key.plan.heals_delete if gone_s < ends_s else key.plan.heals_lapse
         if gone_s < ends_s and not seen:
             heals = heals or key.plan.heals_lapse
+        # What somebody imported for less, and ended before it was looked at, passes as deleted before its ValidTo.
+        if last.by_hand and not any(last.at_s < at_s < gone_s for at_s in self.book.watch.looks[key.life.ref]):
+            heals = heals or key.plan.heals_delete
         # An import that was under way when the material went is nobody's mistake.
         calm = len(self.book.obstacles.free(("*", key.life.lane), gone_s - HOUR_S, each.at_s)) == 1
         return not heals and calm and each.at_s > gone_s + HOUR_S

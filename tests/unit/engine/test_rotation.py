@@ -13,6 +13,7 @@ import pytest
 from byokd.errors import AccessDenied, KeyNotFound, KmsInternal, RequestRefused
 from byokd.facts.key import KeyState, MaterialId
 from byokd.facts.ledger import Order, OrderKind, OrderState
+from byokd.facts.policy import OnLoss
 from tests.kit.builders import ARN, DAY
 from tests.kit.fake_keys import Material
 from tests.kit.fake_source import proof_of
@@ -182,6 +183,20 @@ async def test_an_order_says_what_it_waits_for_as_long_as_it_does() -> None:
         order = await newest(world)
         assert (order.state, order.outcome) == (OrderState.DONE, f"rotated to {world.kms.key(ARN).materials[1].id}")
         assert states(world) == [OLD, CURRENT]
+
+
+async def test_an_order_says_that_a_lost_key_is_only_reported() -> None:
+    """By its policy byokd does not bring such a key back: a rotation waited for that, and nobody knew (seed 58)."""
+    async with running(await a_world(2, on_foreign_delete=OnLoss.REPORT)) as world:
+        world.kms.delete_material(ARN)
+        await world.pass_time(DAY, step=timedelta(hours=6))
+        await world.order(OrderKind.ROTATE)
+        await world.pass_time(MINUTE, step=timedelta(seconds=10))
+        order = await newest(world)
+        assert (order.state, order.outcome) == (
+            OrderState.OPEN,
+            "material 1 of 2: material deleted; the policy says to report, not to heal",
+        )
 
 
 def rotated(world: World, materials: int) -> None:
