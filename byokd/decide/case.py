@@ -222,10 +222,11 @@ class Case:
         )
 
     def asks_for_import(self, order: Order) -> bool:
-        """Whether an order wants the material at hand to be imported now."""
+        """Whether an order wants the material at hand to be imported now: not what is in stock."""
         over = isinstance(order.valid_to, datetime) and order.valid_to <= self.now
         done = bool(self.snapshot.others) and self.imported_for(order)
-        return order.kind in (OrderKind.IMPORT, OrderKind.RESUME) and not over and not done
+        asks = order.kind in (OrderKind.IMPORT, OrderKind.RESUME) and self.loss is not Loss.STOCK
+        return asks and not over and not done
 
     @property
     def unmanaged(self) -> tuple[ObservedMaterial, ...]:

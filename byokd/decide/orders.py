@@ -126,11 +126,12 @@ def after_deciding(orders: tuple[Order, ...], *, reason: Reason, message: str, n
 def awaiting(orders: Sequence[Order], said: Sequence[tuple[Case, Decision]]) -> tuple[Order, ...]:
     """Open ones of these orders whose outcome changes: it says what they wait for, or what a suspension has left.
 
-    `said` is what was decided about each of the key's materials. What KMS answered to an order itself stays.
+    `said` is what was decided about each of the key's materials. What KMS answered to a request for an order stays: of
+    a rotation that it was asked for, nothing else is told.
     """
     changed = []
     for order in orders:
-        if order.state is not OrderState.OPEN:
+        if order.state is not OrderState.OPEN or (order.kind is OrderKind.ROTATE and _answered_by_kms(order)):
             continue
         told = next((text for the, each in said if (text := _waits_for(order, the, each, len(said)))), "")
         if told != order.outcome and (told or not _answered_by_kms(order)):

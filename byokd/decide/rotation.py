@@ -124,6 +124,8 @@ def behind(the: Case) -> tuple[Relative, ...]:
     ):
         return ()
     given_at = the.snapshot.ledger.last_success_at if the.material == pending.material_id else ABSENT
+    if isinstance(given_at, datetime) and given_at > the.now:
+        given_at = ABSENT  # the clock was set back since
     return tuple(each for each in the.snapshot.relatives if not each.holds(pending.material_id, since=given_at))
 
 

@@ -144,8 +144,9 @@ def hands_off(the: Case) -> Verdict | None:
     if the.seen.state not in (KeyState.ENABLED, KeyState.PENDING_IMPORT):
         message = f"the key is {the.seen.state.value}; byokd does not touch it"
         return Verdict(reason=Reason.HANDS_OFF, message=message, blocks=True)
-    order = the.import_order
-    if the.seen.was_disabled and (order is None or order.kind is OrderKind.RESUME):
+    # Of several materials, the one at hand may be imported for the order already.
+    asked = any(order.kind is OrderKind.IMPORT for order in the.snapshot.ledger.open_orders)
+    if the.seen.was_disabled and not asked:
         message = (
             "the key was Disabled when its material ended, and an import would enable it; order one to have it back"
         )
@@ -267,7 +268,7 @@ def backing_off(the: Case) -> Verdict | None:
 def ordered(the: Case) -> Verdict | None:
     """An operator asked for an import now: waits from before it count no more, what the order itself met does."""
     order = the.import_order
-    if order is None or the.loss is Loss.STOCK or _tries_again(order, the):
+    if order is None or _tries_again(order, the):
         return None
     return wanted(the, Reason.ORDERED, f"ordered by {order.by}: {order.why}", order=order)
 

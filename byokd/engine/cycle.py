@@ -160,6 +160,9 @@ class Cycle:
             if sets_out and isinstance(decision.action, ImportWanted) and self._pace.near(decision.tier):
                 after = after.turned_to(decision.place)
                 return await self._carry_out(await self._intend(before, after, orders, decision, now))
+            # What waits in the queue keeps no other material from its drill: that would come back every second.
+            if places := tuple(each.place for each in decision.parts if isinstance(each.action, ProofWanted)):
+                after, now, decision = await self._proved(after, places)
         return await self._conclude(before, after, orders, now, decision)
 
     async def _delete(

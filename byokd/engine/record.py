@@ -226,7 +226,7 @@ def _about_material(
     remembered: dict[str, Any] = {
         "material": _named(the, queued),
         "open_import": queued if not isinstance(queued, Absent) and queued.state.open else ABSENT,
-        "last_expiry": the.expiry if the.loss is Loss.NONE else after.ledger.last_expiry,
+        "last_expiry": the.expiry if the.loss in (Loss.NONE, Loss.STOCK) else after.ledger.last_expiry,
         "lost_at": _lost_at(after.ledger, the.loss, now),
     }
     news = {name: value for name, value in remembered.items() if value != getattr(after.ledger, name)}

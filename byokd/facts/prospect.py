@@ -32,7 +32,7 @@ class Prospect:
 
     @property
     def materials(self) -> Iterator[Prospect]:
-        """The key once for each material of it, as if it had no other."""
+        """The key once for each material of it, as if it had no other; its tier is that of the earliest."""
         yield self
         for expiry in self.further:
-            yield replace(self, expiry=expiry, further=())
+            yield replace(self, expiry=expiry, tier=Tier.FRESH, further=())

@@ -79,6 +79,14 @@ def test_each_material_of_a_key_is_renewed_by_its_own_deadline() -> None:
     assert ahead.demand_per_s == pytest.approx(5 * forecast(keys[1:], hourly(), START).demand_per_s)
 
 
+def test_a_lapsed_material_makes_no_others_lapse() -> None:
+    """They were forecast as lapsed too, and took tokens from the real emergencies."""
+    keys = [key(1, left=-DAY, tier=Tier.LAPSED, further=(START + 60 * DAY,)), key(2, left=-DAY, tier=Tier.LAPSED)]
+    ahead = forecast(keys, hourly(), START)
+    assert [(moment - START) // HOUR for _, moment in at(ahead)] == [0, 1, 30 * 24]
+    assert [each.lapsed for each in ahead.renewals] == [True, True, False]
+
+
 def test_keys_due_at_once_wait_for_one_another() -> None:
     """The first goes at once, each other one a token later, in the order of deadlines."""
     keys = [key(number, left=29 * DAY - number * timedelta(minutes=1)) for number in range(4)]

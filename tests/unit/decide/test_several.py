@@ -10,10 +10,21 @@ import pytest
 
 from byokd.decide.case import case, managed_material
 from byokd.decide.decide import decide, decided
+from byokd.decide.orders import awaiting
 from byokd.decide.rotation import ASK_AGAIN
 from byokd.facts.condition import ConditionKind, Severity
-from byokd.facts.key import ABSENT, Absent, KeyState, MaterialId, MaterialState, ObservedKey, ObservedMaterial
-from byokd.facts.ledger import NOT_PROVED, Fingerprint, OrderKind, Proved, Tier, Track, Unproved
+from byokd.facts.key import (
+    ABSENT,
+    NEVER_LOOKED,
+    Absent,
+    Blind,
+    KeyState,
+    MaterialId,
+    MaterialState,
+    ObservedKey,
+    ObservedMaterial,
+)
+from byokd.facts.ledger import NOT_PROVED, Fingerprint, Order, OrderKind, Proved, Tier, Track, Unproved
 from byokd.facts.snapshot import ImportWanted, ProofWanted, Reason, RotationWanted, Snapshot
 from tests.kit.builders import DAY, desired, ledger, observed, order, snapshot, virgin
 from tests.kit.clock import START
@@ -80,6 +91,52 @@ def test_what_is_gone_comes_before_what_will_be() -> None:
     assert isinstance(decision.action, ImportWanted)
     assert (decision.place, decision.reason, decision.tier) == (0, Reason.LAPSED, Tier.LAPSED)
     assert ConditionKind.LAPSED in {each.kind for each in decision.conditions}
+
+
+@pytest.mark.parametrize(
+    "more", [(), (order(OrderKind.RESUME, id="a", created_at=START - 2 * DAY),)], ids=["", "resumed"]
+)
+def test_a_disabled_key_that_was_ordered_back_gets_all_its_materials(more: tuple[Order, ...]) -> None:
+    """Its first was there, so that nothing seemed to be ordered: the second was refused, and the key stayed dead."""
+    now = replace(NOW, expiry=START + 90 * DAY)
+    old = shown(FIRST, MaterialState.NON_CURRENT, gone=True)
+    back = order(OrderKind.IMPORT, id="b", created_at=START - timedelta(seconds=9))
+    it = key(
+        old,
+        now,
+        tracks=(kept(FIRST, last_expiry=START - DAY), kept(SECOND, last_success_at=START)),
+        orders=(*more, back),
+        state=KeyState.PENDING_IMPORT,
+        was_disabled=True,
+    )
+    decision = decide(it, START + timedelta(seconds=1))
+    assert isinstance(decision.action, ImportWanted)
+    assert (decision.place, decision.reason) == (0, Reason.ORDERED)
+    assert {each.reason for each in decision.parts} == {Reason.ORDERED, Reason.FRESH}
+
+
+def test_an_order_to_import_asks_nothing_of_the_stock() -> None:
+    """While the import waited for a token, the order's outcome told of the next material's missing file."""
+    lost = Unproved(since=START - DAY, at=START, code="source_unreadable", message="no file", failures=9)
+    back = order(OrderKind.IMPORT, created_at=START)
+    it = key(OLD, NOW, tracks=(kept(FIRST), kept(SECOND), replace(STOCK, proof=lost)), orders=(back,))
+    said = [(case(at, START), decided(case(at, START))) for at in (it.turned_to(place) for place in it.places)]
+    assert awaiting((back,), said) == ()
+    assert [the.asks_for_import(back) for the, _ in said] == [True, True, False]
+
+
+def test_a_rotation_that_kms_was_asked_for_is_told_nothing_else() -> None:
+    """Half an hour without a look was told of it, and stayed: it passed for what KMS had answered."""
+    asked = order(OrderKind.ROTATE, effective_at=START, outcome="KMS said something")
+    it = key(OLD, NOW, tracks=(kept(FIRST), kept(SECOND), STOCK), orders=(asked,))
+    unseen = replace(
+        it, view=Blind(since=START, at=START, code="kms_unreachable", message="away", failures=1, last=NEVER_LOOKED)
+    )
+    said = [(case(at, START), decided(case(at, START))) for at in (unseen.turned_to(place) for place in unseen.places)]
+    assert {decision.reason for _, decision in said} == {Reason.COULD_NOT_LOOK}
+    assert awaiting((asked,), said) == ()
+    (told,) = awaiting((replace(asked, effective_at=ABSENT, outcome=""),), said)
+    assert told.outcome
 
 
 def test_one_material_that_cannot_be_had_does_not_hinder_the_other() -> None:

@@ -11,10 +11,10 @@ from typing import Any
 import pytest
 
 from byokd.errors import AccessDenied, KeyNotFound, KmsInternal, RequestRefused
-from byokd.facts.key import KeyState, MaterialId
+from byokd.facts.key import ABSENT, KeyState, MaterialId
 from byokd.facts.ledger import Order, OrderKind, OrderState
-from byokd.facts.policy import OnLoss
-from tests.kit.builders import ARN, DAY
+from byokd.facts.policy import OnLoss, Quota
+from tests.kit.builders import ARN, DAY, desired, lane
 from tests.kit.fake_keys import Material
 from tests.kit.fake_source import proof_of
 from tests.kit.world import World, running
@@ -150,6 +150,20 @@ async def test_what_waited_and_was_deleted_is_imported_anew_though_not_at_once()
         assert await world.store.imports(only_open=True, limit=9) == ()
 
 
+async def test_what_kms_has_forgotten_has_no_end_any_more() -> None:
+    """The record kept it, and a key with years of life was shown and forecast with an end that had passed."""
+    async with running(await a_world(2)) as world:
+        world.kms.fail(ROTATION, *[KmsInternal("5xx")] * 2)
+        await world.order(OrderKind.ROTATE)
+        first, second = world.kms.key(ARN).materials
+        assert second.state is PENDING
+        world.kms.put(ARN, materials=(first,))
+        del world.source.materials["1.key"]
+        await world.pass_time(timedelta(hours=1), step=MINUTE)
+        known = await world.know()
+        assert [each.last_expiry for each in known.turned_to(0).tracks] == [first.expiry, ABSENT]
+
+
 async def test_nothing_is_rotated_to_what_cannot_be_proved() -> None:
     """The source lost the next material: a key rotated to it would die with its first ValidTo."""
     async with running(await a_world(2)) as world:
@@ -222,6 +236,23 @@ async def test_a_look_costs_the_same_however_many_materials_there_are(materials:
         await world.pass_time(70 * DAY, step=DAY)
         assert world.kms.count(IMPORT) == materials
         assert "material_lapsed" not in await world.history()
+
+
+async def test_what_waits_in_the_queue_keeps_no_drill_waiting() -> None:
+    """One material's import waited for a token while the other's drill was due: the key was looked at every second."""
+    rare = lane(quotas=lane().quotas | {"GetParametersForImport": Quota(per_second=1 / (5 * 86_400), burst=1)})
+    world = World(lane=rare)
+    await world.add(desired(locator="0.key", further=("1.key",)))
+    for place in range(2):
+        world.source.materials[f"{place}.key"] = bytes([place]) * 32
+    rotated(world, 2)
+    async with running(world):
+        await world.pass_time(60 * DAY, step=DAY)
+        assert world.kms.count(IMPORT) == 1
+        before = world.kms.count("DescribeKey")
+        await world.pass_time(2 * DAY, step=5 * MINUTE)
+        assert world.kms.count(IMPORT) == 1
+        assert world.kms.count("DescribeKey") - before <= 12
 
 
 async def test_a_held_key_is_not_rotated() -> None:
