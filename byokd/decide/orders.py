@@ -43,7 +43,7 @@ def before_deciding(orders: tuple[Order, ...], now: datetime) -> tuple[Order, ..
     A release closes itself and the holds before it, a resumption the suspensions before it; a hold ends at `until`, and
     an import that was to end at a time that has passed is none any more.
     """
-    newest = {order.kind: order.created_at for order in orders}
+    newest = {order.kind: order for order in sorted(orders, key=_given)}
     closed = []
     for order in orders:
         match order.kind:
@@ -60,8 +60,13 @@ def before_deciding(orders: tuple[Order, ...], now: datetime) -> tuple[Order, ..
     return tuple(closed)
 
 
-def _before(order: Order, end: datetime | None) -> bool:
-    return end is not None and order.created_at <= end
+def _before(order: Order, end: Order | None) -> bool:
+    return end is not None and _given(order) < _given(end)
+
+
+def _given(order: Order) -> tuple[datetime, str]:
+    """When an order was given: of those of one second, ids tell which came first."""
+    return order.created_at, order.id
 
 
 def rotated_at(view: View) -> datetime | Absent:

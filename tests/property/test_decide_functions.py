@@ -7,6 +7,7 @@ from datetime import timedelta
 from itertools import count
 from typing import Any
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -23,7 +24,7 @@ from byokd.facts.condition import ConditionKind, Notice, NoticeKind, OpenConditi
 from byokd.facts.key import ABSENT, NEVER, KeyRef
 from byokd.facts.ledger import Import, ImportState, OrderKind, OrderState, Tier
 from byokd.facts.snapshot import DeletionWanted, ImportWanted, ProofWanted, Reason, Snapshot
-from tests.kit.builders import MATERIAL, observed, running
+from tests.kit.builders import MATERIAL, observed, order, running
 from tests.kit.clock import START
 from tests.kit.strategies import conditions, moments, orders, policies, seconds, snapshots, spans, statements
 
@@ -172,6 +173,16 @@ def test_what_a_decision_does_to_orders(it: Snapshot, now: Any) -> None:
     assert not again
 
 
+@pytest.mark.parametrize(("ends", "kind"), [(OrderKind.RELEASE, OrderKind.HOLD), (OrderKind.RESUME, OrderKind.SUSPEND)])
+@given(moments)
+def test_of_one_second_what_was_ordered_last_counts(ends: OrderKind, kind: OrderKind, now: Any) -> None:
+    """A script released a key and held it anew, and the hold was closed as released (seed 176)."""
+    first, last = order(kind, id="1", created_at=now), order(kind, id="3", created_at=now)
+    end = order(ends, id="2", created_at=now)
+    closed = {each.id for each in before_deciding((last, end, first), now)}
+    assert (first.id in closed, last.id in closed) == (True, False)
+
+
 @given(snapshots, moments, st.booleans())
 def test_an_open_order_says_what_it_waits_for(it: Snapshot, now: Any, waited: bool) -> None:
     """As of this moment, in the words of a decision or of what a suspension left; nothing else of it is touched."""
@@ -181,9 +192,9 @@ def test_an_open_order_says_what_it_waits_for(it: Snapshot, now: Any, waited: bo
     changed = {each.id: each for each in awaiting(open_, said)}
 
     messages = {about(each.place, len(said), each.message) for _, each in said} | {each.message for _, each in said}
-    for order in changed.values():
-        assert order.outcome in messages or order.outcome.startswith("left: ") or (waited and not order.outcome)
-        assert replace(order, outcome=open_[0].outcome) in open_
+    for each in changed.values():
+        assert each.outcome in messages or each.outcome.startswith("left: ") or (waited and not each.outcome)
+        assert replace(each, outcome=open_[0].outcome) in open_
     assert awaiting([changed.get(each.id, each) for each in open_], said) == ()
 
 
