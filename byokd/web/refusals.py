@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from dataclasses import replace
 from datetime import datetime, timedelta
 from typing import Final, NamedTuple, TypeGuard
 
 from byokd.decide.case import CLOCKS_DIFFER, case
-from byokd.decide.orders import rotated_at
+from byokd.decide.orders import before_deciding, rotated_at, without
 from byokd.decide.rotation import obstacle
 from byokd.decide.suspension import cannot_suspend
 from byokd.errors import KeyNotFound, OrderRefused
@@ -41,19 +41,21 @@ def not_one(name: NotOneKey) -> OrderRefused:
 
 def unfit(kind: OrderKind, snapshot: Snapshot, now: datetime, *, lose: bool = False) -> Refusal | None:
     """Why an order makes no sense for a key as it stands; None where it does."""
-    suspension, ref = snapshot.ledger.suspension, snapshot.ref
-    held = _hold(snapshot.ledger.open_orders, now)
+    orders, ref = snapshot.ledger.open_orders, snapshot.ref
+    # A release or a resumption that no turn has carried out yet counts already.
+    ledger = replace(snapshot.ledger, open_orders=without(orders, before_deciding(orders, now)))
+    suspension, held = ledger.suspension, ledger.hold
     match kind:
         case OrderKind.IMPORT | OrderKind.SUSPEND | OrderKind.ROTATE if _gone(snapshot.view, now):
             why = "KMS has known no such key for an hour and more"
             return Refusal(why, "Take it out of the config, if it was deleted; else look for it with `byokd find`.")
-        case OrderKind.RELEASE if not held:
+        case OrderKind.RELEASE if isinstance(held, Absent):
             return Refusal("no hold is in force: there is nothing to release", _in_force(ref))
         case OrderKind.RESUME if isinstance(suspension, Absent):
             return Refusal("it is not suspended: there is nothing to resume", _in_force(ref))
         case OrderKind.IMPORT | OrderKind.ROTATE if not isinstance(suspension, Absent):
             return Refusal(f"it was suspended by {suspension.by}", f"`byokd resume {ref}` brings its material back.")
-        case OrderKind.IMPORT | OrderKind.RESUME | OrderKind.ROTATE if held:
+        case OrderKind.IMPORT | OrderKind.RESUME | OrderKind.ROTATE if not isinstance(held, Absent):
             why = f"it is held by {held.by}" + (f": {held.why}" if held.why else "")
             return Refusal(why, f"`byokd release {ref}` ends the hold; then order it again.")
         case OrderKind.SUSPEND if _under_way(suspension) and not (lose and not suspension.lose):
@@ -97,8 +99,3 @@ def _under_way(suspension: Order | Absent) -> TypeGuard[Order]:
 def _gone(view: View, now: datetime) -> bool:
     """Whether KMS does not know the key, and for so long that it cannot be a new one."""
     return isinstance(view, Blind) and view.code == KeyNotFound.code and view.since <= now - NEW_FOR
-
-
-def _hold(orders: Iterable[Order], now: datetime) -> Order | None:
-    holds = (order for order in orders if order.kind is OrderKind.HOLD)
-    return next((hold for hold in holds if isinstance(hold.until, Absent) or hold.until > now), None)

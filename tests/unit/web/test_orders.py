@@ -192,6 +192,20 @@ async def test_a_held_key_is_not_imported_into(api: Api, kind: str):
         assert (said is not None and said.why == "it is held by ann: audit") is refused
 
 
+@pytest.mark.parametrize("kind", ["import", "rotate"])
+@pytest.mark.parametrize(("force", "undo"), [("hold", "release"), ("suspend", "resume")])
+async def test_what_was_just_undone_refuses_nothing(api: Api, kind: str, force: str, undo: str):
+    """An order right after a release was refused, to be given after a release; so it was after a resumption."""
+    (snapshot,) = await api.store.snapshots([KeyRef(FRESH)])
+    given = builders.order(OrderKind(force), id="1", by="ann", created_at=START - timedelta(hours=1))
+    undone = builders.order(OrderKind(undo), id="2", by="ann", created_at=START)
+    again = builders.order(OrderKind(force), id="3", by="ann", created_at=START + timedelta(seconds=1))
+    for orders, refused in (((given,), True), ((given, undone), False), ((given, undone, again), True)):
+        ledger = replace(snapshot.ledger, open_orders=orders)
+        said = unfit(OrderKind(kind), replace(snapshot, ledger=ledger), START + timedelta(seconds=2))
+        assert (said is not None and "by ann" in said.why) is refused
+
+
 def test_a_key_without_a_next_material_is_not_rotated():
     """That is plain from the last look; the order was taken, and refused a second later."""
     rotated = replace(builders.observed().materials[0], material_id=MaterialId("cd" * 32), state=MaterialState.CURRENT)
