@@ -54,12 +54,10 @@ def may_rotate(the: Case) -> bool:
     """Whether the material at hand is the one that the key is to be rotated to by period, and nothing is in the way."""
     if the.policy.rotate_every is NEVER:
         return False
-    pending = the.pending
-    to_be_next = the.is_next if pending is None else pending.material_id == the.material
-    if not to_be_next or period_ends(the.snapshot) is None or not the.enabled or the.rotation is not None:
+    if not the.rotates_next or period_ends(the.snapshot) is None or not the.enabled or the.rotation is not None:
         return False
     # What byokd brought in only just and a reading does not show is not brought in again.
-    shown = pending is not None or not imported_since(the.snapshot, the.now - the.policy.renewal_floor)
+    shown = the.pending is not None or not imported_since(the.snapshot, the.now - the.policy.renewal_floor)
     return shown and the.seen is not None and rotations_left(the.seen) > 0
 
 
