@@ -72,6 +72,9 @@ def unfit(kind: OrderKind, snapshot: Snapshot, now: datetime, *, lose: bool = Fa
 
 def _not_to_rotate(snapshot: Snapshot, now: datetime) -> Refusal | None:
     the, ref = case(snapshot, now), snapshot.ref
+    never = the.seen is not None and (the.replica or the.seen.spec != SYMMETRIC)
+    if never and (hindrance := obstacle(the)) is not None:
+        return Refusal(hindrance, f"`byokd show {ref}` tells what the key is.")
     if not snapshot.others:
         why = "the config has one material for it, and no further one to rotate to"
         return Refusal(why, f"Name all of them in `materials`, from the first on. {NEXT_MATERIAL}")
@@ -82,10 +85,8 @@ def _not_to_rotate(snapshot: Snapshot, now: datetime) -> Refusal | None:
         return Refusal(why, "Wait a minute, if it is to be rotated once more.")
     if the.seen is None or not the.seen.materials_known or the.pending:
         return None  # what KMS has now, the next look tells
-    if (hindrance := obstacle(the)) is None:
-        return None
-    never = the.replica or the.seen.spec != SYMMETRIC
-    return Refusal(hindrance, f"`byokd show {ref}` tells what the key is." if never else NEXT_MATERIAL)
+    hindrance = obstacle(the)
+    return None if hindrance is None else Refusal(hindrance, NEXT_MATERIAL)
 
 
 def _in_force(ref: str) -> str:

@@ -222,6 +222,14 @@ def test_a_key_without_a_next_material_is_not_rotated():
     assert unfit(OrderKind.ROTATE, builders.snapshot(desired=stocked, others=(Track(),)), START) is None
 
 
+@pytest.mark.parametrize("spec", ["RSA_2048", "ECC_NIST_P256", "HMAC_256"])
+def test_a_key_that_is_never_rotated_is_not_told_to_have_further_material(spec: str):
+    """It was told to list the next one in `materials`, as if it could then be rotated."""
+    said = unfit(OrderKind.ROTATE, builders.snapshot(view=builders.observed(spec=spec)), START)
+    assert said is not None
+    assert ("are not rotated" in said.why, "byokd show" in said.step) == (True, True)
+
+
 async def test_a_lane_is_meant_by_its_name(api: Api):
     """An order for it, and a list of its keys; one that the config does not have is told with those that it has."""
     api.lanes = (lane(),)
