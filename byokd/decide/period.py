@@ -153,16 +153,27 @@ def _hindered(the: Case) -> str | None:
     assert the.seen is not None, "asked of a key that was seen"
     if the.seen.spec != SYMMETRIC or not the.seen.materials_known:
         return obstacle(the)
-    ends = period_ends(the.snapshot)
+    ends, order = period_ends(the.snapshot), the.rotation
     if ends is None or the.now < ends - _ahead(the):
         return None
+    if order is None or rotations_left(the.seen) <= 0:
+        return in_the_way(the)
+    if the.now < order.created_at + PATIENCE:
+        return None
+    if order.outcome:
+        return f"ordered, and not done: {order.outcome}"
+    return in_the_way(the) or f"ordered at {order.created_at:%Y-%m-%d %H:%M:%S}Z, and not done"
+
+
+def in_the_way(the: Case) -> str | None:
+    """Why a key that was seen could not be rotated by period today, however far ahead that is; None where it could.
+
+    Its rotations are used up, no material is next, or the next one does not fit or is not had from its source. That the
+    key is held, suspended or Disabled is not said here.
+    """
+    assert the.seen is not None, "asked of a key that was seen"
     if rotations_left(the.seen) <= 0:
         return "it was rotated as often as KMS allows in its life"
-    order = the.rotation
-    if order is not None and the.now < order.created_at + PATIENCE:
-        return None
-    if order is not None and order.outcome:
-        return f"ordered, and not done: {order.outcome}"
     if (why := obstacle(the)) is not None:
         return why
     turned = (the.snapshot.turned_to(place) for place in the.snapshot.places)
@@ -171,7 +182,7 @@ def _hindered(the: Case) -> str | None:
             return f"the next material cannot be imported: {following.misfit}"
         if following.rotates_next and isinstance(lost := following.snapshot.proof, Unproved):
             return f"the source cannot produce the next material: {lost.message}"
-    return None if order is None else f"ordered at {order.created_at:%Y-%m-%d %H:%M:%S}Z, and not done"
+    return None
 
 
 def _ahead(the: Case) -> timedelta:

@@ -15,9 +15,7 @@ from typing import Final
 from byokd.decide.advice import Tight, keys_of, lead_needed, level, load, pace_needed, slack_share, sustained, tight
 from byokd.decide.case import case
 from byokd.decide.forecast import NOTHING_LEARNED, Forecast, Learned, Renewal, forecast
-from byokd.decide.period import period_ends, rotates_at
-from byokd.decide.rotation import obstacle, rotations_left
-from byokd.facts.condition import ConditionKind
+from byokd.decide.period import in_the_way, period_ends, rotates_at
 from byokd.facts.key import Absent
 from byokd.facts.policy import Lane
 from byokd.facts.prospect import Prospect
@@ -91,15 +89,11 @@ def next_rotation(snapshot: Snapshot, now: datetime) -> Document | None:
     if the.seen is None or ends is None:
         return None
     if the.rotation is not None:
-        hindered = the.rotation.outcome
+        hindered: str | None = the.rotation.outcome
     elif not the.enabled:
         hindered = f"the key is {the.seen.state.value}"
-    elif rotations_left(the.seen) <= 0:
-        hindered = "it was rotated as often as KMS allows in its life"
     else:
-        kept = (each.condition for each in snapshot.conditions)
-        told = next((each.detail for each in kept if each.kind is ConditionKind.ROTATION_HINDERED), "")
-        hindered = obstacle(the) or told
+        hindered = in_the_way(the)
     return {
         "key": snapshot.ref,
         "name": snapshot.desired.name,

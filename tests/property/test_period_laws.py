@@ -12,6 +12,7 @@ from byokd.decide.case import case
 from byokd.decide.decide import decide
 from byokd.decide.period import (
     current_since,
+    in_the_way,
     may_rotate,
     moments,
     period_ends,
@@ -176,6 +177,20 @@ def test_what_hinders_a_rotation_is_told_while_it_does(it: Snapshot, now: dateti
     ends = period_ends(it)
     if told == [] and ends is not None and ends <= now and the.rotation is None and not the.suspended_by:
         assert obstacle(the) is None
+
+
+@quick
+@given(periodic, times)
+def test_what_is_in_the_way_does_not_wait_for_the_end_of_a_period(it: Snapshot, now: datetime) -> None:
+    """The same however long that is; where nothing is, a rotation is left, and something to rotate to."""
+    the = case(it.turned_to(0), now)
+    if the.seen is None:
+        return
+    why = in_the_way(the)
+    assert why is not None or (obstacle(the) is None and rotations_left(the.seen) > 0)
+    rules = replace(it.desired.policy, rotate_every=timedelta(days=9999))
+    later = replace(it, desired=replace(it.desired, policy=rules))
+    assert in_the_way(case(later.turned_to(0), now)) == why
 
 
 @quick

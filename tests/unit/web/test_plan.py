@@ -13,7 +13,7 @@ import pytest
 from byokd.decide.what_if import imagined_keys
 from byokd.facts.change import Change
 from byokd.facts.key import KeyRef, KeyState, LaneId
-from byokd.facts.ledger import OrderKind, Tier, Track
+from byokd.facts.ledger import OrderKind, Tier, Track, Unproved
 from byokd.facts.policy import ChangeWindow, Lane, Quota
 from byokd.facts.snapshot import Snapshot
 from byokd.web.plan import lane_plan, next_rotation
@@ -22,6 +22,7 @@ from tests.kit.clock import START
 from tests.unit.web.api import Api, an_api
 from tests.unit.web.fleet import FRESH, LAPSED, LEDGER
 
+LOST = Unproved(since=START, at=START, code="source_unreadable", message="no such file", failures=1)
 EMPTY = replace(lane(), id=LaneId("111122223333/us-east-1"), name="empty")
 
 
@@ -158,8 +159,9 @@ def rotating(**changes: Any) -> Snapshot:
         (rotating(ledger=ledger(open_orders=(order(OrderKind.ROTATE, outcome="no file"),))), True, "no file"),
         (rotating(view=observed(begun_at=START - 30 * DAY, state=KeyState.DISABLED)), False, "the key is Disabled"),
         (rotating(desired=desired(policy=policy(rotate_every=90 * DAY)), others=()), False, "no further material"),
+        (rotating(others=(Track(proof=LOST),)), False, "cannot produce the next material: no such file"),
     ],
-    ids=["in peace", "ordered already", "disabled", "nothing in stock"],
+    ids=["in peace", "ordered already", "disabled", "nothing in stock", "next one lost"],
 )
 def test_a_plan_tells_when_a_key_is_rotated_by_period(key: Snapshot, ordered: bool, hindered: str | None) -> None:
     """And what would be in the way today; nothing of the sort stood in the plan, only in that of each key."""
