@@ -6,6 +6,7 @@ takes a copy (1 ms, against 9 ms for registering them).
 
 A lane without a profile uses the SDK's standard chain: environment, shared files, container, instance role. With a
 role, those credentials only serve to assume it; the temporary ones are renewed a quarter of an hour before they end.
+A profile that asks for an MFA code is refused: a daemon has nobody to type it.
 """
 
 from __future__ import annotations
@@ -19,7 +20,7 @@ from aiobotocore.config import AioConfig
 from aiobotocore.credentials import AioAssumeRoleCredentialFetcher, AioCredentials, AioDeferredRefreshableCredentials
 from aiobotocore.hooks import AioHierarchicalEmitter
 from aiobotocore.session import AioSession
-from botocore.exceptions import NoCredentialsError
+from botocore.exceptions import BotoCoreError, NoCredentialsError
 
 from byokd.facts.key import Absent
 from byokd.facts.policy import Lane
@@ -72,6 +73,16 @@ def lane_session(lane: Lane, *, shared: Session, config: AioConfig, identity: Id
     return session
 
 
+class MfaWanted(BotoCoreError):  # type: ignore[misc]  # untyped upstream
+    """A profile's role asks for a code that a person would have to type."""
+
+    fmt = "the profile has an mfa_serial, and nobody is there to type a code: take a role or profile without one"
+
+
+def _nobody_types(_: str) -> str:
+    raise MfaWanted
+
+
 class _LaneCredentials:
     """The session's credential provider: the standard chain or given keys, and the lane's role on top of them."""
 
@@ -81,6 +92,8 @@ class _LaneCredentials:
         self._config = config
         self._identity = identity
         self._chain = session.get_component("credential_provider")
+        # The SDK would ask on the terminal, and stop the whole process for it. It has no public place for this either.
+        self._chain.get_provider("assume-role")._prompter = _nobody_types  # noqa: SLF001
 
     async def load_credentials(self) -> Any:
         """Credentials that renew themselves.

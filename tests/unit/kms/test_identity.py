@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
 from typing import Any
 from urllib.parse import parse_qs
 
@@ -21,14 +23,14 @@ DESCRIBED = answer(
 )
 
 
-def assumed(access_key: str):
-    """The answer of AssumeRole, good for years."""
+def assumed(access_key: str, ends_at: str = "2099-01-01T00:00:00Z"):
+    """The answer of AssumeRole, good for years unless it is said otherwise."""
     return answer(
         raw=f"""<AssumeRoleResponse xmlns="https://sts.amazonaws.com/doc/2011-06-15/"><AssumeRoleResult>
         <AssumedRoleUser><Arn>arn:aws:sts::{ACCOUNT}:assumed-role/byokd/lane</Arn>
         <AssumedRoleId>AROA:lane</AssumedRoleId></AssumedRoleUser>
         <Credentials><AccessKeyId>{access_key}</AccessKeyId><SecretAccessKey>secret</SecretAccessKey>
-        <SessionToken>session</SessionToken><Expiration>2099-01-01T00:00:00Z</Expiration></Credentials>
+        <SessionToken>session</SessionToken><Expiration>{ends_at}</Expiration></Credentials>
         </AssumeRoleResult></AssumeRoleResponse>""".encode()
     )
 
@@ -99,6 +101,48 @@ async def test_looked_for_again() -> None:
             await kms.describe("arn")
         await kms.describe("arn")
     assert signers(kms_endpoint) == ["ASIAOLD", "ASIANEW"]
+
+
+async def test_renewed_before_they_end() -> None:
+    """A role's credentials with less than a quarter of an hour left are replaced while KMS still takes them."""
+    nearly_over = f"{datetime.now(UTC) + timedelta(minutes=12):%Y-%m-%dT%H:%M:%SZ}"
+    async with (
+        endpoint(DESCRIBED) as kms_endpoint,
+        endpoint(assumed("ASIAFIRST", nearly_over), assumed("ASIASECOND")) as sts,
+        opened(kms_endpoint, sts, role_arn=ROLE) as kms,
+    ):
+        for _ in range(3):
+            await kms.describe("arn")
+    assert signers(kms_endpoint) == ["ASIAFIRST", "ASIASECOND", "ASIASECOND"]
+
+
+async def test_a_renewal_that_fails_early_costs_nothing() -> None:
+    """The old credentials are good for some minutes more: they are used until they end."""
+    nearly_over = f"{datetime.now(UTC) + timedelta(minutes=12):%Y-%m-%dT%H:%M:%SZ}"
+    async with (
+        endpoint(DESCRIBED) as kms_endpoint,
+        endpoint(assumed("ASIAFIRST", nearly_over), refuse("AccessDenied", status=403)) as sts,
+        opened(kms_endpoint, sts, role_arn=ROLE) as kms,
+    ):
+        for _ in range(2):
+            await kms.describe("arn")
+    assert signers(kms_endpoint) == ["ASIAFIRST", "ASIAFIRST"]
+
+
+async def test_a_profile_that_asks_for_a_code(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Nobody is asked on the terminal, for which the whole daemon would stand still."""
+    config = tmp_path / "config"
+    config.write_text(
+        f"[profile ops]\nrole_arn = {ROLE}\nsource_profile = me\nmfa_serial = arn:aws:iam::{ACCOUNT}:mfa/me\n"
+        "[profile me]\naws_access_key_id = AKIAME\naws_secret_access_key = any\n"
+    )
+    monkeypatch.setenv("AWS_CONFIG_FILE", str(config))
+    async with endpoint(DESCRIBED) as kms_endpoint:
+        lane = a_lane(endpoint=kms_endpoint.url, profile="ops")
+        async with open_kms(lane, clock=ManualClock(), session=session(), identity=Identity()) as kms:
+            with pytest.raises(errors.CredentialsInvalid, match="mfa_serial"):
+                await kms.describe("arn")
+    assert kms_endpoint.asked == []
 
 
 async def test_profile_that_does_not_exist() -> None:
