@@ -161,7 +161,7 @@ class KmsUnreachable(KmsError):
     """No connection, or none in time: the request was not answered and did not change anything."""
 
     code = "kms_unreachable"
-    step = "Check network, DNS, VPC endpoint and proxy between this host and KMS."
+    step = "Check network, DNS, VPC endpoint and proxy between this host and KMS, and the lane's region."
 
 
 class AnswerLost(KmsError):

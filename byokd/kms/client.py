@@ -13,16 +13,18 @@ from contextlib import AsyncExitStack
 from contextvars import ContextVar
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from difflib import get_close_matches
 from email.utils import parsedate_to_datetime
 from functools import lru_cache
 from typing import Any, Final
 
 from aiobotocore.config import AioConfig
+from aiobotocore.session import AioSession
 from botocore import xform_name
 from botocore.exceptions import ClientError
 
 from byokd import __version__
-from byokd.errors import CredentialsInvalid
+from byokd.errors import CredentialsInvalid, KmsUnreachable
 from byokd.facts.key import ABSENT, Absent
 from byokd.facts.policy import Lane
 from byokd.kms.faults import Progress, mapped
@@ -38,6 +40,7 @@ _progress: Final[ContextVar[Progress]] = ContextVar("progress")
 @dataclass(slots=True)
 class _Opened:
     client: Any
+    session: AioSession
     closing: AsyncExitStack
     calls: int = 0
     given_up: bool = False
@@ -77,6 +80,10 @@ class LaneClient:
         except CredentialsInvalid:
             self._give_up(opened)
             raise
+        except KmsUnreachable as error:
+            if opened is not None and (doubt := await self._doubt_region(opened)):
+                raise KmsUnreachable(f"{error}; {doubt}") from error.__cause__
+            raise
         finally:
             if opened is not None:
                 await self._release(opened)
@@ -86,8 +93,7 @@ class LaneClient:
         progress = Progress()
         with mapped("ListServiceQuotas", progress, changes=False):
             async with asyncio.timeout(self._timeout_s):
-                session = lane_session(self._lane, shared=self._shared, config=self._config, identity=self._identity)
-                return await read_request_quotas(session, self._lane.region, self._config, self._identity)
+                return await read_request_quotas(self._own_session(), self._lane.region, self._config, self._identity)
 
     async def close(self) -> None:
         """Close the connections. Calls still in flight fail."""
@@ -110,6 +116,17 @@ class LaneClient:
         if (sent_at := _moment(date)) is not None:
             self.skew = Skew(by=sent_at - self._clock.now(), at=self._clock.monotonic())
 
+    async def _doubt_region(self, opened: _Opened) -> str:
+        """What is odd about the lane's Region where nobody answers; a new one may be missing in the SDK's list."""
+        session, region = opened.session, self._lane.region
+        known: list[str] = []
+        for partition in session.get_available_partitions():
+            known += await session.get_available_regions("kms", partition)
+        if region in known or not isinstance(self._lane.endpoint, Absent):
+            return ""
+        near = get_close_matches(region, known, n=1)
+        return f"the AWS SDK knows no Region {region}" + (f", did you mean {near[0]}?" if near else "")
+
     async def _acquire(self) -> _Opened:
         if (opened := self._opened) is None:
             async with self._opening:
@@ -131,8 +148,11 @@ class LaneClient:
             if self._opened is opened:
                 self._opened = None
 
+    def _own_session(self) -> AioSession:
+        return lane_session(self._lane, shared=self._shared, config=self._config, identity=self._identity)
+
     async def _open(self) -> _Opened:
-        session = lane_session(self._lane, shared=self._shared, config=self._config, identity=self._identity)
+        session = self._own_session()
         endpoint = None if isinstance(self._lane.endpoint, Absent) else self._lane.endpoint
         async with AsyncExitStack() as stack:
             client = await stack.enter_async_context(
@@ -141,7 +161,7 @@ class LaneClient:
             client.meta.events.register("before-send.kms", _mark_sent)
             # One attempt is all there is: asking after each answer whether to retry would be for nothing.
             client.meta.events.unregister("needs-retry.kms", unique_id="retry-config-kms")
-            return _Opened(client=client, closing=stack.pop_all())
+            return _Opened(client=client, session=session, closing=stack.pop_all())
 
 
 @lru_cache(maxsize=16)  # a header stands for a second, and lanes send many requests in one

@@ -26,8 +26,7 @@ from byokd.facts.key import (
     WrappingKeySpec,
 )
 from byokd.kms.adapter import PAGES_MAX, open_kms
-from byokd.kms.client import lane_config
-from byokd.kms.identity import Identity, lane_session
+from byokd.kms.identity import Identity
 from byokd.ports import Kms, Skew
 from tests.kit.clock import START, ManualClock
 from tests.kit.lanes import ACCOUNT, REGION, a_lane, session
@@ -373,20 +372,3 @@ async def test_quotas_that_may_not_be_read_are_an_error_like_any_other() -> None
 
 def _asking(service: Endpoint) -> Identity:
     return Identity(access_key_id="AKIATEST", secret_access_key="any", quotas_endpoint=service.url)
-
-
-@pytest.mark.parametrize(
-    ("kinds", "host"),
-    [
-        ({}, "kms.eu-central-1.amazonaws.com"),
-        ({"fips": True}, "kms-fips.eu-central-1.amazonaws.com"),
-        ({"dual_stack": True}, "kms.eu-central-1.api.aws"),
-        ({"fips": True, "dual_stack": True}, "kms-fips.eu-central-1.api.aws"),
-    ],
-)
-async def test_a_lane_chooses_among_the_endpoints_of_its_region(kinds: dict[str, bool], host: str) -> None:
-    """AWS's own rules tell the host; byokd only asks for the kind."""
-    chosen = a_lane(**kinds)
-    own = lane_session(chosen, shared=session(), config=lane_config(chosen), identity=KEYS)
-    async with own.create_client("kms", region_name=chosen.region, config=lane_config(chosen)) as client:
-        assert client.meta.endpoint_url == f"https://{host}"

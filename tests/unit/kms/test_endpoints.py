@@ -1,0 +1,62 @@
+"""Where a lane's requests go: AWS's own endpoint of its Region, of the kind that it asks for."""
+
+from __future__ import annotations
+
+import socket
+from dataclasses import replace
+from typing import Any
+
+import pytest
+from aiobotocore.httpsession import AIOHTTPSession
+from botocore.exceptions import EndpointConnectionError
+
+from byokd import errors
+from byokd.kms.adapter import open_kms
+from byokd.kms.client import lane_config
+from byokd.kms.identity import Identity, lane_session
+from tests.kit.clock import ManualClock
+from tests.kit.lanes import a_lane, lane_in, session
+
+KEYS = Identity(access_key_id="AKIATEST", secret_access_key="any")
+
+
+@pytest.mark.parametrize(
+    ("kinds", "host"),
+    [
+        ({}, "kms.eu-central-1.amazonaws.com"),
+        ({"fips": True}, "kms-fips.eu-central-1.amazonaws.com"),
+        ({"dual_stack": True}, "kms.eu-central-1.api.aws"),
+        ({"fips": True, "dual_stack": True}, "kms-fips.eu-central-1.api.aws"),
+    ],
+)
+async def test_a_lane_chooses_among_the_endpoints_of_its_region(kinds: dict[str, bool], host: str) -> None:
+    """AWS's own rules tell the host; byokd only asks for the kind."""
+    chosen = a_lane(**kinds)
+    own = lane_session(chosen, shared=session(), config=lane_config(chosen), identity=KEYS)
+    async with own.create_client("kms", region_name=chosen.region, config=lane_config(chosen)) as client:
+        assert client.meta.endpoint_url == f"https://{host}"
+
+
+class NoSuchHost(AIOHTTPSession):  # type: ignore[misc]  # untyped upstream
+    """A network whose DNS knows no name."""
+
+    async def send(self, request: Any) -> Any:
+        raise EndpointConnectionError(endpoint_url=request.url, error=socket.gaierror(-2, "Name or service not known"))
+
+
+@pytest.mark.parametrize(
+    ("region", "said"),
+    [
+        ("eu-centrl-1", "the AWS SDK knows no Region eu-centrl-1, did you mean eu-central-1?"),
+        ("qq-nowhere-7", "the AWS SDK knows no Region qq-nowhere-7"),
+        ("eu-central-1", ""),
+    ],
+)
+async def test_a_region_that_does_not_exist(region: str, said: str) -> None:
+    """Nobody answers there, and the error says what is odd about it; a Region that exists is not doubted."""
+    lane = a_lane(region=region, id=lane_in(region))
+    own = replace(KEYS, transport=NoSuchHost)
+    async with open_kms(lane, clock=ManualClock(), session=session(), identity=own) as kms:
+        with pytest.raises(errors.KmsUnreachable) as told:
+            await kms.describe("arn")
+    assert str(told.value).partition("; ")[2] == said
