@@ -14,6 +14,8 @@ if TYPE_CHECKING:
 
 BAR_WIDTH: Final = 24
 MOST_KEYS: Final = 1_000_000
+TO_COME: Final = ("keys", "valid_for", "renew_before", "spread", "quota", "at_once")
+"""Options of a fleet that does not exist yet."""
 SHOWN: Final = 10
 """Keys listed for a person; `--json` has more."""
 
@@ -43,11 +45,11 @@ def plan(
     """Look ahead: the load of each lane, the keys that would be late, and what would be enough."""
     from byokd.cli.listing import show_json
 
+    _refuse_strays(context, what_if=what_if)
     if what_if:
         policy = _policy(valid_for, renew_before, spread)
         document = _imagine(keys, policy, quota, at_once=at_once, limit=limit)
     else:
-        _refuse_strays(keys=keys, at_once=at_once)
         asked = {"limit": str(limit)} | ({"lane": lane} if lane else {})
         document = of(context).reach().plan(asked)
     if json:
@@ -61,12 +63,16 @@ def plan(
         _show(each, document["at"], limit)
 
 
-def _refuse_strays(*, keys: int, at_once: bool) -> None:
-    """Options of a fleet to come are not overlooked in silence."""
+def _refuse_strays(context: typer.Context, *, what_if: bool) -> None:
+    """Options that would have no effect are not overlooked in silence."""
     from byokd.errors import OperatorError
 
-    if keys or at_once:
-        raise OperatorError("--keys and --at-once belong to --what-if")
+    sources = {name: context.get_parameter_source(name) for name in context.params}
+    given = {name for name, source in sources.items() if source is not None and source.name != "DEFAULT"}
+    if what_if and "lane" in given:
+        raise OperatorError("--lane does not go with --what-if, which plans a lane of its own")
+    if not what_if and (strays := [f"--{name.replace('_', '-')}" for name in TO_COME if name in given]):
+        raise OperatorError(f"{' and '.join(strays)} {'belong' if strays[1:] else 'belongs'} to --what-if")
 
 
 def _policy(valid_for: str, renew_before: str, spread: str) -> Policy:

@@ -182,7 +182,9 @@ async def test_an_order_that_loses_material_says_so_wherever_it_is_shown(api: Ap
         (["keys", "--limit", "0"], Exit.USAGE, "--limit"),
         (["kys"], Exit.USAGE, "kys"),
         (["plan", "--lane", "prd"], Exit.USAGE, "no lane is called 'prd': there are prod"),
-        (["plan", "--keys", "5"], Exit.USAGE, "--keys and --at-once belong to --what-if"),
+        (["plan", "--keys", "5"], Exit.USAGE, "--keys belongs to --what-if"),
+        (["plan", "--quota", "9", "--valid-for", "9d"], Exit.USAGE, "--valid-for and --quota belong to --what-if"),
+        (["plan", "--what-if", "--keys", "9", "--lane", "prod"], Exit.USAGE, "--lane does not go with --what-if"),
         (["plan", "--what-if"], Exit.USAGE, "--keys is 0: how many keys, from 1 to 1000000"),
         (["plan", "--what-if", "--keys", "-3"], Exit.USAGE, "--keys is -3"),
         (
