@@ -8,6 +8,7 @@ The defaults are AWS's own where that is the bottleneck, and a conservative shar
 from __future__ import annotations
 
 import re
+from collections.abc import Iterator
 from datetime import timedelta
 from fractions import Fraction
 from typing import Annotated, Final
@@ -15,7 +16,7 @@ from urllib.parse import urlsplit
 
 from pydantic import AfterValidator, Field
 
-from byokd.config.names import ACCOUNT, REGION
+from byokd.config.names import ACCOUNT, REGION, partition
 from byokd.config.problems import Unfit, quoted
 from byokd.config.quantities import Portion, Span
 from byokd.config.settings import Count, Flag, Line, Rate, Settings
@@ -27,6 +28,10 @@ LOCAL: Final = "local"
 
 _ROLE: Final = re.compile(r"arn:[a-z-]+:iam::[0-9]{12}:role/[\w+=,.@/-]{1,576}", re.ASCII)
 _SESSION: Final = re.compile(r"[\w+=,.@-]{2,64}", re.ASCII)
+_AWS_HOST: Final = re.compile(
+    rf"(?:.+\.)?kms(?:-fips)?\.({REGION.pattern})\.(?:vpce\.)?(?:amazonaws|api)\..+", re.ASCII
+)
+"""A Region's own endpoint or a VPC endpoint, as AWS names them."""
 _EXTERNAL_ID: Final = re.compile(r"[\w+=,.@:/-]{2,1224}", re.ASCII)
 
 
@@ -52,7 +57,12 @@ def _endpoint(value: str) -> str:
     except ValueError:
         sound = False
     else:
-        sound = sound and not (url.username or url.password or url.query or url.fragment) and value.isprintable()
+        sound = (
+            sound
+            and not (url.username or url.password or url.query or url.fragment)
+            and value.isprintable()
+            and " " not in value
+        )
     if not sound:
         raise Unfit("is not an endpoint", "https://HOST[:PORT], http:// for a KMS of your own, or local")
     return value
@@ -169,10 +179,14 @@ class QuotasSettings(Settings):
     GetPublicKey: QuotaSettings = QuotaSettings(per_second=10, burst=10, ceiling=10)
     """One for each such probe. Default 10, burst 10."""
 
+    def by_operation(self) -> dict[str, QuotaSettings]:
+        """Those of each operation."""
+        settings = {name: getattr(self, name) for name in type(self).model_fields}
+        return {name: each for name, each in settings.items() if isinstance(each, QuotaSettings)}
+
     def quotas(self, share: float) -> dict[str, Quota]:
         """The facts that these settings come to, by operation."""
-        settings = {name: getattr(self, name) for name in type(self).model_fields}
-        return {name: each.quota(share) for name, each in settings.items() if isinstance(each, QuotaSettings)}
+        return {name: each.quota(share) for name, each in self.by_operation().items()}
 
 
 class LaneSettings(Settings):
@@ -237,6 +251,27 @@ class LaneSettings(Settings):
 
     quotas: QuotasSettings = QuotasSettings()
     """Pace by KMS operation; operations left out keep their default."""
+
+    def contradictions(self) -> Iterator[tuple[tuple[str, ...], str, str]]:
+        """What does not fit together, as (setting, what, hint)."""
+        if self.external_id is not None and self.role_arn is None:
+            yield ("external_id",), "is only used with a role", "add role_arn, or remove external_id"
+        for kind in ("fips", "dual_stack"):
+            if getattr(self, kind) and self.endpoint is not None:
+                yield (kind,), "chooses among AWS's own endpoints", f"remove {kind}, or remove endpoint"
+        host = _AWS_HOST.fullmatch(urlsplit(self.endpoint or "").hostname or "")
+        if host is not None and host[1] != self.region:
+            yield ("endpoint",), f"is in {host[1]}, and the lane in {self.region}", "a lane works in one Region"
+        if self.role_arn is not None:
+            _, its, _, _, account, _ = self.role_arn.split(":", 5)
+            if account != self.account:
+                yield ("role_arn",), f"is a role of another account than {self.account}", "a lane works in one account"
+            elif its != (ours := partition(self.region)):
+                yield ("role_arn",), f"is in partition {its}, and {self.region} in {ours}", f"arn:{ours}:iam::..."
+        for operation, quota in self.quotas.by_operation().items():
+            if quota.ceiling is not None and quota.ceiling < quota.per_second:
+                what = f"{quota.ceiling:g} is below per_second, {quota.per_second:g}"
+                yield ("quotas", operation, "ceiling"), what, "raise ceiling, remove it, or lower per_second"
 
     def lane(self, name: str) -> Lane:
         """The fact that these settings come to."""

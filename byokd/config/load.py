@@ -150,8 +150,8 @@ def json_schema() -> dict[str, Any]:
 def _lanes(document: Document, file: ConfigFile, problems: Problems) -> dict[str, Lane]:
     """The lanes as facts, with what only shows across their settings noted."""
 
-    def tell(name: str, setting: str, what: str, hint: str) -> None:
-        path = ("lanes", name, setting)
+    def tell(name: str, setting: tuple[str, ...], what: str, hint: str) -> None:
+        path = ("lanes", name, *setting)
         problems.add(document.place(path), dotted(path), what, hint)
 
     lanes = {name: settings.lane(name) for name, settings in file.lanes.items()}
@@ -162,19 +162,15 @@ def _lanes(document: Document, file: ConfigFile, problems: Problems) -> dict[str
             where = document.place(("lanes", first[lane.id]))
             tell(
                 name,
-                "account",
+                ("account",),
                 f"is the same account and Region as lane {first[lane.id]} in {where}",
                 "keep one of them",
             )
         if settings.endpoint == LOCAL and "local_kms" not in document.data:
-            tell(name, "endpoint", "there is no local KMS", "add [local_kms], or write the endpoint's URL")
-        if settings.external_id is not None and "role_arn" not in document.data["lanes"][name]:
-            tell(name, "external_id", "is only used with a role", "add role_arn, or remove external_id")
-        for kind in ("fips", "dual_stack"):
-            if getattr(settings, kind) and settings.endpoint is not None:
-                tell(name, kind, "chooses among AWS's own endpoints", f"remove {kind}, or remove endpoint")
-        if settings.role_arn is not None and settings.role_arn.split(":")[4] != settings.account:
-            tell(
-                name, "role_arn", f"is a role of another account than {settings.account}", "a lane works in one account"
-            )
+            tell(name, ("endpoint",), "there is no local KMS", "add [local_kms], or write the endpoint's URL")
+        written = document.data["lanes"][name]
+        for setting, what, hint in settings.contradictions():
+            # A role that is wrong itself was told already, and is not called missing for it.
+            if setting != ("external_id",) or "role_arn" not in written:
+                tell(name, setting, what, hint)
     return lanes
