@@ -19,7 +19,7 @@ from byokd.decide.windows import opens_at
 from byokd.errors import AccessDenied, MaterialDiffers, ProbeFailed
 from byokd.facts.condition import Condition, ConditionKind, Severity
 from byokd.facts.key import NEVER, SYMMETRIC, Absent, Blind, KeyState, ObservedKey
-from byokd.facts.ledger import ImportState, OrderKind, Tier, Unproved
+from byokd.facts.ledger import ImportState, Order, OrderKind, Tier, Unproved
 from byokd.facts.snapshot import Reason
 
 Check = Callable[[Case, Verdict], Condition | None]
@@ -135,13 +135,28 @@ def suspended(the: Case, verdict: Verdict) -> Condition | None:
     tried = bool(order.outcome) or not isinstance(order.effective_at, Absent)
     found = fate(the.snapshot, lose=order.lose)
     usable = the.seen is None or (found.deleted and tried) or found.lets_it_be_used
-    if order.kind is OrderKind.RESUME or not usable:
+    if order.kind is OrderKind.RESUME:
+        return _resuming(order, verdict)
+    if not usable:
         return Condition(kind=ConditionKind.SUSPENDED, severity=Severity.WARNING, detail=verdict.message)
     return Condition(
         kind=ConditionKind.SUSPENDED,
         severity=Severity.CRITICAL,
         detail=f"the key is suspended and may be usable all the same: {verdict.message}",
         stage="usable",
+    )
+
+
+def _resuming(order: Order, verdict: Verdict) -> Condition:
+    """What hinders it is another stage each, since a sentence is written down once a stage."""
+    by = f"{order.by} has ordered it to be resumed" + (f" ({order.why})" if order.why else "")
+    hindered = verdict.blocks
+    waits = f"it waits: {verdict.message}" if hindered else "`byokd orders` says what it waits for"
+    return Condition(
+        kind=ConditionKind.SUSPENDED,
+        severity=Severity.WARNING,
+        detail=f"{by}, and it has no material until then; {waits}",
+        stage=f"resuming: {verdict.reason.value}" if hindered else "resuming",
     )
 
 

@@ -78,6 +78,24 @@ async def test_people_hear_of_a_suspension_and_not_of_a_loss() -> None:
         assert world.inbox.said[-1] == "resolved suspended"
 
 
+async def test_a_key_that_is_being_resumed_says_so_and_what_it_waits_for() -> None:
+    """It said "suspended, until resumed" for as long as its source could not produce the material."""
+    async with running(await _world()) as world:
+        await world.order(OrderKind.SUSPEND)
+        world.source.failing[desired().locator] = SourceUnreadable("No such file or directory")
+        await world.order(OrderKind.RESUME, why="rotated")
+        await world.pass_time(6 * MINUTE, step=MINUTE)
+        (told,) = (each for each in (await world.know()).conditions if each.condition.kind is ConditionKind.SUSPENDED)
+        for part in ("operator has ordered it to be resumed (rotated)", "it waits: No such file or directory"):
+            assert part in told.condition.detail
+        assert world.inbox.said.count("raised suspended") == 3
+
+        del world.source.failing[desired().locator]
+        await world.pass_time(6 * MINUTE, step=MINUTE)
+        assert world.kms.state(ARN) is KeyState.ENABLED
+        assert "resolved suspended" in world.inbox.said
+
+
 async def test_what_could_not_be_brought_back_is_left_and_cuts_nothing_off_less() -> None:
     """One material of two is enough: without it KMS refuses every use of the key. The other one is not lost for it."""
     async with running(await _world()) as world:
