@@ -13,10 +13,12 @@ from operator import itemgetter
 from typing import Final
 
 from byokd.decide.advice import Tight, keys_of, lead_needed, level, load, pace_needed, slack_share, sustained, tight
-from byokd.decide.case import case
+from byokd.decide.case import Case, case
 from byokd.decide.forecast import NOTHING_LEARNED, Forecast, Learned, Renewal, forecast
 from byokd.decide.period import in_the_way, period_ends, rotates_at
+from byokd.decide.rules import held
 from byokd.facts.key import Absent
+from byokd.facts.ledger import OrderKind
 from byokd.facts.policy import Lane
 from byokd.facts.prospect import Prospect
 from byokd.facts.snapshot import Snapshot
@@ -88,12 +90,6 @@ def next_rotation(snapshot: Snapshot, now: datetime) -> Document | None:
     the, ends = case(snapshot, now), period_ends(snapshot)
     if the.seen is None or ends is None:
         return None
-    if the.rotation is not None:
-        hindered: str | None = the.rotation.outcome
-    elif not the.enabled:
-        hindered = f"the key is {the.seen.state.value}"
-    else:
-        hindered = in_the_way(the)
     return {
         "key": snapshot.ref,
         "name": snapshot.desired.name,
@@ -101,8 +97,21 @@ def next_rotation(snapshot: Snapshot, now: datetime) -> Document | None:
         "period_ends_at": stamp(ends),
         "rotates_at": stamp(rotates_at(the)),
         "ordered": the.rotation is not None,
-        "hindered": hindered or None,
+        "hindered": _hindered(the) or None,
     }
+
+
+def _hindered(the: Case) -> str | None:
+    """What keeps a key from being rotated by period: what people did with it comes first."""
+    assert the.seen is not None, "asked of a key that was seen"
+    if (order := the.suspended_by) is not None:
+        done = "suspended" if order.kind is OrderKind.SUSPEND else "not resumed yet"
+        return f"the key is {done} (ordered by {order.by})"
+    if (hold := held(the)) is not None and not (isinstance(hold.wake_at, datetime) and hold.wake_at <= rotates_at(the)):
+        return hold.message
+    if the.rotation is not None:
+        return the.rotation.outcome
+    return in_the_way(the) if the.enabled else f"the key is {the.seen.state.value}"
 
 
 def _tight(found: Tight, limit: int) -> Document:

@@ -143,6 +143,9 @@ def test_keys_imported_one_by_one_end_one_by_one() -> None:
     }
 
 
+HOLD = order(OrderKind.HOLD)
+
+
 def rotating(**changes: Any) -> Snapshot:
     """A key in the middle of its period, with one more material in stock."""
     rules = policy(rotate_every=90 * DAY)
@@ -160,8 +163,22 @@ def rotating(**changes: Any) -> Snapshot:
         (rotating(view=observed(begun_at=START - 30 * DAY, state=KeyState.DISABLED)), False, "the key is Disabled"),
         (rotating(desired=desired(policy=policy(rotate_every=90 * DAY)), others=()), False, "no further material"),
         (rotating(others=(Track(proof=LOST),)), False, "cannot produce the next material: no such file"),
+        (rotating(ledger=ledger(open_orders=(HOLD,))), False, "held by operator until released: maintenance"),
+        (rotating(ledger=ledger(open_orders=(replace(HOLD, until=START + DAY),))), False, None),
+        (rotating(ledger=ledger(open_orders=(order(OrderKind.SUSPEND),))), False, "suspended (ordered by operator)"),
+        (rotating(ledger=ledger(open_orders=(order(OrderKind.RESUME),))), False, "not resumed yet"),
     ],
-    ids=["in peace", "ordered already", "disabled", "nothing in stock", "next one lost"],
+    ids=[
+        "in peace",
+        "ordered already",
+        "disabled",
+        "nothing in stock",
+        "next one lost",
+        "held",
+        "held until before then",
+        "suspended",
+        "being resumed",
+    ],
 )
 def test_a_plan_tells_when_a_key_is_rotated_by_period(key: Snapshot, ordered: bool, hindered: str | None) -> None:
     """And what would be in the way today; nothing of the sort stood in the plan, only in that of each key."""
