@@ -11,17 +11,22 @@ turn, so that one given upon an old reading does nothing (docs/decisions, rotati
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import replace
 from datetime import datetime, timedelta
+from heapq import nsmallest
 from typing import Final
 
 from byokd.decide.case import Case, case, imported_since
 from byokd.decide.rotation import few_left, obstacle, rotations_left
 from byokd.decide.verdict import SOON, Verdict
 from byokd.decide.windows import opens_at
+from byokd.facts import prospect
 from byokd.facts.condition import Condition, ConditionKind, Severity
-from byokd.facts.key import ABSENT, NEVER, SYMMETRIC, Absent, MaterialState, ObservedKey, last_seen
+from byokd.facts.key import NEVER, SYMMETRIC, Absent, KeyRef, ObservedKey, last_seen
 from byokd.facts.ledger import Order, OrderState, Unproved
+from byokd.facts.policy import ChangeWindow, Policy
+from byokd.facts.prospect import Prospect
 from byokd.facts.snapshot import OrderWanted, Reason, Snapshot
 
 TOLD_AHEAD: Final = timedelta(days=30)
@@ -62,37 +67,45 @@ def may_rotate(the: Case) -> bool:
 
 
 def current_since(snapshot: Snapshot) -> datetime | Absent:
-    """Since when the key's current material is it, as KMS tells it; ABSENT where it has none, or that is not known.
-
-    Of a key's first material KMS keeps no date: see `ObservedKey.begun_at`.
-    """
-    seen = last_seen(snapshot.view)
-    if not isinstance(seen, ObservedKey) or not seen.materials_known:
-        return ABSENT
-    current = next((each for each in seen.materials if each.state is MaterialState.CURRENT), None)
-    if current is None:
-        return ABSENT
-    return seen.begun_at if isinstance(current.rotated_at, Absent) else current.rotated_at
+    """Since when the key's current material is it: see `byokd.facts.prospect`."""
+    return prospect.current_since(snapshot.view)
 
 
 def period_ends(snapshot: Snapshot) -> datetime | None:
-    """When the policy asks for the key's next rotation; None where it does not, and of a replica, whose primary counts.
-
-    A material that became current in the future did so before the clock was set back: its period begins then.
-    """
-    every, seen = snapshot.desired.policy.rotate_every, last_seen(snapshot.view)
-    if every is NEVER or not isinstance(seen, ObservedKey) or seen.spec != SYMMETRIC or seen.role == "replica":
-        return None
-    since = current_since(snapshot)
-    return None if isinstance(since, Absent) else since + every
+    """When the policy asks for the key's next rotation; None where it does not: see `byokd.facts.prospect`."""
+    ends = prospect.period_ends_at(snapshot.desired.policy, snapshot.view)
+    return None if isinstance(ends, Absent) else ends
 
 
 def rotates_at(the: Case) -> datetime:
     """When a key whose period ends is rotated, if nothing hinders it: at the end, or in the next window after it."""
     ends = period_ends(the.snapshot)
     assert ends is not None  # asked of keys with a period
-    begins = max(ends, the.now)
-    return opens_at(the.policy.windows, begins, by=begins + _NO_WINDOW)
+    return _rotates_at(the.policy, ends, the.now)
+
+
+def _rotates_at(policy: Policy, ends: datetime, now: datetime) -> datetime:
+    begins = max(ends, now)
+    return opens_at(policy.windows, begins, by=begins + _NO_WINDOW)
+
+
+def rotated_first(prospects: Iterable[Prospect], now: datetime, *, limit: int) -> tuple[KeyRef, ...]:
+    """The keys that are rotated first by their periods, if nothing hinders them, at most `limit`; in that order.
+
+    By one set of windows nobody overtakes, so that few of a large fleet have to be held against theirs.
+    """
+    apart: dict[tuple[ChangeWindow, ...], list[Prospect]] = {}
+    for each in prospects:
+        if isinstance(each.period_ends, datetime):
+            apart.setdefault(each.policy.windows, []).append(each)
+    first = (each for group in apart.values() for each in nsmallest(limit, group, key=_end))
+    found = sorted((_rotates_at(each.policy, _end(each)[0], now), each.ref) for each in first)
+    return tuple(ref for _, ref in found[:limit])
+
+
+def _end(key: Prospect) -> tuple[datetime, KeyRef]:
+    assert isinstance(key.period_ends, datetime), "asked of keys whose period ends"
+    return key.period_ends, key.ref
 
 
 def moments(the: Case) -> tuple[datetime, ...]:

@@ -4,8 +4,20 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
+from datetime import datetime
 
-from byokd.facts.key import Absent, Expiry, KeyRef
+from byokd.facts.key import (
+    ABSENT,
+    NEVER,
+    SYMMETRIC,
+    Absent,
+    Expiry,
+    KeyRef,
+    MaterialState,
+    ObservedKey,
+    View,
+    last_seen,
+)
 from byokd.facts.ledger import Tier
 from byokd.facts.policy import Policy
 
@@ -29,6 +41,8 @@ class Prospect:
     """That of the last decision: a member of `Reason`."""
     further: tuple[Expiry, ...] = ()
     """When its other materials end, none of them earlier; those that were never imported are none yet."""
+    period_ends: datetime | Absent = ABSENT
+    """When its policy asks for its next rotation: see `period_ends_at`."""
 
     @property
     def materials(self) -> Iterator[Prospect]:
@@ -36,3 +50,29 @@ class Prospect:
         yield self
         for expiry in self.further:
             yield replace(self, expiry=expiry, tier=Tier.FRESH, further=())
+
+
+def current_since(view: View) -> datetime | Absent:
+    """Since when the key's current material is it, as KMS tells it; ABSENT where it has none, or that is not known.
+
+    Of a key's first material KMS keeps no date: see `ObservedKey.begun_at`.
+    """
+    seen = last_seen(view)
+    if not isinstance(seen, ObservedKey) or not seen.materials_known:
+        return ABSENT
+    current = next((each for each in seen.materials if each.state is MaterialState.CURRENT), None)
+    if current is None:
+        return ABSENT
+    return seen.begun_at if isinstance(current.rotated_at, Absent) else current.rotated_at
+
+
+def period_ends_at(policy: Policy, view: View) -> datetime | Absent:
+    """When a policy asks for a key's next rotation; ABSENT where it does not, and of a replica, whose primary counts.
+
+    A material that became current in the future did so before the clock was set back: its period begins then.
+    """
+    every, seen = policy.rotate_every, last_seen(view)
+    if every is NEVER or not isinstance(seen, ObservedKey) or seen.spec != SYMMETRIC or seen.role == "replica":
+        return ABSENT
+    since = current_since(view)
+    return ABSENT if isinstance(since, Absent) else since + every

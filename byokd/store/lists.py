@@ -10,9 +10,9 @@ from sqlalchemy.sql.elements import TextClause
 
 from byokd.facts.change import FleetCounts, KeyFilter, KeyLine
 from byokd.facts.condition import OpenCondition, Severity
-from byokd.facts.key import ABSENT, Absent, KeyArn, KeyRef, LaneId
+from byokd.facts.key import ABSENT, NEVER, Absent, KeyArn, KeyRef, LaneId
 from byokd.facts.ledger import HistoryEntry, Import, Order, Tier
-from byokd.facts.prospect import Prospect
+from byokd.facts.prospect import Prospect, period_ends_at
 from byokd.facts.relative import MULTI_REGION
 from byokd.store.codec import read_policy, read_view
 from byokd.store.tables import conditions as told
@@ -50,6 +50,7 @@ PROSPECTS: Final = (
         keys.c.expiry,
         keys.c.last_expiry,
         keys.c.tracks,
+        keys.c.seen,
         keys.c.tier,
         keys.c.reason,
         policies.c.body,
@@ -158,12 +159,14 @@ def prospects(connection: Connection, lane: LaneId, *, limit: int, after: str) -
             ref=KeyRef(row.ref),
             name=row.name,
             fleet=row.fleet,
-            policy=read_policy(row.body),
+            policy=(policy := read_policy(row.body)),
             state=row.state,
             expiry=expiry_or_absent(row.expiry),
             tier=Tier(row.tier),
             reason=row.reason,
             further=further_expiries(row.last_expiry, row.tracks),
+            # A view is a document: it is read only where that matters.
+            period_ends=ABSENT if policy.rotate_every is NEVER else period_ends_at(policy, read_view(row.seen)),
         )
         for row in rows
     )

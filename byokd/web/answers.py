@@ -14,9 +14,10 @@ from datetime import datetime
 from difflib import get_close_matches
 from typing import Any, Final
 
+from byokd.decide.period import rotated_first
 from byokd.errors import OperatorError
 from byokd.facts.change import KeyFilter, KeyLine
-from byokd.facts.key import ABSENT, NEVER, Absent, KeyRef
+from byokd.facts.key import ABSENT, Absent, KeyRef
 from byokd.facts.ledger import Tier
 from byokd.facts.policy import Lane
 from byokd.facts.prospect import Prospect
@@ -202,7 +203,7 @@ class Desk:
         for lane in lanes:
             prospects = await self._prospects(lane)
             learned = await self.store.learned_paces(lane.id)
-            rotations = await self._rotations(prospects, now)
+            rotations = await self._rotations(prospects, now, limit)
             found = await asyncio.to_thread(
                 lane_plan, prospects, lane, now, limit=limit, learned=learned, rotations=rotations
             )
@@ -215,13 +216,11 @@ class Desk:
             found += page
         return found
 
-    async def _rotations(self, prospects: Sequence[Prospect], now: datetime) -> list[Document]:
-        refs = [each.ref for each in prospects if each.policy.rotate_every is not NEVER]
-        found = []
-        for start in range(0, len(refs), PAGE):
-            read = await self.store.snapshots(refs[start : start + PAGE])
-            found += [rotation for each in read if (rotation := next_rotation(each, now)) is not None]
-        return found
+    async def _rotations(self, prospects: Sequence[Prospect], now: datetime, limit: int) -> list[Document]:
+        """The first rotations by period: whole snapshots are read of those that are shown, and of no others."""
+        refs = await asyncio.to_thread(rotated_first, prospects, now, limit=limit)
+        known = await self.store.snapshots(refs)
+        return [rotation for each in known if (rotation := next_rotation(each, now)) is not None]
 
     async def conditions(self, query: Query) -> Answer:
         """What a person may need to know, worst first."""

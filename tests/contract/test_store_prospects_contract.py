@@ -46,6 +46,25 @@ async def test_a_forecast_gets_what_is_on_record_of_each_key(fleet: Fleet) -> No
     )
 
 
+async def test_a_forecast_gets_the_end_of_each_period(fleet: Fleet) -> None:
+    """Of keys whose policy has one, as they were last seen; a plan reads whole snapshots of few of them."""
+    rules = policy(rotate_every=90 * DAY)
+    seen, blind, unseen, without = a_key(2, policy=rules), a_key(3, policy=rules), a_key(4, policy=rules), a_key(5)
+    await fleet.store.sync_fleet([seen, blind, unseen, without], now=START)
+    for key in (seen, without):
+        await fleet.save(key, view=observed(arn=key.arn, begun_at=START - 30 * DAY), ledger=ledger())
+    last = observed(arn=blind.arn, begun_at=START - 100 * DAY)
+    view = Blind(since=START, at=START, code="access_denied", message="no", failures=3, last=last)
+    await fleet.save(blind, view=view, ledger=ledger())
+
+    found = await fleet.store.prospects(LANE_ID, limit=9)
+
+    ends = {each.ref: each.period_ends for each in found}
+    assert ends[seen.ref] == START + 60 * DAY
+    assert ends[blind.ref] == START - 10 * DAY
+    assert (ends[unseen.ref], ends[without.ref]) == (ABSENT, ABSENT)
+
+
 async def test_a_lane_is_walked_page_by_page(fleet: Fleet) -> None:
     """Each key once and in the order of refs; keys of other lanes, and those that left the config, are not in it."""
     keys = [a_key(number) for number in range(1, 8)]

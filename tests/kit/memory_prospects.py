@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from byokd.facts.key import Absent
 from byokd.facts.ledger import Tier
-from byokd.facts.prospect import Prospect
+from byokd.facts.prospect import Prospect, period_ends_at
 from byokd.facts.snapshot import Snapshot
 from byokd.store.times import expiry_seconds
 from byokd.store.views import shown_expiry, shown_state
@@ -24,4 +24,5 @@ def prospect(known: Snapshot, tier: Tier, reason: str) -> Prospect:
         tier=tier,
         reason=reason,
         further=tuple(sorted(ends, key=expiry_seconds)[1:]),
+        period_ends=period_ends_at(known.desired.policy, known.view),
     )

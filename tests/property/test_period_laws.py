@@ -16,6 +16,7 @@ from byokd.decide.period import (
     may_rotate,
     moments,
     period_ends,
+    rotated_first,
     rotates_at,
     rotation_due,
     taken_back,
@@ -32,11 +33,12 @@ from byokd.decide.rotation import (
 from byokd.decide.transitions import of_order
 from byokd.decide.windows import openings
 from byokd.facts.condition import ConditionKind
-from byokd.facts.key import ABSENT, NEVER, SYMMETRIC, Absent, KeyState, ObservedKey, last_seen
-from byokd.facts.ledger import BY_PERIOD, HistoryEvent, Order, OrderKind, OrderState, Proved
+from byokd.facts.key import ABSENT, NEVER, SYMMETRIC, Absent, KeyRef, KeyState, ObservedKey, last_seen
+from byokd.facts.ledger import BY_PERIOD, HistoryEvent, Order, OrderKind, OrderState, Proved, Tier
 from byokd.facts.snapshot import OrderWanted, Snapshot
 from tests.kit.builders import by_period, observed, order, snapshot
 from tests.kit.clock import START
+from tests.kit.memory_prospects import prospect
 from tests.kit.strategies import any_snapshots, maybe_moments, orders, rotated_readings
 from tests.kit.strategies import moments as times
 from tests.kit.strategies import rotated as rotated_keys
@@ -127,6 +129,16 @@ def test_the_order_that_is_given_is_one_that_can_be_carried_out(look: tuple[Snap
         after = replace(it, ledger=replace(it.ledger, open_orders=(*it.ledger.open_orders, new)))
         assert taken_back(after, now) == ()
         assert not isinstance(decide(after, now).action, OrderWanted)
+
+
+@quick
+@given(st.lists(periodic, max_size=8), times, st.integers(0, 9))
+def test_the_first_rotations_of_a_fleet_are_the_first(them: list[Snapshot], now: datetime, limit: int) -> None:
+    """Those that come first when each is asked, however many windows there are; who has no period is none of them."""
+    keys = [replace(it, desired=replace(it.desired, ref=KeyRef(f"{place}"))) for place, it in enumerate(them)]
+    found = rotated_first([prospect(it, Tier.FRESH, "fresh") for it in keys], now, limit=limit)
+    ends = sorted((rotates_at(case(it, now)), it.ref) for it in keys if period_ends(it) is not None)
+    assert found == tuple(ref for _, ref in ends[:limit])
 
 
 @quick
