@@ -60,6 +60,15 @@ def before_deciding(orders: tuple[Order, ...], now: datetime) -> tuple[Order, ..
     return tuple(closed)
 
 
+def stamped(orders: tuple[Order, ...], now: datetime) -> tuple[Order, ...]:
+    """The orders from the future, as given now: the clock was set back since, or put right by KMS.
+
+    What was done for an order is told by its having been done since. For one from the future that would be nothing, and
+    it would be carried out again and again until its time has come.
+    """
+    return tuple(replace(order, created_at=now) for order in orders if order.created_at > now)
+
+
 def _before(order: Order, end: Order | None) -> bool:
     return end is not None and _given(order) < _given(end)
 

@@ -10,7 +10,16 @@ from byokd.decide.backoff import retry_at
 from byokd.decide.case import Case, Loss, case, in_stock, managed_material
 from byokd.decide.decide import decided
 from byokd.decide.intents import explain
-from byokd.decide.orders import after_deciding, answered, awaiting, before_deciding, imported, rotated, without
+from byokd.decide.orders import (
+    after_deciding,
+    answered,
+    awaiting,
+    before_deciding,
+    imported,
+    rotated,
+    stamped,
+    without,
+)
 from byokd.decide.period import taken_back
 from byokd.decide.several import merged
 from byokd.decide.transitions import compare, of_import, of_key, of_material, of_order
@@ -36,12 +45,15 @@ from byokd.ports import NewId
 
 
 def prepare(snapshot: Snapshot, now: datetime) -> tuple[Snapshot, tuple[Order, ...]]:
-    """The snapshot without the orders that are over by now, and those orders closed."""
+    """The snapshot without the orders that are over by now, and the orders that changed: those closed, and stamped."""
     closed = before_deciding(snapshot.ledger.open_orders, now)
+    anew = stamped(without(snapshot.ledger.open_orders, closed), now)
+    for each in anew:
+        snapshot = with_order(snapshot, each)
     closed += rotated(without(snapshot.ledger.open_orders, closed), snapshot.view, now)
     left = _without(snapshot, closed)
     back = taken_back(left, now)
-    return _without(left, back), closed + back
+    return _without(left, back), anew + closed + back
 
 
 def settle(snapshot: Snapshot, now: datetime) -> Snapshot:

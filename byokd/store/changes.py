@@ -105,6 +105,7 @@ def _order_row(order: Order) -> dict[str, Any]:
     return {
         "of_order": order.id,
         "state": order.state.value,
+        "created_at": seconds(order.created_at),
         "effective_at": seconds_or_null(order.effective_at),
         "closed_at": seconds_or_null(order.closed_at),
         "outcome": order.outcome,

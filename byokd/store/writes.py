@@ -132,7 +132,7 @@ INSERT_ORDER: Final = Write(insert_new(orders))
 UPDATE_ORDER: Final = Write(
     update(orders)
     .where(orders.c.id == bindparam("of_order"), ordered.OPEN)
-    .values(_set("state", "effective_at", "closed_at", "outcome"))
+    .values(_set("state", "created_at", "effective_at", "closed_at", "outcome"))
 )
 
 UPSERT_CONDITION: Final = Write(upsert(conditions))

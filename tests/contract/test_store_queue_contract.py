@@ -174,7 +174,7 @@ async def test_rows_are_listed_in_turn_while_open_and_newest_first_otherwise(fle
 
 
 async def test_an_order_is_open_until_a_change_closes_it_and_wakes_its_key(fleet: Fleet) -> None:
-    """Orders are read oldest first, and each makes its key due when it was given."""
+    """Orders are read oldest first, and each makes its key due when it was given, which a change may correct."""
     await fleet.save(due_at=START + DAY)
     first, second = (
         order(kind, id=f"o{number}", ref=REF, created_at=START + number * HOUR)
@@ -185,6 +185,9 @@ async def test_an_order_is_open_until_a_change_closes_it_and_wakes_its_key(fleet
     assert await fleet.store.next_due_at(LANE_ID, after=LONG_AGO) == START + HOUR
     assert (await fleet.read()).ledger.open_orders == (first, second)
     assert (await fleet.read()).ledger.hold == first
+    first = replace(first, created_at=START)
+    await fleet.save(orders=(first,))
+    assert (await fleet.read()).ledger.open_orders == (first, second)
     closed = replace(first, state=OrderState.DONE, closed_at=START + DAY, outcome="released")
     await fleet.save(orders=(closed,))
     assert (await fleet.read()).ledger.open_orders == (second,)

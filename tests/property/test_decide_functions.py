@@ -16,7 +16,7 @@ from byokd.decide.case import Loss, applied, case, wanted_expiry
 from byokd.decide.decide import decide, decided
 from byokd.decide.intents import explain, settles_at
 from byokd.decide.notices import Audience, redeliver_at, tell
-from byokd.decide.orders import after_deciding, awaiting, before_deciding
+from byokd.decide.orders import after_deciding, awaiting, before_deciding, stamped
 from byokd.decide.several import about
 from byokd.decide.transitions import compare
 from byokd.decide.window import share_of, window
@@ -149,6 +149,14 @@ def test_orders_are_closed_once(them: Any, now: Any) -> None:
             assert each.until is not ABSENT
             assert each.until <= now
     assert before_deciding(left, now) == ()
+
+
+@given(orders, moments)
+def test_no_order_is_from_the_future(them: Any, now: Any) -> None:
+    """One that is counts as given now, and is stamped once; nothing else of it changes."""
+    anew = stamped(them, now)
+    assert anew == tuple(replace(each, created_at=now) for each in them if each.created_at > now)
+    assert stamped(anew, now) == ()
 
 
 ACTS = (OrderKind.IMPORT, OrderKind.RESUME, OrderKind.ROTATE)

@@ -6,11 +6,9 @@ when the request is sent.
 
 from __future__ import annotations
 
-from datetime import timedelta
 from typing import Final
 
 from byokd.facts.ledger import OrderKind, OrderState
-from tests.sim.clocks import seconds
 from tests.sim.laws import HEAL_S
 from tests.sim.world import World
 
@@ -43,8 +41,7 @@ async def rotations_say_why(world: World) -> None:
         for order in await world.memory.orders(ref=key.life.ref, only_open=True, limit=100):
             if order.kind is not OrderKind.ROTATE or order.state is not OrderState.OPEN or order.outcome:
                 continue
-            given_s = seconds(order.created_at - timedelta(seconds=world.host.off_by_s))
-            free = world.book.obstacles.free(scopes, given_s, world.now_s)
+            free = world.book.obstacles.free(scopes, world.book.watch.orders[order.id].at_s, world.now_s)
             if any(b - a > HEAL_S + SAYS_WHY_S + key.plan.look_s for a, b in free):
                 world.book.broken(
                     "rotates", key.life.ref, f"ordered at {order.created_at}, and nobody knows why it waits"

@@ -244,8 +244,8 @@ class World(Fleet):
         self.reload()
 
     async def order(self, key: SimKey, kind: OrderKind, *, until_s: float | None = None) -> None:
-        """An operator orders something."""
-        now = self.host.now()
+        """An operator orders something; the daemon stamps it, by the clock that it goes by."""
+        now = self.host.now() if self.engine is None else self.engine.clock.now()
         order = Order(
             id=self.new_id(),
             ref=key.desired.ref,
@@ -254,7 +254,7 @@ class World(Fleet):
             by="operator",
             why="simulated",
             created_at=now,
-            until=ABSENT if until_s is None else at(until_s + self.host.off_by_s),
+            until=ABSENT if until_s is None else at(until_s) + (now - at(self.now_s)),
             lose=kind is OrderKind.SUSPEND,
         )
         entry = HistoryEntry(at=now, ref=order.ref, event=HistoryEvent.ORDER_GIVEN, detail=kind.value)

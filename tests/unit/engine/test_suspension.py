@@ -11,7 +11,7 @@ from byokd.errors import AccessDenied, AnswerLost, KmsUnreachable, SourceUnreada
 from byokd.facts.change import KeyFilter
 from byokd.facts.condition import ConditionKind, Severity
 from byokd.facts.key import ABSENT, NEVER, KeyState, MaterialId, MaterialState
-from byokd.facts.ledger import OrderKind, Tier
+from byokd.facts.ledger import OrderKind, OrderState, Tier
 from byokd.facts.policy import OnLoss
 from tests.kit.builders import ARN, DAY, desired, policy
 from tests.kit.fake_keys import Material
@@ -298,3 +298,33 @@ async def test_an_end_of_life_that_was_ordered_during_an_import_is_given() -> No
         await world.pass_time(timedelta(hours=2), step=5 * MINUTE)
         assert [each.expiry for each in world.kms.key(ARN).materials] == [soon]
         assert (await world.know()).ledger.open_orders == ()
+
+
+@pytest.mark.parametrize("kind", [OrderKind.IMPORT, OrderKind.RESUME])
+async def test_an_order_from_before_the_clock_was_set_back_is_carried_out_once(kind: OrderKind) -> None:
+    """Stamped an hour ahead, nothing that was done for it had been done since: it was imported for all that hour."""
+    world = World()
+    world.source.materials["next.key"] = bytes([1]) * 32
+    await world.add(desired(further=("next.key",)))
+    async with running(world):
+        imports = world.kms.count("ImportKeyMaterial")
+        await world.order(kind, created_at=world.clock.now() + timedelta(hours=1), wait=False)
+        await world.store.wake([desired().ref], at=world.clock.now())
+        await world.pass_time(timedelta(hours=2), step=5 * MINUTE)
+        assert world.kms.count("ImportKeyMaterial") == imports + 1
+        assert (await world.know()).ledger.open_orders == ()
+
+
+async def test_a_rotation_from_before_the_clock_was_set_back_is_ordered_once() -> None:
+    """KMS's RotationDate came before the order's, which was refused, or would have rotated to the next one in stock."""
+    world = World()
+    locators = ("next.key", "last.key")
+    world.source.materials |= {each: bytes([number]) * 32 for number, each in enumerate(locators, 1)}
+    await world.add(desired(further=locators))
+    async with running(world):
+        await world.order(OrderKind.ROTATE, created_at=world.clock.now() + timedelta(hours=1), wait=False)
+        await world.store.wake([desired().ref], at=world.clock.now())
+        await world.pass_time(timedelta(hours=3), step=5 * MINUTE)
+        assert world.kms.count("RotateKeyOnDemand") == 1
+        (order,) = await world.store.orders(ref=desired().ref, only_open=False, limit=9)
+        assert order.state is OrderState.DONE
