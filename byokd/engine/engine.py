@@ -122,11 +122,9 @@ class Engine:
         self._sources.clear()
         self._sources.update(setup.sources)
         wanted = {lane.id: lane for lane in setup.lanes}
-        for lane_id, running in list(self._lanes.items()):
-            if wanted.get(lane_id) != running.worker.lane:
-                await self._end(lane_id)
-                if lane_id not in wanted:
-                    await running.worker.forget()
+        other = [each for each, running in self._lanes.items() if wanted.get(each) != running.worker.lane]
+        for lane_id in other:
+            self._lanes[lane_id].worker.stop()
         if self._notifier is None or self._chores is None:
             self._start_loops(setup)
         else:
@@ -138,10 +136,15 @@ class Engine:
         for lane in setup.lanes:
             if lane.id not in self._lanes:
                 self._start(lane, setup)
+        self.wake()
+        # Each by itself: one that waits for a call which hangs keeps no other from its new settings.
+        ended = await asyncio.gather(*(self._change(each, wanted, setup) for each in other), return_exceptions=True)
+        for error in ended:
+            if error is not None:
+                raise error
         if self.survey is not None:
             self.survey.apply(setup.lanes)
             await self.survey.look()
-        self.wake()
 
     async def stop(self) -> None:
         """Begin nothing new and wait until what is in flight has ended; the rest is in the store."""
@@ -207,10 +210,15 @@ class Engine:
         )
         self._chores.start()
 
-    async def _end(self, lane_id: LaneId) -> None:
-        running = self._lanes.pop(lane_id)
-        running.worker.stop()
-        await asyncio.gather(running.task, return_exceptions=True)
+    async def _change(self, lane_id: LaneId, wanted: Mapping[LaneId, Lane], setup: Setup) -> None:
+        """Wait until a lane that was stopped has ended, and begin it anew where it is still wanted."""
+        running = self._lanes[lane_id]
+        await asyncio.wait([running.task])
+        del self._lanes[lane_id]
+        if lane_id in wanted:
+            self._start(wanted[lane_id], setup)
+        else:
+            await running.worker.forget()
 
     def _pace_of(self, lane_id: LaneId) -> Pace | None:
         running = self._lanes.get(lane_id)
