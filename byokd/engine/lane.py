@@ -142,7 +142,7 @@ class LaneWorker:
             self._progress.expect(loop)
         try:
             async with self._open_kms(self.lane) as kms:
-                await self._upkeep.begin(kms)
+                await self._upkeep.begin()
                 while not self._stopping:
                     await self._own(kms)
         finally:
@@ -170,6 +170,7 @@ class LaneWorker:
             async with asyncio.TaskGroup() as group:
                 group.create_task(self._look_loop(cycle, kms, group, epoch))
                 group.create_task(self._import_loop(cycle, group))
+            await self._upkeep.leave(epoch)
         except* LeaseLost as lost:
             log.warning("lease_lost", lane=self.lane.name, why=str(lost.exceptions[0]))
         finally:
@@ -192,7 +193,9 @@ class LaneWorker:
         while not self._stopping:
             self._looks.clear()
             try:
-                await self._upkeep.keep(kms, epoch)
+                await self._upkeep.keep(epoch)
+                if self._upkeep.quotas_due:
+                    group.create_task(self._ask_quotas(kms))
                 again = await self._look_at_due(cycle, group)
                 await self._upkeep.check_clock(kms)
             except LeaseLost:
@@ -201,6 +204,11 @@ class LaneWorker:
                 await self._trouble("looks", error)
                 continue
             await self._rest("looks", self._looks, again)
+
+    async def _ask_quotas(self, kms: Kms) -> None:
+        """Beside everything else: no key waits for a figure."""
+        if await self._upkeep.ask_quotas(kms):
+            self._turned_back.set()  # who waits for a token may have it sooner
 
     async def _look_at_due(self, cycle: Cycle, group: asyncio.TaskGroup) -> datetime | Absent:
         """Begin looking at what is due, as far as there is room; returns when more is due, ABSENT for want of room."""

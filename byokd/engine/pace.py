@@ -105,7 +105,10 @@ class Pace:
             quota, rate = self._quotas[operation], per_second.get(operation, 0.0) * self._share
             if rate > 0 and (rate, rate) != (quota.per_second, quota.ceiling):
                 self._quotas[operation] = replace(quota, per_second=rate, ceiling=rate)
-                self._buckets[operation] = full(self._quotas[operation], self._clock.monotonic())
+                at = self._clock.monotonic()
+                new, tokens = full(self._quotas[operation], at), refill(self._buckets[operation], at).tokens
+                # The burst that was used a moment ago is not there again.
+                self._buckets[operation] = replace(new, tokens=min(tokens, new.tokens))
                 changed = True
         return changed
 

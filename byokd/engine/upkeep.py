@@ -14,7 +14,7 @@ import structlog
 from byokd.engine.pace import Pace
 from byokd.engine.standing import Standing
 from byokd.engine.time import BELIEVED_UP_TO, EngineClock
-from byokd.errors import ByokdError
+from byokd.errors import ByokdError, LeaseLost, StoreError
 from byokd.facts.condition import Condition, ConditionKind, Severity
 from byokd.facts.key import Absent
 from byokd.facts.policy import Lane
@@ -25,6 +25,8 @@ log = structlog.get_logger("byokd.engine")
 KEEP_EVERY: Final = timedelta(minutes=10)
 """How often a lane says in the store that it is owned."""
 ASK_QUOTAS_EVERY_S: Final = 86_400.0
+ASK_AGAIN_AFTER_S: Final = 900.0
+"""Where Service Quotas could not be read: at boot the network may be late."""
 
 
 class Upkeep:
@@ -50,17 +52,16 @@ class Upkeep:
         self._standing = Standing(f"lane:{lane.id}", store=store, clock=clock, new_id=new_id, told=told)
         self._kept_at = clock.now()
         self._steps_back = clock.steps_back
-        self._asked_at = clock.monotonic()
+        self._ask_at = clock.monotonic()
 
-    async def begin(self, kms: Kms) -> None:
-        """Go on with the pace that was learned before, or with what Service Quotas tells."""
+    async def begin(self) -> None:
+        """Go on with the pace that was learned before."""
         try:
             self._pace.recall(await self._store.learned_paces(self._lane.id))
         except ByokdError as error:
             log.warning("pace_forgotten", lane=self._lane.name, why=str(error))
-        await self._ask_quotas(kms)
 
-    async def keep(self, kms: Kms, epoch: int) -> None:
+    async def keep(self, epoch: int) -> None:
         """Show that the lane is still owned, and look at every key again where the clock was set back.
 
         What was written under the clock as it was lies in the future now, due times too. Raises: StoreError.
@@ -70,8 +71,16 @@ class Upkeep:
         if back or not self._kept_at <= now < self._kept_at + KEEP_EVERY:
             await self._store.keep_lane(self._lane.id, epoch=epoch, now=now, look_again=back, paces=self._pace.known())
             self._kept_at, self._steps_back = now, self._clock.steps_back
-        if self._clock.monotonic() - self._asked_at > ASK_QUOTAS_EVERY_S:
-            await self._ask_quotas(kms)
+
+    async def leave(self, epoch: int) -> None:
+        """The lane's work ends in order: what was learned since `keep` is kept too. Raises: LeaseLost."""
+        now, paces = self._clock.now(), self._pace.known()
+        try:
+            await self._store.keep_lane(self._lane.id, epoch=epoch, now=now, look_again=False, paces=paces)
+        except LeaseLost:
+            raise
+        except StoreError as error:
+            log.warning("pace_forgotten", lane=self._lane.name, why=str(error))
 
     async def check_clock(self, kms: Kms) -> None:
         """Tell the engine's clock, and people, how far KMS's is from the host's. Raises: StoreError."""
@@ -86,16 +95,24 @@ class Upkeep:
         self._clock.forget(self._lane.id)
         await self._standing.state(ConditionKind.CLOCK_SKEW)
 
-    async def _ask_quotas(self, kms: Kms) -> None:
-        if not self._lane.read_quotas:
-            return
-        self._asked_at = self._clock.monotonic()
+    @property
+    def quotas_due(self) -> bool:
+        """Whether Service Quotas are to be asked; not again while they are."""
+        return self._lane.read_quotas and self._clock.monotonic() >= self._ask_at
+
+    async def ask_quotas(self, kms: Kms) -> bool:
+        """Go by what Service Quotas tells; returns whether that is something else than before."""
+        self._ask_at = self._clock.monotonic() + ASK_QUOTAS_EVERY_S
         try:
-            if self._pace.allow(await kms.request_quotas()):
-                self._kept_at = self._clock.now() - KEEP_EVERY  # what is on record as learned is of another quota
+            changed = self._pace.allow(await kms.request_quotas())
         except ByokdError as error:
             # The configured pace is there for this; keys must not wait for a figure.
             log.warning("quotas_unread", lane=self._lane.name, error=error.code, why=str(error))
+            self._ask_at = self._clock.monotonic() + ASK_AGAIN_AFTER_S
+            return False
+        if changed:
+            self._kept_at = self._clock.now() - KEEP_EVERY  # what is on record as learned is of another quota
+        return changed
 
 
 def _skewed(region: str, skew: timedelta) -> Condition:

@@ -16,6 +16,9 @@ from byokd.errors import BadAnswer
 from byokd.kms.identity import Identity
 
 _SUFFIX: Final = " request rate"
+LEAST: Final = 0.001
+MOST: Final = 10_000.0
+"""Requests a second that the config takes too. No quota of AWS is below; what is above limits nothing."""
 PAGES_MAX: Final = 20
 """KMS has some seventy quotas, a hundred to a page."""
 
@@ -37,9 +40,14 @@ async def read_request_quotas(
             answer = await client.list_service_quotas(**request)
             for quota in answer.get("Quotas", ()):
                 name, value = quota.get("QuotaName", ""), quota.get("Value")
-                if name.endswith(_SUFFIX) and " " not in name.removesuffix(_SUFFIX) and value:
-                    found[name.removesuffix(_SUFFIX)] = float(value)
+                if name.endswith(_SUFFIX) and " " not in name.removesuffix(_SUFFIX) and _sane(value):
+                    found[name.removesuffix(_SUFFIX)] = min(float(value), MOST)
             if not answer.get("NextToken"):
                 return found
             request["NextToken"] = answer["NextToken"]
     raise BadAnswer(f"ListServiceQuotas: no end after {PAGES_MAX} pages")
+
+
+def _sane(value: object) -> bool:
+    """Whether it is a number that a pace can be; not for NaN."""
+    return isinstance(value, int | float) and value >= LEAST

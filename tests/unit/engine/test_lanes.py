@@ -17,6 +17,9 @@ from tests.kit.builders import ARN, OPERATIONS, desired, lane
 from tests.kit.fake_kms import FakeKms
 from tests.kit.world import World, running
 
+SLOW = {operation: Quota(per_second=1000.0, burst=1000.0) for operation in OPERATIONS}
+SLOW["GetParametersForImport"] = Quota(per_second=0.001, burst=1)
+"""Hardly any import a day."""
 OTHER_REGION = "us-east-1"
 OTHER = LaneId(f"111122223333/{OTHER_REGION}")
 
@@ -28,13 +31,14 @@ class TwoLanes(World):
         super().__init__(open_kms=self._opened)
         self.other_kms = FakeKms(self.clock)
         self.other = replace(self.lane, id=OTHER, name="other", region=OTHER_REGION)
+        self.lanes: tuple[Lane, ...] = (self.lane, self.other)
 
     @asynccontextmanager
     async def _opened(self, which: Lane) -> AsyncIterator[Kms]:
         yield self.kms if which.id == self.lane.id else self.other_kms
 
     def setup(self, **changes: Any) -> Any:
-        return super().setup(**({"lanes": (self.lane, self.other)} | changes))
+        return super().setup(**({"lanes": self.lanes} | changes))
 
     async def furnish(self) -> str:
         """One key in each lane; returns the other's ARN."""
@@ -104,6 +108,66 @@ async def test_quotas_that_cannot_be_read_leave_the_configured_pace() -> None:
     world.kms.fail("ListServiceQuotas", AccessDenied("not allowed"))
     await _import_ten(world)
     assert 16 <= await _seconds_to_import(world, 10) <= 22
+
+
+async def test_service_quotas_that_hang_keep_no_key_waiting() -> None:
+    """The lane begins at its configured pace, and changes it when the answer comes after all."""
+    world = World(lane=lane(quotas=SLOW, read_quotas=True))
+    world.kms.quotas = {"GetParametersForImport": 4.0}
+    gate = world.kms.gate("ListServiceQuotas")
+    await _import_ten(world)
+    async with running(world):
+        assert world.kms.count("ImportKeyMaterial") == 1
+        gate.set()
+        await world.settle()
+        await world.pass_time(timedelta(seconds=4), step=timedelta(seconds=1))
+        assert world.kms.count("ImportKeyMaterial") == 10
+        assert world.kms.count("ListServiceQuotas") == 1
+
+
+async def test_quotas_that_could_not_be_read_are_asked_for_again() -> None:
+    """A network that is late at boot costs minutes of pace and not a day."""
+    world = World(lane=lane(quotas=SLOW, read_quotas=True))
+    world.kms.quotas = {"GetParametersForImport": 100.0}
+    world.kms.fail("ListServiceQuotas", KmsUnreachable("no route"))
+    await _import_ten(world)
+    async with running(world):
+        await world.pass_time(timedelta(hours=2), step=timedelta(minutes=5))
+        assert world.kms.count("ImportKeyMaterial") == 10
+
+
+async def test_what_was_learned_a_moment_ago_is_kept_by_a_stop() -> None:
+    """A restart minutes after ThrottlingException goes on as slowly as the daemon had become."""
+    world = World()
+    await world.add()
+    world.kms.fail("GetParametersForImport", *[Throttled("Rate exceeded")] * 3)
+    async with running(world):
+        await world.pass_time(timedelta(seconds=40), step=timedelta(seconds=5))
+        assert world.kms.state(ARN) is KeyState.ENABLED
+    assert (await world.store.learned_paces(world.lane.id))["GetParametersForImport"].share < 0.5
+
+
+async def test_a_lane_that_hangs_keeps_no_reload_from_another() -> None:
+    """A lane that a reload brings begins at once, however long a changed one waits for its last call."""
+    world = TwoLanes()
+    arn = await world.furnish()
+    gate = world.kms.gate("DescribeKey")
+    world.lanes = (world.lane,)
+    await world.start(rest=False)
+    for _ in range(100):
+        await asyncio.sleep(0)
+    assert world.engine is not None
+    changed = replace(world.lane, max_in_flight=3)
+    reload = asyncio.create_task(world.engine.apply(world.setup(lanes=(changed, world.other))))
+    for _ in range(300):
+        await asyncio.sleep(0)
+    assert world.other_kms.state(arn) is KeyState.ENABLED
+    assert not reload.done()
+    gate.set()
+    await reload
+    await world.settle()
+    assert world.kms.state(ARN) is KeyState.ENABLED
+    await world.stop()
 
 
 async def test_a_learned_pace_is_gone_on_with() -> None:

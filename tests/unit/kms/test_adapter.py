@@ -360,6 +360,14 @@ async def test_what_the_account_is_allowed_is_asked_of_service_quotas() -> None:
         assert service.asked[1].body["NextToken"] == "more"
 
 
+async def test_quotas_that_are_nonsense_are_left_out() -> None:
+    """No figure of another service stops a lane, or lets it go without limits."""
+    told = [0, -1, 1e-9, float("nan"), float("inf"), 1e300, "many", None, [5]]
+    page = {"Quotas": [{"QuotaName": f"Call{each} request rate", "Value": value} for each, value in enumerate(told)]}
+    async with endpoint(answer(page)) as service, kms_at("http://127.0.0.1:9", identity=_asking(service)) as kms:
+        assert await kms.request_quotas() == {"Call4": 10_000.0, "Call5": 10_000.0}
+
+
 async def test_quotas_that_may_not_be_read_are_an_error_like_any_other() -> None:
     """The lane then keeps to its configured pace."""
     async with (
