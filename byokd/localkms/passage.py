@@ -72,10 +72,16 @@ class Passage:
     """What of that has come to pass: a call that was refused before has no answer for an error to replace."""
     find: Callable[[str], Key | None] | None = None
     """How its operation finds keys by their ARN. None: as they are now."""
+    behind: bool = False
+    """Whether it was shown a key as it was before."""
     date_at: float = 0.0
     """What the answer's `Date` says, epoch seconds; `now`, unless somebody shifts it."""
     cut_after: float | None = None
     """Share of the answer's body that is sent before the connection ends, 0 to below 1. None: all of it."""
+
+    def saw_past(self) -> None:
+        """It is shown a key as it was before."""
+        self.behind = True
 
 
 class Interference:

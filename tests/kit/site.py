@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 import json
 import os
+import re
 from collections import defaultdict
 from collections.abc import AsyncIterator, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
@@ -18,6 +19,7 @@ from pathlib import Path
 from typing import Any
 
 import boto3
+from aiohttp import ClientSession
 from botocore.config import Config
 
 from byokd import localkms
@@ -77,6 +79,7 @@ class Site:
             state=self.directory / "kms.db",
             pool=self.pool,
             hostility=hostility,
+            admin=("127.0.0.1", 0),
             outlets=localkms.Outlets(**outlets),
         )
         async with localkms.serve(options) as server:
@@ -101,6 +104,11 @@ class Site:
         """The metadata of each key, as a friendly KMS tells it."""
         async with self.serve(localkms.FRIENDLY) as server:
             return [(await self.ask(server, "describe_key", KeyId=arn))["KeyMetadata"] for arn in self.keys]
+
+    async def befell(self) -> set[str]:
+        """What hostility did to calls so far, by its settings: see `localkms_mishaps_total`."""
+        async with ClientSession() as http, http.get(f"{self.server.admin_url}/metrics") as answer:
+            return set(re.findall(r'localkms_mishaps_total\{kind="(\w+)"\}', await answer.text()))
 
     def trail(self) -> list[Record]:
         """What the hostile KMS was asked and what it did, oldest first."""

@@ -62,7 +62,7 @@ class Hostile(Interference, Watcher):
             spec = None if key is None else key.spec
             self._quotas.admit(due(passage.caller, passage.operation, passage.request, spec), passage.now)
         if passage.fate.behind and passage.operation in READS:
-            passage.find = self._past.seen_from(self._keyring, passage.now)
+            passage.find = self._past.seen_from(self._keyring, passage.now, passage.saw_past)
 
     async def after(self, passage: Passage) -> None:
         """See Interference."""

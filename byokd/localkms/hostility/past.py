@@ -67,12 +67,15 @@ class Past:
         """The oldest version that may still be seen at `now`. None: only the present can."""
         return next((each for each in self._versions.get(arn, ()) if self._seen(each.until, now)), None)
 
-    def seen_from(self, keyring: Keyring, now: float) -> Callable[[str], Key | None]:
-        """`Keyring.key` for a reader who is behind at `now`."""
+    def seen_from(self, keyring: Keyring, now: float, seen: Callable[[], None]) -> Callable[[str], Key | None]:
+        """`Keyring.key` for a reader who is behind at `now`; `seen` is called where it is shown another."""
 
         def key(arn: str) -> Key | None:
             version = self.of(arn, now)
-            return keyring.key(arn) if version is None else version.key
+            if version is None:
+                return keyring.key(arn)
+            seen()
+            return version.key
 
         return key
 

@@ -28,7 +28,7 @@ class Tally:
     requests: Counter[tuple[str, str]] = field(default_factory=Counter)
     """Operation; error code, or empty."""
     mishaps: Counter[tuple[str]] = field(default_factory=Counter)
-    """The rate's name, without its ending."""
+    """The setting's name, without its ending."""
     events: Counter[tuple[str, str]] = field(default_factory=Counter)
     """Outlet; `delivered` or `lost`."""
     expiries: Counter[tuple[str, str]] = field(default_factory=Counter)
@@ -44,7 +44,7 @@ def page(keyring: Keyring, tally: Tally, now: float, *, openmetrics: bool) -> st
     ]
     for name, what, labels, counter in (
         ("localkms_requests", "Calls answered, by operation and error code.", ("operation", "error"), tally.requests),
-        ("localkms_mishaps", "Calls that hostility broke, by its setting.", ("kind",), tally.mishaps),
+        ("localkms_mishaps", "Calls that hostility took a hand in, by its setting.", ("kind",), tally.mishaps),
         ("localkms_events", "Events about keys, by outlet and fate.", ("outlet", "fate"), tally.events),
         ("localkms_expiries", "Materials that expired.", ("account", "region"), tally.expiries),
     ):

@@ -18,7 +18,7 @@ from aiohttp import ClientSession
 
 from byokd.localkms.clock import Clock
 from byokd.localkms.errors import Fault, Refusal
-from byokd.localkms.hostility.fate import Mishap
+from byokd.localkms.hostility.fate import KIND, Mishap
 from byokd.localkms.keyring import Keyring, Watcher
 from byokd.localkms.keys import Key
 from byokd.localkms.outlets import events, records
@@ -61,8 +61,10 @@ class Publisher(Watcher):
     def called(self, passage: Passage) -> None:
         """A request is about to be answered, or dropped."""
         mishap = passage.mishap.value.removesuffix("_rate")
-        if mishap:
-            self.tally.mishaps[mishap,] += 1
+        fate = passage.fate
+        if fate is not KIND:
+            befell = {mishap: mishap, "latency": fate.latency_s, "lag": passage.behind, "skew": fate.skew_s}
+            self.tally.mishaps.update((kind,) for kind, it in befell.items() if it)
         if passage.caller is None:
             return
         refusal = passage.refusal
