@@ -42,6 +42,9 @@ def before_deciding(orders: tuple[Order, ...], now: datetime) -> tuple[Order, ..
 
     A release closes itself and the holds before it, a resumption the suspensions before it; a hold ends at `until`, and
     an import that was to end at a time that has passed is none any more.
+
+    What is stamped in the future was ordered before the clock was set back. A release or a resumption that is stamped
+    now came later: it would have been closed by the first turn that found the other in force.
     """
     newest = {order.kind: order for order in sorted(orders, key=_given)}
     closed = []
@@ -49,11 +52,11 @@ def before_deciding(orders: tuple[Order, ...], now: datetime) -> tuple[Order, ..
         match order.kind:
             case OrderKind.RELEASE:
                 closed.append(_closed(order, OrderState.DONE, now, ""))
-            case OrderKind.HOLD if _before(order, newest.get(OrderKind.RELEASE)):
+            case OrderKind.HOLD if _before(order, newest.get(OrderKind.RELEASE), now):
                 closed.append(_closed(order, OrderState.DONE, now, "released"))
             case OrderKind.HOLD if not isinstance(order.until, Absent) and order.until <= now:
                 closed.append(_closed(order, OrderState.DONE, now, "ended"))
-            case OrderKind.SUSPEND if _before(order, newest.get(OrderKind.RESUME)):
+            case OrderKind.SUSPEND if _before(order, newest.get(OrderKind.RESUME), now):
                 closed.append(_closed(order, OrderState.DONE, now, "resumed"))
             case OrderKind.IMPORT if isinstance(order.valid_to, datetime) and order.valid_to <= now:
                 closed.append(_closed(order, OrderState.REFUSED, now, "the end of life asked for has passed"))
@@ -69,8 +72,10 @@ def stamped(orders: tuple[Order, ...], now: datetime) -> tuple[Order, ...]:
     return tuple(replace(order, created_at=now) for order in orders if order.created_at > now)
 
 
-def _before(order: Order, end: Order | None) -> bool:
-    return end is not None and _given(order) < _given(end)
+def _before(order: Order, end: Order | None, now: datetime) -> bool:
+    if end is None:
+        return False
+    return end.created_at <= now < order.created_at or _given(order) < _given(end)
 
 
 def _given(order: Order) -> tuple[datetime, str]:
@@ -99,7 +104,8 @@ def rotated(orders: tuple[Order, ...], view: View, now: datetime) -> tuple[Order
 def answered(orders: tuple[Order, ...], ended: Import, now: datetime) -> tuple[Order, ...]:
     """Import orders that an import which is done or refused answers: its own, and those that were open when it began.
 
-    They are closed before anything is decided: an order whose import is done asks for no other.
+    What was begun anew, after it had failed, is done for whoever ordered one meanwhile; not for an order that wanted
+    another end of life. They are closed before anything is decided: an order whose import is done asks for no other.
     """
     match ended.state:
         case ImportState.DONE:
@@ -112,8 +118,13 @@ def answered(orders: tuple[Order, ...], ended: Import, now: datetime) -> tuple[O
         _closed(order, state, now, ended.detail)
         for order in orders
         if order.kind in _IMPORTS
-        and (ended.order_id == order.id or (state is OrderState.DONE and ended.created_at >= order.created_at))
+        and (ended.order_id == order.id or (state is OrderState.DONE and _is_what_was_wanted(ended, order)))
     )
+
+
+def _is_what_was_wanted(ended: Import, order: Order) -> bool:
+    began = ended.created_at if isinstance(ended.started_at, Absent) else ended.started_at
+    return began >= order.created_at and order.valid_to in (ABSENT, ended.expiry)
 
 
 def imported(orders: tuple[Order, ...], needed: Sequence[Case], now: datetime) -> tuple[Order, ...]:

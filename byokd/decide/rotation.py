@@ -85,11 +85,16 @@ def _hindered(order: Order) -> str:
 
 
 def cannot_rotate(the: Case) -> Verdict | None:
-    """A rotation was ordered, and there is nothing to rotate to. Said once, of the key's first material."""
+    """A rotation was ordered, and there is nothing to rotate to. Said once, of the key's first material.
+
+    It speaks before what is due, and the order is refused with it: the next turn, at once, is without the order.
+    """
     if the.rotation is None or the.seen is None or the.snapshot.place:
         return None
     message = obstacle(the)
-    return None if message is None else Verdict(reason=Reason.CANNOT_ROTATE, message=message)
+    if message is None:
+        return None
+    return Verdict(reason=Reason.CANNOT_ROTATE, message=message, wake_at=the.now + timedelta(seconds=1))
 
 
 def obstacle(the: Case) -> str | None:

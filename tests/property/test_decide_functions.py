@@ -191,6 +191,16 @@ def test_of_one_second_what_was_ordered_last_counts(ends: OrderKind, kind: Order
     assert (first.id in closed, last.id in closed) == (True, False)
 
 
+@pytest.mark.parametrize(("ends", "kind"), [(OrderKind.RELEASE, OrderKind.HOLD), (OrderKind.RESUME, OrderKind.SUSPEND)])
+@given(moments)
+def test_what_was_ordered_before_the_clock_was_set_back_came_first(ends: OrderKind, kind: OrderKind, now: Any) -> None:
+    """The clock was half a month ahead, and no resumption counted until that time had come (seed 2037)."""
+    ahead, end = order(kind, created_at=now + timedelta(days=15)), order(ends, created_at=now)
+    assert ahead.id in {each.id for each in before_deciding((end, ahead), now)}
+    both = replace(end, created_at=ahead.created_at - timedelta(hours=1))
+    assert ahead.id not in {each.id for each in before_deciding((both, ahead), now)}
+
+
 @given(snapshots, moments, st.booleans())
 def test_an_open_order_says_what_it_waits_for(it: Snapshot, now: Any, waited: bool) -> None:
     """As of this moment, in the words of a decision or of what a suspension left; nothing else of it is touched."""

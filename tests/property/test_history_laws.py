@@ -15,7 +15,7 @@ from byokd.decide.orders import answered
 from byokd.decide.rules import RULES
 from byokd.decide.transitions import of_import, of_key, of_material, show_expiry
 from byokd.decide.verdict import wanted
-from byokd.facts.key import ABSENT, ObservedKey
+from byokd.facts.key import ABSENT, Absent, ObservedKey
 from byokd.facts.ledger import Import, ImportState, Order, OrderKind, OrderState
 from byokd.facts.snapshot import ImportWanted, Reason, Snapshot
 from tests.kit.builders import MATERIAL
@@ -73,7 +73,8 @@ def test_an_import_answers_who_asked_for_one(them: tuple[Order, ...], row: Impor
     for each in closed:
         assert each.kind in (OrderKind.IMPORT, OrderKind.RESUME)
         assert each.state is (OrderState.DONE if row.state is ImportState.DONE else OrderState.REFUSED)
-        assert row.order_id == each.id or each.created_at <= row.created_at
+        began = row.created_at if isinstance(row.started_at, Absent) else row.started_at
+        assert row.order_id == each.id or (each.created_at <= began and each.valid_to in (ABSENT, row.expiry))
     assert closed == () or row.state in (ImportState.DONE, ImportState.REFUSED)
     assert answered(left, row, now) == ()
 

@@ -129,3 +129,22 @@ def test_a_clock_that_is_put_right_is_not_put_right_twice() -> None:
     verdict = run(replace(_world(behind, keys=(_key(look_s=int(DAY_S)),), days=30.0), notices_steps=False))
 
     assert verdict.ok, verdict.violations[0]
+
+
+def test_a_rotation_that_is_refused_makes_no_renewal_late() -> None:
+    """It was refused while a renewal waited for its change window, and the next turn came after that had closed."""
+    weekly = WindowPlan(hour=2, lasts_s=4 * 3600, weekday=3)
+    rotate = Event(number=0, at_s=15.5 * DAY_S, kind="rotate")
+    key = _key(window=weekly, lead_s=int(15 * DAY_S), look_s=int(4 * DAY_S), drill_s=int(6 * DAY_S))
+    verdict = run(_world(rotate, keys=(key,), days=30.0))
+
+    assert verdict.ok, verdict.violations[0]
+
+
+def test_what_was_suspended_while_the_clock_was_ahead_can_be_resumed() -> None:
+    """The clock was half a month ahead: the resumption seemed to be the older order, and was refused."""
+    ahead = Event(number=0, at_s=5 * DAY_S, kind="step", span_s=3 * HOUR_S, how={"by_s": int(15 * DAY_S)})
+    suspend = Event(number=1, at_s=5 * DAY_S + HOUR_S, kind="suspend_key", span_s=2 * DAY_S)
+    verdict = run(_world(ahead, suspend, days=30.0))
+
+    assert verdict.ok, verdict.violations[0]

@@ -290,6 +290,12 @@ def test_materials_that_cannot_be_listed_are_not_rotated() -> None:
     assert told.severity is Severity.WARNING
 
 
+def test_a_rotation_that_is_refused_leaves_no_renewal_waiting() -> None:
+    """The turn after it came with the next drill, and a change window of four hours passed meanwhile (seed 2084)."""
+    decision = decide(key(NOW, tracks=(kept(SECOND),), orders=(ROTATE,)), START)
+    assert (decision.reason, decision.wake_at) == (Reason.CANNOT_ROTATE, START + timedelta(seconds=1))
+
+
 @pytest.mark.parametrize(("rotations", "stage"), [(19, None), (20, "5 left"), (24, "1 left"), (25, "0 left")])
 def test_the_budget_of_a_life_is_told_before_it_is_used_up(rotations: int, stage: str | None) -> None:
     """KMS rotates a key on demand 25 times; from the twentieth on each step is told, and renewals go on."""

@@ -11,9 +11,9 @@ from byokd.errors import AccessDenied, AnswerLost, KmsUnreachable, SourceUnreada
 from byokd.facts.change import KeyFilter
 from byokd.facts.condition import ConditionKind, Severity
 from byokd.facts.key import ABSENT, NEVER, KeyState, MaterialId, MaterialState
-from byokd.facts.ledger import OrderKind, OrderState, Tier
+from byokd.facts.ledger import HistoryEntry, HistoryEvent, OrderKind, OrderState, Tier
 from byokd.facts.policy import OnLoss
-from tests.kit.builders import ARN, DAY, desired, policy
+from tests.kit.builders import ARN, DAY, desired, order, policy
 from tests.kit.fake_keys import Material
 from tests.kit.world import World, running
 
@@ -265,6 +265,35 @@ async def test_an_order_may_shorten_a_life_and_end_it_never() -> None:
         await world.pass_time(MINUTE)
         await world.order(OrderKind.IMPORT, valid_to=NEVER)
         assert world.kms.key(ARN).materials[0].expiry is NEVER
+
+
+async def test_an_order_that_comes_while_an_import_is_tried_again_is_done_by_it() -> None:
+    """Seconds after the import that both had asked for, the material was imported once more (seed 2103)."""
+    async with running(await _world()) as world:
+        await world.order(OrderKind.SUSPEND)
+        world.kms.fail("ImportKeyMaterial", KmsUnreachable("refused"))
+        await world.order(OrderKind.RESUME)
+        before = world.kms.count("ImportKeyMaterial")
+        await world.pass_time(timedelta(seconds=2))
+        await world.order(OrderKind.IMPORT)
+        await world.pass_time(MINUTE)
+        assert world.kms.count("ImportKeyMaterial") == before + 1
+        assert (await world.know()).ledger.open_orders == ()
+
+
+async def test_an_end_of_life_is_not_done_by_an_import_to_another() -> None:
+    """Given together with an older order that wanted none: the import for that one closed both."""
+    async with running(await _world()) as world:
+        soon = world.clock.now() + 40 * DAY
+        now = world.clock.now()
+        for name, valid_to in (("1", ABSENT), ("2", soon)):
+            one = order(OrderKind.IMPORT, id=name, created_at=now, valid_to=valid_to)
+            entry = HistoryEntry(at=now, ref=one.ref, event=HistoryEvent.ORDER_GIVEN, detail="import")
+            await world.store.add_orders([(one, entry)])
+        world.engine.wake()  # type: ignore[union-attr]  # it runs
+        await world.pass_time(10 * MINUTE)
+        assert world.kms.key(ARN).materials[0].expiry == soon
+        assert (await world.know()).ledger.open_orders == ()
 
 
 async def test_an_end_of_life_that_passed_while_the_order_waited_is_refused() -> None:
