@@ -246,8 +246,8 @@ class Book:
             if fingerprint not in life.stock:
                 life.fingerprint = life.fingerprint or fingerprint
             done.ordered = life.asked_s > last_s
-            # An import enables its key again (where AWS's texts differ, the one that makes more trouble).
-            life.off_since.pop("disabled", None)
+        # An import enables its key again, whoever sends it (where AWS's texts differ, the one that makes more trouble).
+        life.off_since.pop("disabled", None)
         who = "somebody" if done.by_hand else "byokd"
         self.tell(life.ref, f"{who} imports until {done.expiry} (was {done.before})")
 

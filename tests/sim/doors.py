@@ -42,6 +42,10 @@ class Door:
         self.watched = True
         self._passages, self._import_first = passages, of == "import"
 
+    def crash_never(self) -> None:
+        """Forget the passage at which to die."""
+        self._passages, self.watched = None, not self.open
+
     def close(self) -> None:
         """The process is dead."""
         self.watched = True

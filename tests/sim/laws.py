@@ -128,9 +128,21 @@ class Laws:
             if b - a > limit_s:
                 # Of a key that is suspended, or to be resumed, that is what is told.
                 kinds = (*OUTAGES, ConditionKind.SUSPENDED) if key.life.suspensions else OUTAGES
-                if not self._heard_of(key, kinds, ends_s - 60, b):
+                # Who was told that the key is lost is not told of each further material that it loses.
+                since_s = min(
+                    (lost_s for lost_s, back_s in self._losses(key) if lost_s < ends_s < back_s), default=ends_s
+                )
+                if not self._heard_of(key, kinds, since_s - 60, b):
                     self._broken(key, "an outage is told", b, f"lapsed at {span(ends_s)}, and nobody was told")
                 return
+
+    def _losses(self, key: SimKey) -> Iterator[tuple[float, float]]:
+        """When the key lost one of its materials, and when it had that back."""
+        for period in periods(key, self.end_s):
+            if period.lapsed or period.deleted:
+                lost_s = min(period.ends_s, period.until_s)
+                later = [each.at_s for each in key.life.imports_of(period.began.fingerprint) if each.at_s > lost_s]
+                yield lost_s, min(later, default=self.end_s)
 
     def _healed(self, key: SimKey, period: Period) -> None:
         """What is lost is brought back as soon as the world allows."""

@@ -41,7 +41,8 @@ async def rotations_say_why(world: World) -> None:
         for order in await world.memory.orders(ref=key.life.ref, only_open=True, limit=100):
             if order.kind is not OrderKind.ROTATE or order.state is not OrderState.OPEN or order.outcome:
                 continue
-            free = world.book.obstacles.free(scopes, world.book.watch.orders[order.id].at_s, world.now_s)
+            asked = world.book.watch.orders[order.id]
+            free = world.book.obstacles.free(scopes, asked.at_s, world.alive_until_s)
             if any(b - a > HEAL_S + SAYS_WHY_S + key.plan.look_s for a, b in free):
                 world.book.broken(
                     "rotates", key.life.ref, f"ordered at {order.created_at}, and nobody knows why it waits"

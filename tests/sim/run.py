@@ -131,8 +131,7 @@ async def put_right(world: World) -> None:
     """Nothing is broken any more, and people order what policies leave to them."""
     world.book.tell("*", "the storm is over")
     await world.run_until(world.now_s + HOUR_S)
-    if world.engine is None:
-        await world.start()
+    await world.make_peace()
     for key in world.keys:
         lost = key.lane.state(key.arn) is KeyState.PENDING_IMPORT
         if lost and not (key.plan.heals_lapse and key.plan.heals_delete):

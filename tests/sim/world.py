@@ -155,6 +155,11 @@ class World(Fleet):
         if self._down_since is None:
             self._down_since = self.now_s
 
+    @property
+    def alive_until_s(self) -> float:
+        """Up to when byokd has run: now, or when it went down."""
+        return self.now_s if self._down_since is None else self._down_since
+
     async def stop(self) -> None:
         """As SIGTERM does; what does not end in 90 s is killed, as systemd would."""
         if self.engine is None:
@@ -185,7 +190,7 @@ class World(Fleet):
 
         async def back() -> None:
             await self.start()
-            if passages:
+            if passages and not self.at_peace:
                 self.again = passages - 1
                 self.door.crash_after(self.rng.randint(1, 40))
 
@@ -193,6 +198,13 @@ class World(Fleet):
 
     comeback_s = 10.0
     again = 0
+    at_peace = False
+
+    async def make_peace(self) -> None:
+        """No more crashes: one that the storm prepared and that nothing has set off yet would come in the peace."""
+        self.at_peace = True
+        self.door.crash_never()
+        await self.start()
 
     def new_id(self) -> str:
         """Ids that sort by their making."""
