@@ -300,7 +300,7 @@ def test_no_load_is_lost_between_its_lines(ahead: Forecast) -> None:
 def test_imagined_keys_were_imported_by_now(
     count: int, rules: Policy, now: datetime, pace: float, at_once: bool
 ) -> None:
-    """So many, each with a name of its own, the last one imported now and none in the future."""
+    """So many, each with a name of its own, the last one imported now, none in the future and none due yet."""
     keys = imagined_keys(count, rules, now, per_second=pace, at_once=at_once)
     ends = [each.expiry for each in keys if isinstance(each.expiry, datetime)]
     life = 3 * rules.renew_before if rules.valid_for is NEVER else rules.valid_for
@@ -311,3 +311,5 @@ def test_imagined_keys_were_imported_by_now(
     assert not ends or ends[-1] == now + life
     assert all(each.tier is Tier.FRESH for each in keys)
     assert all(each.expiry is not ABSENT for each in keys)
+    if life - rules.renew_before >= rules.spread:
+        assert all(window(each.ref, rules, end).renew_at >= now for each, end in zip(keys, ends, strict=True))

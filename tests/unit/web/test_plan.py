@@ -143,6 +143,15 @@ def test_keys_imported_one_by_one_end_one_by_one() -> None:
     }
 
 
+def test_a_fleet_that_its_lane_is_too_slow_for_is_told_what_would_do() -> None:
+    """Most of it was imagined to have lapsed before, one key to end in seconds, and the plan said that no pace does."""
+    fleet = imagined_keys(2000, policy(valid_for=DAY, renew_before=DAY / 3), START, per_second=0.005, at_once=False)
+    document = lane_plan(fleet, at(0.005), START, limit=1)
+    assert 0.03 < document["helps"]["pace_per_s"] < 0.06
+    assert any("Enough would be: GetParametersForImport at " in said for said in document["says"])
+    assert not any(each["lapsed"] for each in document["renewals"])
+
+
 HOLD = order(OrderKind.HOLD)
 
 
