@@ -232,7 +232,13 @@ refusals = st.builds(
 )
 orders = st.lists(
     st.builds(
-        lambda kind, made, until, end, at: order(kind, created_at=made, until=until, valid_to=end, effective_at=at),
+        lambda kind, made, until, end, at: order(
+            kind,
+            created_at=made,
+            until=until if kind is OrderKind.HOLD else ABSENT,
+            valid_to=end if kind is OrderKind.IMPORT else ABSENT,
+            effective_at=at,
+        ),
         st.sampled_from(OrderKind),
         moments,
         maybe_moments,

@@ -8,7 +8,7 @@ from itertools import count
 from typing import Any
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from byokd.decide.backoff import LONGEST_WITHOUT_STORE, retry_at, store_again
@@ -23,10 +23,29 @@ from byokd.decide.window import share_of, window
 from byokd.facts.condition import ConditionKind, Notice, NoticeKind, OpenCondition, Severity
 from byokd.facts.key import ABSENT, NEVER, KeyRef
 from byokd.facts.ledger import Import, ImportState, OrderKind, OrderState, Tier
-from byokd.facts.snapshot import DeletionWanted, ImportWanted, ProofWanted, Reason, Snapshot
+from byokd.facts.snapshot import (
+    DeletionWanted,
+    ImportWanted,
+    OrderWanted,
+    ProbeWanted,
+    Reason,
+    RotationWanted,
+    Snapshot,
+)
 from tests.kit.builders import MATERIAL, observed, order, running
 from tests.kit.clock import START
-from tests.kit.strategies import conditions, moments, orders, policies, seconds, snapshots, spans, statements
+from tests.kit.strategies import (
+    any_snapshots,
+    conditions,
+    moments,
+    orders,
+    policies,
+    rotated,
+    seconds,
+    snapshots,
+    spans,
+    statements,
+)
 
 MINUTE = timedelta(minutes=1)
 LADDER = list(Tier)
@@ -65,13 +84,25 @@ def test_what_is_asked_for_never_shortens_a_life(it: Snapshot, now: Any) -> None
             assert wanted >= the.expiry
 
 
-@given(snapshots, moments)
+WANTED = {
+    DeletionWanted: {Reason.SUSPENDING},
+    OrderWanted: {Reason.ROTATION_DUE},
+    ProbeWanted: {Reason.PROBING},
+    RotationWanted: {Reason.ROTATING},
+}
+"""Actions that one rule each asks for."""
+
+
+@settings(deadline=None, max_examples=200)
+@given(st.one_of(any_snapshots, rotated()), moments)
 def test_every_action_has_a_reason_and_waits_for_nothing(it: Snapshot, now: Any) -> None:
     """What is decided says why, and an import that is wanted names the order or the tier that asks for it."""
     decision = decide(it, now)
+    it = it.turned_to(decision.place)
 
-    assert decision.reason
-    assert isinstance(decision.action, ImportWanted | ProofWanted | DeletionWanted) or decision.action is ABSENT
+    assert isinstance(decision.reason, Reason)
+    assert decision.message
+    assert decision.reason in WANTED.get(type(decision.action), Reason)
     if isinstance(decision.action, ImportWanted):
         assert decision.action.reason is decision.reason
         assert not decision.cancel

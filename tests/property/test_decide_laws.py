@@ -14,10 +14,11 @@ from byokd.decide.decide import decide
 from byokd.decide.verdict import SOON
 from byokd.decide.why import why
 from byokd.decide.window import window
+from byokd.facts.condition import ConditionKind, Severity
 from byokd.facts.key import ABSENT, NEVER, KeyRef, KeyState
 from byokd.facts.ledger import OrderKind, Tier
-from byokd.facts.snapshot import DeletionWanted, ImportWanted, ProofWanted, Snapshot
-from tests.kit.builders import DAY, MATERIAL
+from byokd.facts.snapshot import Decision, DeletionWanted, ImportWanted, ProofWanted, Snapshot
+from tests.kit.builders import DAY, MATERIAL, queued
 from tests.kit.clock import START
 from tests.kit.strategies import any_snapshots, moments, policies, seconds, snapshots, spans
 
@@ -44,13 +45,49 @@ def test_decide_is_a_function(it: Snapshot, now: Any) -> None:
 @quick
 @given(any_snapshots, moments, st.floats(0, 1))
 def test_nobody_oversleeps(it: Snapshot, now: datetime, share: float) -> None:
-    """One time to wake is enough: before it, there is nothing to do that was not to be done already."""
+    """One time to wake is enough: before it, there is nothing to do or to tell that was not already."""
     decision = decide(it, now)
     asleep = (decision.wake_at - now).total_seconds() - 1
     later = decide(it, now + timedelta(seconds=int(share * asleep)))
 
     assert decision.action is not ABSENT or later.action is ABSENT
     assert LADDER.index(decision.tier) <= LADDER.index(later.tier)
+    assert _told(later) == _told(decision)
+
+
+def _told(decision: Decision) -> set[tuple[ConditionKind, Severity, str]]:
+    return {(each.kind, each.severity, each.stage) for each in decision.conditions}
+
+
+@quick
+@given(any_snapshots, moments, spans)
+def test_no_condition_gets_softer_by_itself(it: Snapshot, now: datetime, later: timedelta) -> None:
+    """With nothing new seen or ordered, time alone makes nothing that people were told less severe."""
+    first, second = decide(it, now), decide(it, now + later)
+    severity = {each.kind: each.severity for each in first.conditions}
+    assert all(severity.get(each.kind, each.severity) <= each.severity for each in second.conditions)
+
+
+@quick
+@given(any_snapshots, moments)
+def test_a_decision_on_record_is_decided_again(it: Snapshot, now: datetime) -> None:
+    """Once the import that is wanted stands in the queue, the same one is wanted, for the same reason."""
+    decision = decide(it, now)
+    at_hand = it.turned_to(decision.place)
+    if isinstance(decision.action, ImportWanted) and at_hand.ledger.open_import is ABSENT:
+        wanted = decision.action
+        row = queued(
+            material=wanted.material,
+            reason=wanted.reason,
+            tier=wanted.tier,
+            expiry=wanted.expiry,
+            deadline=wanted.deadline,
+            order_id=wanted.order_id,
+            not_before=now,
+            created_at=now,
+        )
+        again = decide(replace(at_hand, ledger=replace(at_hand.ledger, open_import=row)), now)
+        assert (again.action, again.reason, again.place, again.cancel) == (wanted, decision.reason, decision.place, "")
 
 
 @quick
