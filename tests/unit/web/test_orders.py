@@ -12,7 +12,7 @@ from typing import Any
 
 import pytest
 
-from byokd.facts.key import ABSENT, Blind, KeyRef, MaterialId, MaterialState, last_seen
+from byokd.facts.key import ABSENT, Blind, Family, KeyArn, KeyRef, MaterialId, MaterialState, last_seen
 from byokd.facts.ledger import HistoryEvent, OrderKind, Track
 from byokd.web.refusals import unfit
 from tests.kit import builders
@@ -20,6 +20,9 @@ from tests.kit.builders import lane
 from tests.kit.clock import START
 from tests.unit.web.api import Api, an_api
 from tests.unit.web.fleet import FRESH, LASTING, LEDGER
+
+REPLICA = KeyArn("arn:aws:kms:us-east-1:111122223333:key/mrk-0a1b2c3d000040008000000000000001")
+FAMILY = Family(primary=KeyArn(REPLICA.replace("us-east-1", "eu-central-1")), replicas=(REPLICA,))
 
 
 @pytest.fixture
@@ -228,6 +231,21 @@ def test_a_key_that_is_never_rotated_is_not_told_to_have_further_material(spec: 
     said = unfit(OrderKind.ROTATE, builders.snapshot(view=builders.observed(spec=spec)), START)
     assert said is not None
     assert ("are not rotated" in said.why, "byokd show" in said.step) == (True, True)
+
+
+@pytest.mark.parametrize("further", [(), ("2.key",)], ids=["one material", "one more in stock"])
+def test_a_replica_is_not_told_to_have_further_material(further: tuple[str, ...]):
+    """It is rotated with its primary, and that is what is to be ordered, however many materials the config has."""
+    desired = builders.desired(arn=REPLICA, further=further)
+    replica = builders.snapshot(
+        desired=desired,
+        view=builders.observed(arn=REPLICA, family=FAMILY),
+        others=tuple(Track() for _ in further),
+    )
+    said = unfit(OrderKind.ROTATE, replica, START)
+    assert said is not None
+    assert f"order it for {FAMILY.primary}" in said.why
+    assert "materials" not in said.why + said.step
 
 
 async def test_a_lane_is_meant_by_its_name(api: Api):
