@@ -96,24 +96,26 @@ change_windows = st.builds(
 windows = st.lists(change_windows, max_size=3).map(tuple)
 
 
-def _policy(life: int, lead: float, spread: float, **others: Any) -> Policy:
+def _policy(life: int, lead: float, spread: float, alerts: set[float], **others: Any) -> Policy:
     """A policy whose times are shares of its life, so that they fit into it."""
     renew_before = max(1, int(life * lead))
     return policy(
         valid_for=timedelta(seconds=life),
         renew_before=timedelta(seconds=renew_before),
         spread=timedelta(seconds=int(life * lead * spread)),
+        alert_before=tuple(timedelta(seconds=max(1, int(life * lead * each))) for each in sorted(alerts, reverse=True)),
         **others,
     )
 
 
-def policies_of(shortest_s: int) -> st.SearchStrategy[Policy]:
-    """Policies of lives from so many seconds to a year, without change windows."""
+def policies_of(shortest_s: int, longest_s: int = 365 * 86_400) -> st.SearchStrategy[Policy]:
+    """Policies of lives of so many seconds, without change windows."""
     return st.builds(
         _policy,
-        st.integers(min_value=shortest_s, max_value=365 * 86_400),
+        st.integers(min_value=shortest_s, max_value=longest_s),
         st.floats(min_value=0.05, max_value=0.9),
         st.floats(min_value=0, max_value=0.3),
+        st.sets(st.sampled_from([0.05, 0.2, 0.5, 0.9, 1.5]), min_size=1),
         on_lapse=st.sampled_from(OnLoss),
         on_foreign_delete=st.sampled_from(OnLoss),
         wrapping_algorithm=often(st.just(AUTO), st.sampled_from(WrappingAlgorithm)),

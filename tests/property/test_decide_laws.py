@@ -18,12 +18,23 @@ from byokd.facts.condition import ConditionKind, Severity
 from byokd.facts.key import ABSENT, NEVER, KeyRef, KeyState
 from byokd.facts.ledger import OrderKind, Tier
 from byokd.facts.snapshot import Decision, DeletionWanted, ImportWanted, ProofWanted, Snapshot
-from tests.kit.builders import DAY, MATERIAL, queued
+from tests.kit.builders import DAY, MATERIAL, desired, ledger, observed, order, queued, snapshot
 from tests.kit.clock import START
-from tests.kit.strategies import any_snapshots, moments, policies, seconds, snapshots, spans
+from tests.kit.strategies import any_snapshots, moments, policies, policies_of, seconds, snapshots, spans
 
 LADDER = list(Tier)
 quick = settings(deadline=None, max_examples=100)
+near = st.builds(
+    lambda rules, left, hold: snapshot(
+        desired=desired(policy=rules),
+        view=observed(valid_to=START + left),
+        ledger=ledger(open_orders=(order(OrderKind.HOLD),) if hold else ()),
+    ),
+    policies_of(30, longest_s=7 * 86_400),
+    st.integers(1, 12 * 3600).map(lambda s: timedelta(seconds=s)),
+    st.booleans(),
+)
+"""Keys that have hours left, some of them held, so that each threshold is crossed."""
 
 
 @quick
@@ -42,8 +53,8 @@ def test_decide_is_a_function(it: Snapshot, now: Any) -> None:
     assert decide(it, now) == decide(it, now)
 
 
-@quick
-@given(any_snapshots, moments, st.floats(0, 1))
+@settings(deadline=None, max_examples=200)
+@given(st.one_of(any_snapshots, near), moments, st.floats(0, 1))
 def test_nobody_oversleeps(it: Snapshot, now: datetime, share: float) -> None:
     """One time to wake is enough: before it, there is nothing to do or to tell that was not already."""
     decision = decide(it, now)
