@@ -11,6 +11,7 @@ import signal
 import socket
 import sys
 from collections.abc import AsyncIterator, Awaitable, Callable
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import AsyncExitStack, asynccontextmanager
 from pathlib import Path
 from typing import Any, Final
@@ -47,6 +48,9 @@ Beside = Callable[[Store, Clock, asyncio.Event], Awaitable[None]]
 DATABASE: Final = "byokd.db"
 WATCH_S: Final = 5.0
 PR_SET_DUMPABLE: Final = 4
+THREADS: Final = 64
+"""Python's own pool has 6 on a host of 2 cores, and names are looked up in it: six lanes whose DNS hangs would keep all
+others from connecting. A thread is begun where none is idle, and costs some tens of KiB."""
 
 
 async def run(config_path: Path, beside: Beside | None = None) -> int:
@@ -54,6 +58,7 @@ async def run(config_path: Path, beside: Beside | None = None) -> int:
 
     Raises: ConfigError, StoreError, SourceError, OperatorError when it cannot start; nothing was changed then.
     """
+    provide_threads()
     async with AsyncExitStack() as stack:
         daemon = Daemon(config_path, await _loaded(config_path, _on_record), stack)
         forbid_core_dumps()
@@ -278,6 +283,12 @@ async def _on_record(config: Config) -> str:
             return await store.taken_from()
     except StoreError:
         return ""  # none yet, or an older one; what else is wrong with it is told when it is opened
+
+
+def provide_threads() -> None:
+    """Give the running loop `THREADS` threads for what would block it."""
+    pool = ThreadPoolExecutor(THREADS, thread_name_prefix="byokd")
+    asyncio.get_running_loop().set_default_executor(pool)
 
 
 def forbid_core_dumps() -> None:
