@@ -51,6 +51,7 @@ def configure(*, format: str = Format.AUTO, level: str = "info", stream: TextIO 
         )
     )
     handler.addFilter(_redact_arguments)
+    handler.addFilter(_shorten_warnings)
     root = logging.getLogger()
     root.handlers[:] = [handler]
     root.setLevel(logging.WARNING)
@@ -96,6 +97,19 @@ def _redact_arguments(record: logging.LogRecord) -> bool:
     """Clean the arguments of others' lines before they are put into the text. A logging filter; keeps every line."""
     if record.args:
         record.args = _clean(record.args, _DEPTH)
+    return True
+
+
+def _shorten_warnings(record: logging.LogRecord) -> bool:
+    """Tell others' warnings in one line. A logging filter; keeps every line.
+
+    The SDK writes a traceback of fifty lines for each call that a refused role fails, which byokd tells by itself.
+    """
+    ours = record.name == "byokd" or record.name.startswith("byokd.")
+    if record.exc_info and record.exc_info[1] and record.levelno < logging.ERROR and not ours:
+        error = record.exc_info[1]
+        told = " ".join(f"{record.getMessage()} {type(error).__name__}: {error}".split())
+        record.msg, record.args, record.exc_info = told, None, None
     return True
 
 

@@ -114,3 +114,16 @@ def test_hidden(capsys: pytest.CaptureFixture[str]):
     structlog.get_logger("byokd.test").error("event")
     logging.getLogger("other").error("event")
     assert capsys.readouterr() == ("", "")
+
+
+def test_others_warnings_have_one_line():
+    """A role that is refused at each call does not drown the log in the SDK's tracebacks; an error keeps its own."""
+    stream = io.StringIO()
+    logs.configure(stream=stream)
+    refused = ValueError("AccessDenied: 100 % no")
+    logging.getLogger("aiobotocore.credentials").warning("Refreshing %s failed.", "credentials", exc_info=refused)
+    logging.getLogger("asyncio").error("Refreshing %s failed.", "credentials", exc_info=refused)
+    warning, error = _lines(stream)
+    assert warning["event"] == "Refreshing credentials failed. ValueError: AccessDenied: 100 % no"
+    assert "exception" not in warning
+    assert error["exception"].startswith("ValueError: ")
