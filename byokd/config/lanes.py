@@ -203,7 +203,9 @@ class LaneSettings(Settings):
     Default: AWS's own."""
 
     fips: Flag = False
-    """Use AWS's FIPS 140 endpoint of the Region; not with `endpoint`. Default false."""
+    """Use AWS's FIPS 140 endpoint of the Region; not with `endpoint`. STS and Service Quotas, where the lane needs
+    them, are asked at theirs where AWS has one: in the United States, of Service Quotas in GovCloud only. Default
+    false."""
 
     dual_stack: Flag = False
     """Use AWS's dual-stack endpoint of the Region, for IPv6; not with `endpoint`. Default false."""

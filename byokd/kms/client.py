@@ -28,7 +28,7 @@ from byokd.errors import CredentialsInvalid, KmsUnreachable
 from byokd.facts.key import ABSENT, Absent
 from byokd.facts.policy import Lane
 from byokd.kms.faults import Progress, mapped
-from byokd.kms.identity import Identity, Session, lane_session
+from byokd.kms.identity import Identity, Session, config_beside, lane_session
 from byokd.kms.quotas import read_request_quotas
 from byokd.kms.transport import SharedTrust
 from byokd.ports import Clock, Skew
@@ -93,7 +93,8 @@ class LaneClient:
         progress = Progress()
         with mapped("ListServiceQuotas", progress, changes=False):
             async with asyncio.timeout(self._timeout_s):
-                return await read_request_quotas(self._own_session(), self._lane.region, self._config, self._identity)
+                config = config_beside(self._config, self._lane, "service-quotas")
+                return await read_request_quotas(self._own_session(), self._lane.region, config, self._identity)
 
     async def close(self) -> None:
         """Close the connections. Calls still in flight fail."""

@@ -11,10 +11,11 @@ A profile that asks for an MFA code is refused: a daemon has nobody to type it.
 
 from __future__ import annotations
 
+import re
 from copy import copy
 from dataclasses import dataclass, field
 from functools import partial
-from typing import Any
+from typing import Any, Final
 
 from aiobotocore.config import AioConfig
 from aiobotocore.credentials import AioAssumeRoleCredentialFetcher, AioCredentials, AioDeferredRefreshableCredentials
@@ -24,6 +25,10 @@ from botocore.exceptions import BotoCoreError, NoCredentialsError
 
 from byokd.facts.key import Absent
 from byokd.facts.policy import Lane
+
+FIPS_REGIONS: Final = {"sts": re.compile(r"us-(gov-)?(east|west)-\d"), "service-quotas": re.compile(r"us-gov-.*")}
+"""Where the services that a lane needs beside KMS have FIPS endpoints; KMS has them nearly everywhere (AWS General
+Reference, "AWS STS endpoints and quotas", "Service Quotas endpoints and quotas")."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,6 +78,13 @@ def lane_session(lane: Lane, *, shared: Session, config: AioConfig, identity: Id
     return session
 
 
+def config_beside(config: AioConfig, lane: Lane, service: str) -> AioConfig:
+    """The lane's config for a service beside KMS: without FIPS where that has no such endpoint in the Region."""
+    if lane.fips and not FIPS_REGIONS[service].fullmatch(lane.region):
+        return config.merge(AioConfig(use_fips_endpoint=False))
+    return config
+
+
 class MfaWanted(BotoCoreError):  # type: ignore[misc]  # untyped upstream
     """A profile's role asks for a code that a person would have to type."""
 
@@ -113,7 +125,7 @@ class _LaneCredentials:
                 self._session.create_client,
                 region_name=self._lane.region,
                 endpoint_url=self._identity.sts_endpoint or None,
-                config=self._config,
+                config=config_beside(self._config, self._lane, "sts"),
             ),
             source_credentials=found,
             role_arn=self._lane.role_arn,

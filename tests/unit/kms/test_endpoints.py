@@ -4,18 +4,19 @@ from __future__ import annotations
 
 import socket
 from dataclasses import replace
-from typing import Any
+from typing import Any, ClassVar
 
 import pytest
 from aiobotocore.httpsession import AIOHTTPSession
 from botocore.exceptions import EndpointConnectionError
 
 from byokd import errors
+from byokd.facts.key import ABSENT
 from byokd.kms.adapter import open_kms
 from byokd.kms.client import lane_config
 from byokd.kms.identity import Identity, lane_session
 from tests.kit.clock import ManualClock
-from tests.kit.lanes import a_lane, lane_in, session
+from tests.kit.lanes import ACCOUNT, a_lane, lane_in, session
 
 KEYS = Identity(access_key_id="AKIATEST", secret_access_key="any")
 
@@ -35,6 +36,40 @@ async def test_a_lane_chooses_among_the_endpoints_of_its_region(kinds: dict[str,
     own = lane_session(chosen, shared=session(), config=lane_config(chosen), identity=KEYS)
     async with own.create_client("kms", region_name=chosen.region, config=lane_config(chosen)) as client:
         assert client.meta.endpoint_url == f"https://{host}"
+
+
+class Recorded(AIOHTTPSession):  # type: ignore[misc]  # untyped upstream
+    """A network that remembers which hosts were asked for, and has none of them."""
+
+    hosts: ClassVar[list[str]] = []
+
+    async def send(self, request: Any) -> Any:
+        self.hosts.append(request.url.split("/")[2])
+        raise EndpointConnectionError(endpoint_url=request.url, error=socket.gaierror(-2, "Name or service not known"))
+
+
+@pytest.mark.parametrize(
+    ("region", "hosts"),
+    [
+        ("eu-central-1", ["sts.eu-central-1.amazonaws.com", "servicequotas.eu-central-1.amazonaws.com"]),
+        ("us-east-2", ["sts-fips.us-east-2.amazonaws.com", "servicequotas.us-east-2.amazonaws.com"]),
+        ("us-gov-west-1", ["sts.us-gov-west-1.amazonaws.com", "servicequotas.us-gov-west-1.amazonaws.com"]),
+    ],
+)
+async def test_fips_where_there_is_such_an_endpoint(region: str, hosts: list[str]) -> None:
+    """A lane with FIPS and a role works outside the United States too, where STS has no FIPS endpoint."""
+    role = f"arn:aws:iam::{ACCOUNT}:role/byokd"
+    lane = a_lane(region=region, id=lane_in(region), fips=True, role_arn=role)
+    Recorded.hosts.clear()
+    own = replace(KEYS, transport=Recorded)
+    async with open_kms(lane, clock=ManualClock(), session=session(), identity=own) as kms:
+        with pytest.raises(errors.KmsUnreachable):
+            await kms.describe("arn")
+    plain = replace(lane, role_arn=ABSENT)
+    async with open_kms(plain, clock=ManualClock(), session=session(), identity=own) as kms:
+        with pytest.raises(errors.KmsUnreachable):
+            await kms.request_quotas()
+    assert Recorded.hosts == hosts
 
 
 class NoSuchHost(AIOHTTPSession):  # type: ignore[misc]  # untyped upstream
