@@ -4,6 +4,10 @@ The quota of GetParametersForImport is enforced by the local KMS, in a process o
 documented 0.25 a second. Every key has material that ends, one after the other, a little later than a worker at exactly
 that pace gets to it: who wastes the quota loses keys. The naive loops have fewer keys, for the same pace, because most
 of them fail at once.
+
+They are told nothing of deadlines, and neither is byokd: nobody has looked at a key yet, and which one ends first is
+known when all have been looked at. The quota goes a hundred times as fast as AWS's and looks go as fast as ever, so the
+first end is set by the looks, and not by the pace.
 """
 
 from __future__ import annotations
@@ -50,8 +54,9 @@ from tests.kit.process import byokd
 KEYS, NAIVE_KEYS = 2000, 400
 FACTOR = 100
 PER_S = 0.25 * FACTOR
-SLACK_S, MARGIN = 20.0, 1.03
-"""A key's material ends so long after a perfect worker has renewed it: seconds, and a share of the time until then."""
+SLACK_S, MARGIN = 2 * KEYS / 100, 1.03
+"""A key's material ends so long after a perfect worker has renewed it: seconds, twice the time in which byokd's default
+pace of DescribeKey, 100 a second, looks at every key once; and a share of the time until then."""
 IN_FLIGHT = 50
 ALGORITHM = policy().wrapping_algorithm
 AFRESH = timedelta(days=90)
@@ -72,7 +77,13 @@ async def measure() -> list[Figure]:
                 how=f"{ours.seconds:.1f} s, quota {PER_S:g}/s",
             ),
             Figure(name="throttled calls of it", value=ours.throttled, goal=0, unit="", how="as the KMS counted"),
-            Figure(name="keys of it that lapsed", value=ours.lost, goal=0, unit="", how=f"of {KEYS}"),
+            Figure(
+                name="keys of it that lapsed",
+                value=ours.lost,
+                goal=0,
+                unit="",
+                how=f"of {KEYS}; all looked at after {ours.looked_s:.0f} s, the first one ends after {SLACK_S:.0f} s",
+            ),
         ]
         for name, worker in NAIVE.items():
             theirs = await _run(Path(directory), NAIVE_KEYS, worker)
@@ -89,6 +100,8 @@ class _Outcome:
     seconds: float
     throttled: int
     lost: int
+    looked_s: float
+    """When every key had been looked at; 0 for workers that do not look."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -100,7 +113,8 @@ class _Task:
     keys: tuple[DesiredKey, ...]
 
 
-Worker = Callable[[_Task], Awaitable[None]]
+Worker = Callable[[_Task], Awaitable[float]]
+"""Renews the keys; returns how long it took until each had been looked at."""
 
 
 async def _run(directory: Path, count: int, worker: Worker) -> _Outcome:
@@ -114,13 +128,14 @@ async def _run(directory: Path, count: int, worker: Worker) -> _Outcome:
         assert time.time() < begin_at, "the keys were not ready in time"
         await asyncio.sleep(begin_at - time.time())
         begin = time.monotonic()
-        await worker(task)
+        looked_s = await worker(task)
         seconds = time.monotonic() - begin
         await asyncio.sleep(max(0.0, _ends_at(begin_at, count) + 2 - time.time()))
         return _Outcome(
             seconds,
             await counted(admin, r'localkms_requests_total\{.*error="ThrottlingException".*\} (\S+)'),
             await counted(admin, r"localkms_expiries_total\{.*\} (\S+)"),
+            looked_s,
         )
 
 
@@ -193,7 +208,7 @@ def _import(path: Path, parameters: dict[str, Any], arn: str, ends_at: datetime)
 # -- workers ----------------------------------------------------------------------------------------------------------
 
 
-async def _by_byokd(task: _Task) -> None:
+async def _by_byokd(task: _Task) -> float:
     """The engine on real parts, until each key was renewed."""
     clock, session, site = SystemClock(), shared_session(), task.site
     source = FileSource(
@@ -209,22 +224,26 @@ async def _by_byokd(task: _Task) -> None:
         await store.sync_fleet(task.keys, now=clock.now())
         engine = Engine(store=store, clock=clock, new_id=SortableIds(), open_kms=opened, node="bench")
         await engine.apply(setup_of(site, source))
+        began = clock.monotonic()
+        while "NeverLooked" in (await store.counts()).by_state:
+            await asyncio.sleep(0.05)
+        looked_s = clock.monotonic() - began
         while await _next_end(store) < clock.now() + AFRESH / 2:
             await asyncio.sleep(0.05)
         await engine.stop()
+        return looked_s
 
 
 async def _next_end(store: Store) -> datetime:
-    """The earliest end of any material on record; now, while some key was not looked at."""
+    """The earliest end of any material on record; now, while there is none."""
     (line,) = await store.list_keys(KeyFilter(), limit=1)
-    waits = "NeverLooked" in (await store.counts()).by_state
-    return line.expiry if isinstance(line.expiry, datetime) and not waits else datetime.now(UTC)
+    return line.expiry if isinstance(line.expiry, datetime) else datetime.now(UTC)
 
 
 def _gathered(mode: str) -> Worker:
     """`asyncio.gather` over all keys, with one of botocore's ways to retry."""
 
-    async def work(task: _Task) -> None:
+    async def work(task: _Task) -> float:
         config = AioConfig(max_pool_connections=IN_FLIGHT, retries={"mode": mode})
         async with client_of(task.site, config) as client:
 
@@ -235,12 +254,13 @@ def _gathered(mode: str) -> Worker:
 
             results = await asyncio.gather(*(one(key) for key in task.keys), return_exceptions=True)
         _only_aws(results)
+        return 0.0
 
     work.__name__ = f"gather-{mode}"
     return work
 
 
-async def _threads(task: _Task) -> None:
+async def _threads(task: _Task) -> float:
     """boto3 in sixteen threads, as it comes."""
     client = boto3.client(
         "kms",
@@ -265,6 +285,7 @@ async def _threads(task: _Task) -> None:
             return list(threads.map(one, task.keys))
 
     _only_aws(await asyncio.to_thread(all_of_them))
+    return 0.0
 
 
 def _only_aws(results: Sequence[object]) -> None:
