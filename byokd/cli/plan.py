@@ -27,6 +27,7 @@ def register(app: typer.Typer) -> None:
 
 def plan(
     context: typer.Context,
+    key: Annotated[str, typer.Argument(metavar="[KEY]", help="List this key alone; its whole lane is planned.")] = "",
     json: Json = False,
     lane: Annotated[str, typer.Option(help="Only this lane: its name, or ACCOUNT/REGION.")] = "",
     limit: Annotated[int, typer.Option(min=1, max=1000, help="At most so many renewals in each list.")] = SHOWN,
@@ -50,7 +51,7 @@ def plan(
         policy = _policy(valid_for, renew_before, spread)
         document = _imagine(keys, policy, quota, at_once=at_once, limit=limit)
     else:
-        asked = {"limit": str(limit)} | ({"lane": lane} if lane else {})
+        asked = {"limit": str(limit)} | ({"lane": lane} if lane else {}) | ({"key": key} if key else {})
         document = of(context).reach().plan(asked)
     if json:
         show_json(document)
@@ -60,7 +61,7 @@ def plan(
     for number, each in enumerate(document["lanes"]):
         if number:
             print()
-        _show(each, document["at"], limit)
+        _show(each, document["at"], limit, key)
 
 
 def _refuse_strays(context: typer.Context, *, what_if: bool) -> None:
@@ -69,8 +70,10 @@ def _refuse_strays(context: typer.Context, *, what_if: bool) -> None:
 
     sources = {name: context.get_parameter_source(name) for name in context.params}
     given = {name for name, source in sources.items() if source is not None and source.name != "DEFAULT"}
-    if what_if and "lane" in given:
-        raise OperatorError("--lane does not go with --what-if, which plans a lane of its own")
+    if what_if and (own := [said for name, said in (("lane", "--lane"), ("key", "KEY")) if name in given]):
+        raise OperatorError(f"{own[0]} does not go with --what-if, which plans a lane of its own")
+    if "key" in given and "lane" in given:
+        raise OperatorError("a key is in one lane: name the key or the lane")
     if not what_if and (strays := [f"--{name.replace('_', '-')}" for name in TO_COME if name in given]):
         raise OperatorError(f"{' and '.join(strays)} {'belong' if strays[1:] else 'belongs'} to --what-if")
 
@@ -126,7 +129,7 @@ def _imagined_lane(per_second: float) -> Lane:
     return replace(lane, id=LaneId(NAME), quotas=quotas, reserve=0.0)
 
 
-def _show(lane: dict[str, Any], at: str, limit: int) -> None:
+def _show(lane: dict[str, Any], at: str, limit: int, key: str) -> None:
     from byokd.cli import rows
     from byokd.cli.durations import humane
     from byokd.cli.listing import show, stdout
@@ -147,11 +150,14 @@ def _show(lane: dict[str, Any], at: str, limit: int) -> None:
     if lane["load"]:
         console.print()
         show(rows.load(lane["load"], bar_width=BAR_WIDTH if console.is_terminal else 0), empty="")
-    listed = lane["tight"]["renewals"] if lane["tight"] else lane["renewals"]
-    if listed:
+    late = bool(lane["tight"]) and not key
+    listed = lane["tight"]["renewals"] if late else lane["renewals"]
+    if listed or key:
         console.print()
-        console.print("late:" if lane["tight"] else "next:")
-        show(rows.renewals(listed[:limit]), empty="")
+        console.print("late:" if late else "next:")
+        show(
+            rows.renewals(listed[:limit]), empty=f"No renewal of {key} is to come: `byokd why` tells what it waits for."
+        )
     if lane["rotations"]:
         console.print()
         console.print("rotations by period:")

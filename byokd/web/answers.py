@@ -194,20 +194,32 @@ class Desk:
         return Answer({"at": documents.stamp(self.now()), "orders": [documents.order(row) for row in rows]})
 
     async def plan(self, query: Query) -> Answer:
-        """When the keys of each lane will be renewed at the present pace, and what would help where that is late."""
-        _only(query, "lane", "limit")
-        wanted = lane_meant(self.lanes(), query.get("lane", ""))
+        """When the keys of each lane will be renewed at the present pace, and what would help where that is late.
+
+        Of one key where one is named: the whole lane is reckoned with, and its renewals alone are listed.
+        """
+        _only(query, "key", "lane", "limit")
+        wanted, only = lane_meant(self.lanes(), query.get("lane", "")), None
+        if name := query.get("key", ""):
+            if wanted:
+                raise OperatorError("a key is in one lane: name the key or the lane")
+            found = await one_key(self.store, name)
+            known = () if isinstance(found, NotOneKey) else await self.store.snapshots([found])
+            if isinstance(found, NotOneKey) or not known:
+                return _not_one(found if isinstance(found, NotOneKey) else NotOneKey(name, ()))
+            wanted, only = known[0].desired.lane, found
         lanes = [lane for lane in self.lanes() if wanted in ("", lane.id)]
         now, limit = self.now(), _limit(query)
         plans = []
         for lane in lanes:
             prospects = await self._prospects(lane)
             learned = await self.store.learned_paces(lane.id)
-            rotations = await self._rotations(prospects, now, limit)
-            found = await asyncio.to_thread(
-                lane_plan, prospects, lane, now, limit=limit, learned=learned, rotations=rotations
+            rotations = await self._rotations([each for each in prospects if only in (None, each.ref)], now, limit)
+            plans.append(
+                await asyncio.to_thread(
+                    lane_plan, prospects, lane, now, limit=limit, learned=learned, rotations=rotations, only=only
+                )
             )
-            plans.append(found)
         return Answer({"at": documents.stamp(now), "lanes": plans})
 
     async def _prospects(self, lane: Lane) -> list[Prospect]:

@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Sequence
 from datetime import datetime
 from heapq import nsmallest
+from itertools import islice
 from operator import itemgetter
 from typing import Final
 
@@ -17,7 +18,7 @@ from byokd.decide.case import Case, case
 from byokd.decide.forecast import NOTHING_LEARNED, Forecast, Learned, Renewal, forecast
 from byokd.decide.period import in_the_way, period_ends, rotates_at
 from byokd.decide.rules import held
-from byokd.facts.key import Absent
+from byokd.facts.key import Absent, KeyRef
 from byokd.facts.ledger import OrderKind
 from byokd.facts.policy import Lane
 from byokd.facts.prospect import Prospect
@@ -36,11 +37,16 @@ def lane_plan(
     limit: int,
     learned: Learned = NOTHING_LEARNED,
     rotations: Iterable[Document] = (),
+    only: KeyRef | None = None,
 ) -> Document:
-    """All that the forecast of a lane has to say; at most `limit` renewals, and rotations, in each list."""
+    """All that the forecast of a lane has to say; at most `limit` renewals, and rotations, in each list.
+
+    With `only`, the next renewals are those of that key.
+    """
     ahead = forecast(prospects, lane, now, learned=learned)
     found = tight(ahead, lane.min_slack)
     length, stretches = load(ahead)
+    listed = (each for each in ahead.renewals if only in (None, each.ref))
     _, spread, too_late = level(ahead)
     helps: Document = {"pace_per_s": None, "renew_before_factor": None, "spread_s": None}
     enough = found is None and sustained(ahead)
@@ -77,7 +83,7 @@ def lane_plan(
         ]
         if ahead.renewals
         else [],
-        "renewals": [_renewal(each) for each in ahead.renewals[:limit]],
+        "renewals": [_renewal(each) for each in islice(listed, limit)],
         "rotations": nsmallest(limit, rotations, key=itemgetter("rotates_at")),
         "tight": None if found is None else _tight(found, limit),
         "helps": helps,

@@ -185,6 +185,8 @@ async def test_an_order_that_loses_material_says_so_wherever_it_is_shown(api: Ap
         (["plan", "--keys", "5"], Exit.USAGE, "--keys belongs to --what-if"),
         (["plan", "--quota", "9", "--valid-for", "9d"], Exit.USAGE, "--valid-for and --quota belong to --what-if"),
         (["plan", "--what-if", "--keys", "9", "--lane", "prod"], Exit.USAGE, "--lane does not go with --what-if"),
+        (["plan", "alias/a", "--what-if", "--keys", "9"], Exit.USAGE, "KEY does not go with --what-if"),
+        (["plan", "alias/a", "--lane", "prod"], Exit.USAGE, "name the key or the lane"),
         (["plan", "--what-if"], Exit.USAGE, "--keys is 0: how many keys, from 1 to 1000000"),
         (["plan", "--what-if", "--keys", "-3"], Exit.USAGE, "--keys is -3"),
         (

@@ -206,6 +206,18 @@ def test_a_plan_tells_the_nearest_rotations() -> None:
     assert [each["rotates_at"] for each in document["rotations"]] == ["2026-03-11T12:00:00Z", "2026-04-20T12:00:00Z"]
 
 
+async def test_a_plan_lists_one_key_that_is_asked_for(api: Api) -> None:
+    """Of thousands, the lists have the first alone: nobody could ask when a certain key will be renewed."""
+    _, document = await api.get("/v1/plan", key=FRESH, limit="1")
+    (planned,) = document["lanes"]
+    assert [each["key"] for each in planned["renewals"]] == [FRESH]
+    _, whole = await api.get("/v1/plan", lane="prod", limit="1")
+    assert (planned["lane"], planned["keys"]) == (whole["lanes"][0]["lane"], whole["lanes"][0]["keys"])
+    assert [each["key"] for each in whole["lanes"][0]["renewals"]] != [FRESH]
+    assert (await api.get("/v1/plan", key="alias/nobody"))[0] == 404
+    assert (await api.get("/v1/plan", key=FRESH, lane="prod"))[0] == 400
+
+
 async def test_a_plan_asks_the_record_for_rotations(api: Api) -> None:
     """Only for keys whose policy has a period."""
     await api.store.sync_fleet([desired(policy=policy(rotate_every=90 * DAY))], now=START)
