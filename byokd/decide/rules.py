@@ -303,9 +303,14 @@ def lost(the: Case) -> Verdict | None:
         case Loss.VIRGIN:
             return wanted(the, Reason.FIRST_IMPORT, "has no material yet")
         case Loss.LAPSED:
-            return wanted(the, Reason.LAPSED, "its ValidTo has passed")
+            return wanted(the, Reason.LAPSED, f"its ValidTo has passed{_regardless(the)}")
         case Loss.DELETED:
-            return wanted(the, Reason.DELETED, "its material was deleted before its ValidTo")
+            return wanted(the, Reason.DELETED, f"its material was deleted before its ValidTo{_regardless(the)}")
+
+
+def _regardless(the: Case) -> str:
+    closed = opens_at(the.policy.windows, the.now, by=the.now + timedelta(seconds=1)) > the.now
+    return "; waits for no change window" if closed else ""
 
 
 def waits_for_window(the: Case) -> Verdict | None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
 
 from byokd.clock import SystemClock, _armed_timer
 
@@ -31,6 +32,8 @@ async def test_linux_tells_when_the_clock_is_set() -> None:
         assert watched
         timer = _armed_timer()
         assert timer is not None
+        # TFD_TIMER_ABSTIME and TFD_TIMER_CANCEL_ON_SET, as the kernel has them (proc(5), /proc/pid/fdinfo).
+        assert "settime flags: 03" in Path(f"/proc/self/fdinfo/{timer}").read_text()
         for _ in range(2):
             wait = await _waiting(clock)
             clock._ring(timer)

@@ -218,8 +218,10 @@ def test_what_is_urgent_ignores_the_window_and_says_so(left: timedelta, tier: Ti
 
 
 def test_lapsed_material_and_orders_ignore_the_window() -> None:
-    """What is broken is healed now, and what a person orders is done now."""
+    """What is broken is healed now, and says so; what a person orders is done now."""
     assert decided(-HOUR).reason is Reason.LAPSED
+    assert decided(-HOUR).message == "its ValidTo has passed; waits for no change window"
+    assert decided(-HOUR, OPENS).message == "its ValidTo has passed"
     assert decided(29 * DAY, open_orders=(order(OrderKind.IMPORT),)).reason is Reason.ORDERED
 
 
