@@ -87,6 +87,22 @@ async def test_rows_of_given_keys_are_looked_up_one_by_one(store: SqlStore, stat
     assert all("(ref=?" in line or "(subject=?" in line or "policies" in line for line in searched)
 
 
+@pytest.mark.parametrize(
+    ("statement", "parameters", "index"),
+    [
+        (agenda.NOTICES_OF, {"ids": ["1", "2"]}, "(condition_id=?)"),
+        (agenda.OTHERS_KNOWN_AS, {"arn": "a", "ref": "r"}, "(arn=?)"),
+    ],
+)
+async def test_what_belongs_to_it_is_looked_up(
+    store: SqlStore, statement: Executable, parameters: dict[str, Any], index: str
+) -> None:
+    """The notices of a condition out of a year of notices, the other names of a key out of the whole fleet."""
+    lines = await plan(store, statement, parameters)
+    (searched,) = (line for line in lines if line.startswith(("SEARCH", "SCAN")))
+    assert index in searched
+
+
 async def test_the_keys_of_a_lane_are_walked_in_the_order_of_an_index(store: SqlStore) -> None:
     """A page of a lane's keys costs that page, however many other lanes there are."""
     lines = await plan(store, lists.PROSPECTS, AGENDA | {"after": "x"})
