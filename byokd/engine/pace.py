@@ -54,6 +54,8 @@ class Pace:
         self._buckets: dict[str, Bucket] = {
             operation: full(quota, clock.monotonic()) for operation, quota in lane.quotas.items()
         }
+        self._remembered: Mapping[str, LearnedPace] = {}
+        """By operation: what was on record at the start."""
         self._slowed_at: dict[str, float] = {}
         """By operation, monotonic seconds."""
         self._coming: dict[KeyRef, float] = {}
@@ -62,14 +64,10 @@ class Pace:
         """How long an import was on its way to its request lately."""
 
     def recall(self, known: Mapping[str, LearnedPace]) -> None:
-        """Go on with what was learned before a restart."""
-        now, at = self._clock.now(), self._clock.monotonic()
-        for operation, pace in known.items():
-            if operation in self._quotas:
-                age_s = max(0.0, (now - pace.limited_at).total_seconds())
-                self._buckets[operation] = learned(
-                    self._quotas[operation], at, share=pace.share, limit=pace.limit, age_s=age_s
-                )
+        """Go on with what was learned before a restart, of the same quotas."""
+        self._remembered = known
+        for operation in self._quotas:
+            self._buckets[operation] = self._begun(operation)
 
     def known(self) -> dict[str, LearnedPace]:
         """What was learned, by operation; those that are at their quota are left out."""
@@ -85,6 +83,7 @@ class Pace:
                 share=round(bucket.share, 4),
                 limit=round(bucket.limit, 4),
                 limited_at=now - timedelta(seconds=int(at - bucket.limited_at)),
+                per_second=bucket.quota.per_second,
             )
             for operation, bucket in buckets.items()
             if bucket.share != 1.0 or bucket.limit != bucket.quota.headroom
@@ -96,17 +95,16 @@ class Pace:
         return self._quotas
 
     def allow(self, per_second: Mapping[str, float]) -> bool:
-        """Go by what the account is allowed, for the two operations of an import. What was learned is void then.
+        """Go by what the account is allowed, for the two operations of an import.
 
-        Returns whether that is something else than before.
+        What was learned of other quotas is void then. Returns whether anything changed.
         """
         changed = False
         for operation in (IMPORT_PARAMETERS, "ImportKeyMaterial"):
             quota, rate = self._quotas[operation], per_second.get(operation, 0.0) * self._share
             if rate > 0 and (rate, rate) != (quota.per_second, quota.ceiling):
                 self._quotas[operation] = replace(quota, per_second=rate, ceiling=rate)
-                at = self._clock.monotonic()
-                new, tokens = full(self._quotas[operation], at), refill(self._buckets[operation], at).tokens
+                new, tokens = self._begun(operation), refill(self._buckets[operation], self._clock.monotonic()).tokens
                 # The burst that was used a moment ago is not there again.
                 self._buckets[operation] = replace(new, tokens=min(tokens, new.tokens))
                 changed = True
@@ -174,6 +172,14 @@ class Pace:
             now = self._clock.monotonic()
             self._buckets[operation] = throttled(self._buckets[operation], now)
             self._slowed_at[operation] = now
+
+    def _begun(self, operation: str) -> Bucket:
+        """A full bucket, which goes on with what was learned of this quota before a restart."""
+        quota, at, pace = self._quotas[operation], self._clock.monotonic(), self._remembered.get(operation)
+        if pace is None or pace.per_second not in {0.0, quota.per_second}:
+            return full(quota, at)
+        age_s = max(0.0, (self._clock.now() - pace.limited_at).total_seconds())
+        return learned(quota, at, share=pace.share, limit=pace.limit, age_s=age_s)
 
     def _take(self, operation: str, keep: float = 0.0) -> float:
         self._buckets[operation], wait = take(self._buckets[operation], self._clock.monotonic(), keep=keep)

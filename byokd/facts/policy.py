@@ -123,6 +123,8 @@ class LearnedPace:
     """The largest share that was found to be allowed."""
     limited_at: datetime
     """When that was found."""
+    per_second: float = 0.0
+    """The quota that it was learned of: it says nothing about another. 0: not on record, and taken for the present."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -194,7 +194,7 @@ async def test_an_owner_shows_that_it_is_there_until_it_was_replaced(fleet: Flee
 async def test_what_a_lane_learned_is_kept(fleet: Fleet) -> None:
     """Whoever owns the lane next goes on with the pace that was found to be allowed."""
     slow = LearnedPace(share=0.5, limit=1.0, limited_at=START)
-    fast = LearnedPace(share=2.25, limit=2.5, limited_at=START + HOUR)
+    fast = LearnedPace(share=2.25, limit=2.5, limited_at=START + HOUR, per_second=0.25)
     for paces in ({"DescribeKey": slow}, {"GetParametersForImport": fast, "ImportKeyMaterial": slow}):
         await fleet.store.keep_lane(LANE_ID, epoch=fleet.epoch, now=START, look_again=False, paces=paces)
         assert await fleet.store.learned_paces(LANE_ID) == paces

@@ -18,6 +18,7 @@ paces: Final = Table(
     Column("share", Double, nullable=False),
     Column("share_limit", Double, nullable=False),
     Column("limited_at", Seconds, nullable=False),
+    Column("per_second", Double),
 )
 
 
@@ -29,9 +30,12 @@ def pace_values(lane: str, operation: str, pace: LearnedPace) -> dict[str, Any]:
         "share": pace.share,
         "share_limit": pace.limit,
         "limited_at": seconds(pace.limited_at),
+        "per_second": pace.per_second,
     }
 
 
 def read_pace(row: Row[Any]) -> LearnedPace:
     """The pace that `pace_values` wrote."""
-    return LearnedPace(share=row.share, limit=row.share_limit, limited_at=instant(row.limited_at))
+    return LearnedPace(
+        share=row.share, limit=row.share_limit, limited_at=instant(row.limited_at), per_second=row.per_second or 0.0
+    )

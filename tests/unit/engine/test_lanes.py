@@ -136,6 +136,23 @@ async def test_quotas_that_could_not_be_read_are_asked_for_again() -> None:
         assert world.kms.count("ImportKeyMaterial") == 10
 
 
+async def test_what_was_learned_of_another_quota_is_void() -> None:
+    """Who raises per_second to the pace that was found out does not go four times as fast as that."""
+    world = World(lane=lane(quotas=SLOW | {"GetParametersForImport": Quota(per_second=1, burst=1, ceiling=4)}))
+    await _learn(world, LearnedPace(share=4.0, limit=4.0, limited_at=world.clock.now(), per_second=0.25))
+    await _import_ten(world)
+    assert 9 <= await _seconds_to_import(world, 10) <= 11
+
+
+async def test_what_was_learned_of_the_account_s_own_quota_outlives_a_restart() -> None:
+    """It is gone on with when Service Quotas has told the same figure again."""
+    world = World(lane=lane(quotas=SLOW, read_quotas=True))
+    world.kms.quotas = {"GetParametersForImport": 2.0}
+    await _learn(world, LearnedPace(share=0.25, limit=1.0, limited_at=world.clock.now(), per_second=2.0))
+    await _import_ten(world)
+    assert 13 <= await _seconds_to_import(world, 10) <= 19
+
+
 async def test_what_was_learned_a_moment_ago_is_kept_by_a_stop() -> None:
     """A restart minutes after ThrottlingException goes on as slowly as the daemon had become."""
     world = World()
@@ -175,17 +192,17 @@ async def test_a_learned_pace_is_gone_on_with() -> None:
     quotas = {operation: Quota(per_second=1000.0, burst=1000.0) for operation in OPERATIONS}
     quotas["GetParametersForImport"] = Quota(per_second=0.25, burst=1, ceiling=1)
     world = World(lane=lane(quotas=quotas))
-    epoch = await world.store.acquire_lane(world.lane.id, node="before", now=world.clock.now())
-    learned = LearnedPace(share=4.0, limit=4.0, limited_at=world.clock.now())
-    await world.store.keep_lane(
-        world.lane.id,
-        epoch=epoch,
-        now=world.clock.now(),
-        look_again=False,
-        paces={"GetParametersForImport": learned},
-    )
+    await _learn(world, LearnedPace(share=4.0, limit=4.0, limited_at=world.clock.now(), per_second=0.25))
     await _import_ten(world)
     assert await _seconds_to_import(world, 10) <= 11
+
+
+async def _learn(world: World, pace: LearnedPace) -> None:
+    """What an earlier daemon left on record."""
+    now, lane_id = world.clock.now(), world.lane.id
+    epoch = await world.store.acquire_lane(lane_id, node="before", now=now)
+    paces = {"GetParametersForImport": pace}
+    await world.store.keep_lane(lane_id, epoch=epoch, now=now, look_again=False, paces=paces)
 
 
 async def _import_ten(world: World) -> None:
