@@ -2,8 +2,8 @@
 
 A sleep until a wall-clock time goes wrong when the clock is set meanwhile, or the machine suspended. Linux has a timer
 that is cancelled when that happens (timerfd_create(2), TFD_TIMER_CANCEL_ON_SET): `SystemClock` holds one, armed for a
-time that never comes, and ends every `wait` when it is cancelled. Where there is no such timer, a wait ends after
-`cap_s` at the latest.
+time that never comes, and ends every `wait` when it is cancelled. Where there is no such timer, a wait ends after a
+minute at the latest.
 """
 
 from __future__ import annotations
@@ -22,6 +22,8 @@ from typing import Final
 
 _TFD_TIMER_ABSTIME: Final = 1
 _TFD_TIMER_CANCEL_ON_SET: Final = 2
+UNWATCHED_CAP_S: Final = 60.0
+"""No wait lasts longer where nobody tells that the clock was set, whatever its own cap."""
 _NEVER_S: Final = 253_402_300_799
 """The last second of the year 9999."""
 
@@ -42,6 +44,7 @@ class SystemClock:
 
     def __init__(self) -> None:
         self._waits: set[asyncio.Timeout] = set()
+        self._watched = False
 
     def now(self) -> datetime:
         """Wall time: aware UTC, cut to whole seconds."""
@@ -52,8 +55,12 @@ class SystemClock:
         return time.monotonic()
 
     async def wait(self, event: asyncio.Event, *, until: datetime, cap_s: float = 60.0) -> None:
-        """Return when `event` is set, at `until`, after `cap_s` seconds, or when the clock is set; the first counts."""
+        """Return when `event` is set, at `until`, after `cap_s` seconds, or when the clock is set; the first counts.
+
+        After a minute at the latest where it would not be noticed that the clock is set.
+        """
         left = (until - datetime.now(UTC)).total_seconds()
+        cap_s = cap_s if self._watched else min(cap_s, UNWATCHED_CAP_S)
         with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(max(0.0, min(left, cap_s))) as limit:
                 self._waits.add(limit)
@@ -76,7 +83,7 @@ class SystemClock:
     def watching(self) -> Iterator[bool]:
         """Notice at once when the clock is set or the machine resumes, for as long as the block runs.
 
-        Gives whether this machine can; where it cannot, `wait`'s cap has to do. Needs a running event loop.
+        Gives whether this machine can; where it cannot, the minute of `wait` has to do. Needs a running event loop.
         """
         descriptor = _armed_timer()
         if descriptor is None:
@@ -84,9 +91,11 @@ class SystemClock:
             return
         loop = asyncio.get_running_loop()
         loop.add_reader(descriptor, self._ring, descriptor)
+        self._watched = True
         try:
             yield True
         finally:
+            self._watched = False
             loop.remove_reader(descriptor)
             os.close(descriptor)
 

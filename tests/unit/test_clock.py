@@ -41,6 +41,18 @@ async def test_linux_tells_when_the_clock_is_set() -> None:
     assert not clock._waits
 
 
+async def test_nobody_sleeps_for_an_hour_where_the_clock_is_not_watched() -> None:
+    """`safety_wake` may be an hour, and a clock that was set or a machine that slept would have cost as much."""
+    clock, now = SystemClock(), asyncio.get_running_loop().time()
+    unwatched = await _waiting(clock)
+    assert max(limit.when() or 0.0 for limit in clock._waits) <= now + 61
+    with clock.watching():
+        watched = await _waiting(clock)
+        assert max(limit.when() or 0.0 for limit in clock._waits) > now + 3000
+        clock.was_set()
+    await asyncio.gather(unwatched, watched)
+
+
 async def test_a_wait_ends_by_its_event_and_by_its_time() -> None:
     """As the port promises."""
     clock = SystemClock()
