@@ -6,7 +6,6 @@ takes a copy (1 ms, against 9 ms for registering them).
 
 A lane without a profile uses the SDK's standard chain: environment, shared files, container, instance role. With a
 role, those credentials only serve to assume it; the temporary ones are renewed a quarter of an hour before they end.
-A profile that asks for an MFA code is refused: a daemon has nobody to type it.
 """
 
 from __future__ import annotations
@@ -21,10 +20,11 @@ from aiobotocore.config import AioConfig
 from aiobotocore.credentials import AioAssumeRoleCredentialFetcher, AioCredentials, AioDeferredRefreshableCredentials
 from aiobotocore.hooks import AioHierarchicalEmitter
 from aiobotocore.session import AioSession
-from botocore.exceptions import BotoCoreError, NoCredentialsError
+from botocore.exceptions import NoCredentialsError
 
 from byokd.facts.key import Absent
 from byokd.facts.policy import Lane
+from byokd.kms.chain import unattended
 
 FIPS_REGIONS: Final = {"sts": re.compile(r"us-(gov-)?(east|west)-\d"), "service-quotas": re.compile(r"us-gov-.*")}
 """Where the services that a lane needs beside KMS have FIPS endpoints; KMS has them nearly everywhere (AWS General
@@ -85,16 +85,6 @@ def config_beside(config: AioConfig, lane: Lane, service: str) -> AioConfig:
     return config
 
 
-class MfaWanted(BotoCoreError):  # type: ignore[misc]  # untyped upstream
-    """A profile's role asks for a code that a person would have to type."""
-
-    fmt = "the profile has an mfa_serial, and nobody is there to type a code: take a role or profile without one"
-
-
-def _nobody_types(_: str) -> str:
-    raise MfaWanted
-
-
 class _LaneCredentials:
     """The session's credential provider: the standard chain or given keys, and the lane's role on top of them."""
 
@@ -103,9 +93,7 @@ class _LaneCredentials:
         self._lane = lane
         self._config = config
         self._identity = identity
-        self._chain = session.get_component("credential_provider")
-        # The SDK would ask on the terminal, and stop the whole process for it. It has no public place for this either.
-        self._chain.get_provider("assume-role")._prompter = _nobody_types  # noqa: SLF001
+        self._chain = unattended(session.get_component("credential_provider"))
 
     async def load_credentials(self) -> Any:
         """Credentials that renew themselves.

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -143,6 +144,30 @@ async def test_a_profile_that_asks_for_a_code(tmp_path: Path, monkeypatch: pytes
             with pytest.raises(errors.CredentialsInvalid, match="mfa_serial"):
                 await kms.describe("arn")
     assert kms_endpoint.asked == []
+
+
+@pytest.mark.parametrize("profile", ["direct", "behind"])
+async def test_a_credential_process_that_hangs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, profile: str) -> None:
+    """It is ended when the call that waits for it is given up: no call leaves a process behind."""
+    begun = tmp_path / "begun"
+    begun.touch()
+    command = tmp_path / "command"
+    command.write_text(f"#!/bin/sh\necho $$ >> {begun}\nsleep 1000\n")
+    command.chmod(0o700)
+    config = tmp_path / "config"
+    config.write_text(
+        f"[profile direct]\ncredential_process = {command}\n"
+        f"[profile behind]\nrole_arn = {ROLE}\nsource_profile = direct\n"
+    )
+    monkeypatch.setenv("AWS_CONFIG_FILE", str(config))
+    lane = a_lane(endpoint="http://127.0.0.1:9", profile=profile, call_timeout=timedelta(seconds=2))
+    async with open_kms(lane, clock=ManualClock(), session=session(), identity=Identity()) as kms:
+        with pytest.raises(errors.KmsUnreachable, match="in time"):
+            await kms.describe("arn")
+    (pid,) = begun.read_text().split()
+    async with asyncio.timeout(10):
+        while Path(f"/proc/{pid}").exists():
+            await asyncio.sleep(0)
 
 
 async def test_profile_that_does_not_exist() -> None:
