@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import datetime, timedelta
+
+import pytest
 
 from byokd.facts.key import KeyArn, KeyRef
 from byokd.facts.ledger import Tier
@@ -57,6 +60,24 @@ async def test_the_queue_is_served_by_priority_and_then_by_deadline() -> None:
     # The first began at once, when nobody waited yet.
     assert len(order) == 9
     assert order[1:] == sorted(order[1:], key=[2, 0, 1].index)
+
+
+@pytest.mark.parametrize(("reserve", "left"), [(0.5, True), (0.0, False)])
+async def test_a_key_in_an_emergency_finds_what_routine_work_has_left(reserve: float, left: bool) -> None:
+    """Nine routine renewals would use up the whole burst, and a reserve keeps a part for the one that comes late."""
+    world = World(lane=lane(reserve=0.0))
+    keys = [_key(world, number, policy()) for number in range(1, 10)]
+    late = _key(world, 0, policy(valid_for=75 * DAY, renew_before=8 * DAY, alert_before=(), renewal_floor=HOUR))
+    await world.store.sync_fleet([late, *keys], now=world.clock.now())
+    async with running(world):
+        assert len(_imported_at(world)) == 10
+    scarce = Quota(per_second=1e-7, burst=8)
+    world.lane = replace(world.lane, quotas=world.lane.quotas | {"GetParametersForImport": scarce}, reserve=reserve)
+    world.clock.advance((61 * DAY).total_seconds())
+    async with running(world):
+        await world.pass_time(13 * DAY, step=12 * HOUR)
+        renewed = [call.key for call in world.kms.calls if call.operation == "ImportKeyMaterial"][10:]
+    assert (str(late.arn) in renewed) == left
 
 
 def _key(world: World, number: int, rules: Policy) -> DesiredKey:
