@@ -111,7 +111,7 @@ class LaneWorker:
         self._stopping = False
         self._ended = asyncio.Event()
         self._turned_back = asyncio.Event()
-        """Set when an import that had set out needs no token, and at the end."""
+        """Set when whoever is first may set out sooner than was reckoned, and at the end."""
 
     @property
     def pace(self) -> Pace:
@@ -357,6 +357,8 @@ class LaneWorker:
             self._looks.set()
         if isinstance(decision.action, ImportWanted) or decision.reason in _PUT_OFF:
             self._queue_changed()
+            if self._ahead and self._pace.sooner(decision.tier, than=self._ahead[0].tier):
+                self._turned_back.set()  # the loop may be waiting for a token that routine work gets much later
 
     def _queue_changed(self) -> None:
         self._stale = True

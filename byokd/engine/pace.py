@@ -110,6 +110,10 @@ class Pace:
                 changed = True
         return changed
 
+    def sooner(self, tier: Tier, *, than: Tier) -> bool:
+        """Whether imports of a tier take from tokens that another tier leaves."""
+        return self._keep(tier) < self._keep(than)
+
     def wait(self, tier: Tier) -> float:
         """Seconds until another import may set out; 0 where it may now."""
         at = self._clock.monotonic()
