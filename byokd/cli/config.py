@@ -35,7 +35,7 @@ def check(context: typer.Context, json: Json = False) -> None:
     if json:
         show_json({"ok": True, **figures})
     else:
-        said = ", ".join(f"{count} {name}" for name, count in figures.items())
+        said = ", ".join(f"{count} {name if count != 1 else name[:-1]}" for name, count in figures.items())
         print(f"{invocation.config_path} is valid: {said}")
 
 

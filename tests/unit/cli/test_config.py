@@ -13,7 +13,7 @@ async def test_valid(tmp_path: Path):
     """A valid config is said to be so, in figures."""
     fleet = write_fleet(tmp_path, endpoint="http://127.0.0.1:1", aliases=("alias/a", "alias/b"))
     printed = await byokd("--config", str(fleet.config), "config", "check")
-    assert printed.out == f"{fleet.config} is valid: 2 keys, 1 fleets, 1 lanes\n"
+    assert printed.out == f"{fleet.config} is valid: 2 keys, 1 fleet, 1 lane\n"
     assert (await byokd("--config", str(fleet.config), "config", "check", "--json")).document["ok"] is True
 
 
