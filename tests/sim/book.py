@@ -90,6 +90,8 @@ class Life:
     suspensions: list[tuple[float, float]] = field(default_factory=list)
     """When it was suspended, and until when."""
     resumed_s: float = float("-inf")
+    emptied_s: float = float("-inf")
+    """When byokd deleted its material last."""
     suspended_empty: set[float] = field(default_factory=set)
     """Those suspensions that found no material."""
     disabled: list[tuple[float, float]] = field(default_factory=list)
@@ -197,6 +199,8 @@ class Book:
         self._buckets[lane, operation] = (tokens, now_s)
         if tokens < -0.05:
             self.broken("quota", lane, f"{operation} is sent faster than {per_second}/s")
+        if operation == "GetParametersForImport":
+            self.watch.paced(lane, per_second)
         if arn not in self.by_arn:
             return  # of a key that is not there, which KMS will say
         life = self.by_arn[arn]
@@ -205,9 +209,15 @@ class Book:
                 continue  # it ends in this very second
             if why == "disabled" and state == "PendingImport":
                 continue  # KMS shows that its material is gone, and not any more that it was disabled
-            calm = len(self.obstacles.free(("*", life.lane, life.ref), since_s - 100, now_s)) == 1
-            if now_s - since_s > (HANDS_OFF_GRACE_S if calm else HANDS_OFF_STORM_S):
+            if now_s - since_s > self._grace_s(life, why, since_s):
                 self.broken("hands off", life.ref, f"{operation} though {why} since {span(since_s)}")
+
+    def _grace_s(self, life: Life, why: str, since_s: float) -> float:
+        """For how long a turn from before may still be under way; what byokd emptied for a suspension, it knows of."""
+        if why == "suspended" and life.emptied_s >= since_s:
+            return 0.0
+        calm = len(self.obstacles.free(("*", life.lane, life.ref), since_s - 100, self.now_s())) == 1
+        return HANDS_OFF_GRACE_S if calm else HANDS_OFF_STORM_S
 
     def restarted(self, lane: str) -> None:
         """A new process knows nothing of the tokens that the old one used: its burst may be used again."""
@@ -215,6 +225,7 @@ class Book:
             if (lane, operation) in self._buckets:
                 tokens, since_s = self._buckets[lane, operation]
                 self._buckets[lane, operation] = (tokens + 1, since_s)
+        self.watch.recalled.pop(lane, None)
 
     def issued(self, token: bytes, arn: str) -> None:
         """KMS gave a token for a key."""
@@ -286,7 +297,8 @@ class Book:
     def deleted(self, arn: str, fingerprint: str) -> None:
         """byokd deleted material that was there."""
         life = self.by_arn[arn]
-        life.deleted.append((self.now_s(), fingerprint))
+        life.emptied_s = self.now_s()
+        life.deleted.append((life.emptied_s, fingerprint))
         self.tell(life.ref, "byokd deletes the material")
 
     # -- the store ----------------------------------------------------------------------------------------------------

@@ -24,6 +24,8 @@ from tests.sim.loop import virtual_sleep
 WRITES: Final = frozenset(
     ("sync_fleet", "acquire_lane", "save", "wake", "add_orders", "save_conditions", "save_notices", "save_notice")
 )
+_FIRST: Final = {"import": "get_parameters", "rotation": "rotate_on_demand"}
+"""From which call on a crash of this kind counts the passages."""
 
 
 class Door:
@@ -35,12 +37,12 @@ class Door:
         """Whether the door is closed, or will be at some passage: else there is nothing to ask at one."""
         self._crashed = crashed
         self._passages: int | None = None
-        self._import_first = False
+        self._first = ""
 
     def crash_after(self, passages: int, *, of: str = "any") -> None:
-        """Die at the n-th passage from now, or from the next import on."""
+        """Die at the n-th passage from now, or from the next import or rotation on."""
         self.watched = True
-        self._passages, self._import_first = passages, of == "import"
+        self._passages, self._first = passages, _FIRST.get(of, "")
 
     def crash_never(self) -> None:
         """Forget the passage at which to die."""
@@ -54,9 +56,9 @@ class Door:
     def passable(self, name: str = "") -> bool:
         """Whether whoever comes now passes, or waits for ever. `name` is that of the port's method."""
         if self._passages is not None and self.open:
-            if name == "get_parameters":
-                self._import_first = False
-            if not self._import_first:
+            if name == self._first:
+                self._first = ""
+            if not self._first:
                 self._passages -= 1
                 if self._passages <= 0:
                     self.open = False

@@ -11,6 +11,7 @@ import random
 from dataclasses import dataclass, field, replace
 from typing import Any, Final
 
+from tests.sim.aimed import aimed
 from tests.sim.families import related, rotations
 from tests.sim.windows import WindowPlan
 
@@ -164,6 +165,7 @@ def draw(seed: int) -> Plan:
     drawn += [_impostor(probing, key, stormy_s) for key in keys if key.probe and probing.random() < 0.5]
     periodic = random.Random(f"{seed} periods")
     keys = tuple(_periodic(periodic, key) for key in keys)
+    drawn += aimed(seed, lanes, keys, drawn, stormy_s)
     events = sorted(drawn, key=lambda each: each["at_s"])
     return Plan(
         seed=seed,

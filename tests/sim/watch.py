@@ -40,6 +40,10 @@ OF_A_SOURCE: Final = frozenset(
         ConditionKind.MATERIAL_INVALID,
     )
 )
+RECALLED_S: Final = 120.0
+"""For so long after a restart a lane's pace is held against what it had learned."""
+REGAINED_PER_S: Final = 1 / 500 + 1 / 1800
+"""Of its quota, so much a second comes back to a lane that was slowed down, and is tried while requests wait."""
 Broken = Callable[[str, str, str], None]
 
 
@@ -80,6 +84,8 @@ class Watch:
         self.notices: dict[str, float] = {}
         """When each notice was put into the outbox."""
         self.rotations: defaultdict[str, list[float]] = defaultdict(list)
+        self.recalled: dict[str, tuple[float, float, int]] = {}
+        """By lane: since when it runs, at which share of its quota it began, and what it has sent since."""
 
     def looked(self, ref: str) -> None:
         """byokd asks KMS about a key."""
@@ -88,6 +94,24 @@ class Watch:
     def rotated(self, ref: str) -> None:
         """KMS rotated a key, as byokd had asked."""
         self.rotations[ref].append(self._now_s())
+
+    def recalls(self, lane: str, share: float) -> None:
+        """A process begins whose record has a share of the lane's quota, learned from what KMS refused."""
+        self.recalled[lane] = (self._now_s(), share, 0)
+
+    def paced(self, lane: str, per_second: float) -> None:
+        """byokd asks for a token: after a restart at the pace that the lane had learned, and regains by degrees."""
+        if lane not in self.recalled:
+            return
+        since_s, share, sent = self.recalled[lane]
+        passed_s = self._now_s() - since_s
+        if passed_s > RECALLED_S:
+            del self.recalled[lane]
+            return
+        self.recalled[lane] = (since_s, share, sent + 1)
+        if sent + 1 > 2.05 + per_second * passed_s * (share + passed_s * REGAINED_PER_S / 2):
+            text = f"{sent + 1} requests in {passed_s:.0f} s, at {share:.0%} of {per_second}/s as it had learned"
+            self._broken("as learned", lane, text)
 
     def ordered(self, order: Order) -> None:
         """Somebody gave an order, or byokd itself."""

@@ -40,7 +40,7 @@ from tests.sim.clocks import HostClock, Times, at
 from tests.sim.doors import Door, SimChannel, SimSource, StoreTrouble, WatchedStore
 from tests.sim.fleet import Fleet, SimKey
 from tests.sim.loop import virtual_sleep
-from tests.sim.model import PROBES, ModelKms
+from tests.sim.model import PARAMETERS, PROBES, ModelKms
 from tests.sim.plan import Plan
 
 REMIND: Final = timedelta(days=2)
@@ -112,6 +112,10 @@ class World(Fleet):
         store = self.door.of(self.store, before=self.trouble.strike)
         for lane in self.lanes:
             self.book.restarted(lane.plan.id)
+            learned = await self.memory.learned_paces(LaneId(lane.plan.id))
+            # What was learned of another quota says nothing about this one.
+            if (pace := learned.get(PARAMETERS)) is not None and pace.per_second == lane.allowed_per_second:
+                self.book.watch.recalls(lane.plan.id, pace.share)
         for life in self.book.lives.values():
             life.shown = None
         self.engine = Engine(store=store, clock=self.host, new_id=self.new_id, open_kms=self._open_kms, node="sim")
