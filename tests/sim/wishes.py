@@ -107,7 +107,9 @@ class Wishes(Laws):
                 free = self.book.obstacles.free(("voice", *self.book.scopes(key.life)), each.at_s - HEAL_S, until_s)
                 calm = free == [(each.at_s - HEAL_S, until_s)]
                 told = self._heard_of(key, (ConditionKind.PROBE_FAILED,), event.at_s, until_s)
-                if shown and calm and not each.by_hand and not told:
+                # A key that has lost another of its materials cannot be used.
+                lost = any(lost_s < until_s and each.at_s < back_s for lost_s, back_s in self._losses(key))
+                if shown and calm and not (each.by_hand or told or lost):
                     self._broken(
                         key, "a failed probe is told", until_s, f"imported at {span(each.at_s)}, fails {event}"
                     )
