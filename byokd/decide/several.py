@@ -39,6 +39,7 @@ class Precedence(IntEnum):
 _TIERS: Final = tuple(Tier)
 _OF_THE_KEY: Final = (ConditionKind.ROTATIONS_LOW, ConditionKind.ROTATION_HINDERED, ConditionKind.PROBE_FAILED)
 """Said once, of a key's first material, and true of the key."""
+_WAITS: Final = (Reason.ROTATING, Reason.WAITS_FOR_REPLICAS, Reason.BACKING_OFF, Reason.REFUSED)
 _LATEST: Final = datetime.max.replace(tzinfo=UTC)
 
 
@@ -87,8 +88,7 @@ def precedence(decision: Decision) -> Precedence:
             return Precedence.PROOF
         case Absent():
             # What waits for something is worth telling before what is at peace.
-            waits = decision.reason in (Reason.ROTATING, Reason.WAITS_FOR_REPLICAS)
-            return Precedence.WAITING if waits else Precedence.NOTHING
+            return Precedence.WAITING if decision.reason in _WAITS else Precedence.NOTHING
 
 
 def _pressing(decision: Decision) -> tuple[int, datetime, int, int]:

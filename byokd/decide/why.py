@@ -23,7 +23,7 @@ GOES_FIRST: Final[Mapping[Precedence, str]] = {
     Precedence.ROTATION: "a rotation goes before what only waits",
     Precedence.PROBE: "the key is to be tried before its sources are asked for anything",
     Precedence.PROOF: "nothing is to be done but to ask sources, and it is the nearest to its end",
-    Precedence.WAITING: "its rotation waits for something, and the other materials are at peace",
+    Precedence.WAITING: "its import or its rotation waits, and nothing is to be done for the other materials",
     Precedence.NOTHING: "nothing is to be done, and it is the nearest to its end",
 }
 

@@ -132,9 +132,14 @@ class Laws:
                 since_s = min(
                     (lost_s for lost_s, back_s in self._losses(key) if lost_s < ends_s < back_s), default=ends_s
                 )
-                if not self._heard_of(key, kinds, since_s - 60, b):
+                if not self._heard_of(key, kinds, since_s - 60, b) and not self._suspension_told(key, ends_s, b):
                     self._broken(key, "an outage is told", b, f"lapsed at {span(ends_s)}, and nobody was told")
                 return
+
+    def _suspension_told(self, key: SimKey, ends_s: float, by_s: float) -> bool:
+        """Whether people knew a key suspended when what somebody had imported meanwhile ended, seen by byokd or not."""
+        begun = (begin_s for begin_s, end_s in key.life.suspensions if begin_s <= ends_s < end_s)
+        return any(self._heard_of(key, (ConditionKind.SUSPENDED,), begin_s, by_s) for begin_s in begun)
 
     def _losses(self, key: SimKey) -> Iterator[tuple[float, float]]:
         """When the key lost one of its materials, and when it had that back."""

@@ -24,9 +24,9 @@ from byokd.facts.key import (
     ObservedKey,
     ObservedMaterial,
 )
-from byokd.facts.ledger import NOT_PROVED, Fingerprint, Order, OrderKind, Proved, Tier, Track, Unproved
+from byokd.facts.ledger import NOT_PROVED, Fingerprint, ImportState, Order, OrderKind, Proved, Tier, Track, Unproved
 from byokd.facts.snapshot import ImportWanted, ProofWanted, Reason, RotationWanted, Snapshot
-from tests.kit.builders import DAY, desired, ledger, observed, order, snapshot, virgin
+from tests.kit.builders import DAY, desired, ledger, observed, order, queued, snapshot, virgin
 from tests.kit.clock import START
 
 FIRST, SECOND, THIRD = (MaterialId(digit * 64) for digit in "123")
@@ -269,6 +269,17 @@ def test_a_primary_waits_for_its_replicas() -> None:
     it = key(OLD, NOW, waits, tracks=THREE, orders=(ROTATE,))
     assert decide(it, START).action is ABSENT
     assert decided(case(it.turned_to(2), START)).reason is Reason.WAITS_FOR_REPLICAS
+
+
+def test_a_next_material_that_fails_is_told_before_the_others_peace() -> None:
+    """A key whose ordered rotation could not get its material said that it is fresh, for as long as that failed."""
+    row = queued(
+        material=ABSENT, state=ImportState.FAILED, attempts=3, not_before=START + timedelta(minutes=5), detail="5xx"
+    )
+    it = key(OLD, NOW, tracks=(kept(FIRST), kept(SECOND), replace(STOCK, open_import=row)), orders=(ROTATE,))
+    decision = decide(it, START)
+    assert (decision.place, decision.reason, decision.action) == (2, Reason.BACKING_OFF, ABSENT)
+    assert decision.message.startswith("material 3 of 3: 5xx; tries again")
 
 
 def test_a_lapsed_material_goes_before_a_rotation() -> None:
