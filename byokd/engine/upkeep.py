@@ -67,20 +67,29 @@ class Upkeep:
         What was written under the clock as it was lies in the future now, due times too. Raises: StoreError.
         """
         now = self._clock.now()
-        back = self._clock.steps_back != self._steps_back
+        back = self._set_back
         if back or not self._kept_at <= now < self._kept_at + KEEP_EVERY:
             await self._store.keep_lane(self._lane.id, epoch=epoch, now=now, look_again=back, paces=self._pace.known())
             self._kept_at, self._steps_back = now, self._clock.steps_back
 
     async def leave(self, epoch: int) -> None:
-        """The lane's work ends in order: what was learned since `keep` is kept too. Raises: LeaseLost."""
+        """The lane's work ends in order: what was learned since `keep` is kept too, and a step of the clock acted on.
+
+        The next owner cannot see that step: what it would show by, a lease in the future, is written over here.
+        Raises: LeaseLost.
+        """
         now, paces = self._clock.now(), self._pace.known()
         try:
-            await self._store.keep_lane(self._lane.id, epoch=epoch, now=now, look_again=False, paces=paces)
+            await self._store.keep_lane(self._lane.id, epoch=epoch, now=now, look_again=self._set_back, paces=paces)
         except LeaseLost:
             raise
         except StoreError as error:
             log.warning("pace_forgotten", lane=self._lane.name, why=str(error))
+
+    @property
+    def _set_back(self) -> bool:
+        """Whether the clock was set back since the lane was kept, as far as its last reading told."""
+        return self._clock.steps_back != self._steps_back
 
     async def check_clock(self, kms: Kms) -> None:
         """Tell the engine's clock, and people, how far KMS's is from the host's. Raises: StoreError."""
@@ -102,14 +111,15 @@ class Upkeep:
 
     async def ask_quotas(self, kms: Kms) -> bool:
         """Go by what Service Quotas tells; returns whether that is something else than before."""
-        self._ask_at = self._clock.monotonic() + ASK_QUOTAS_EVERY_S
+        # Until there is an answer: a lost lease breaks the question off.
+        self._ask_at = self._clock.monotonic() + ASK_AGAIN_AFTER_S
         try:
             changed = self._pace.allow(await kms.request_quotas())
         except ByokdError as error:
             # The configured pace is there for this; keys must not wait for a figure.
             log.warning("quotas_unread", lane=self._lane.name, error=error.code, why=str(error))
-            self._ask_at = self._clock.monotonic() + ASK_AGAIN_AFTER_S
             return False
+        self._ask_at = self._clock.monotonic() + ASK_QUOTAS_EVERY_S
         if changed:
             self._kept_at = self._clock.now() - KEEP_EVERY  # what is on record as learned is of another quota
         return changed
