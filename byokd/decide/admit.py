@@ -10,10 +10,11 @@ for more than what is written down. Times here are monotonic seconds: a bucket m
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import Final
 
-from byokd.facts.policy import Quota
+from byokd.facts.policy import LearnedPace, Quota
 
 SLOWDOWN: Final = 0.5
 """A throttled answer halves the pace: somebody else uses the account's quota too."""
@@ -70,6 +71,15 @@ def learned(quota: Quota, at: float, *, share: float, limit: float, age_s: float
     limited_at = at - age_s if known else at
     share = max(SLOWEST, min(share, most))
     return Bucket(quota=quota, tokens=quota.burst, share=share, limit=most, limited_at=limited_at, at=at)
+
+
+def learned_of(quotas: Mapping[str, Quota], paces: Mapping[str, LearnedPace]) -> dict[str, LearnedPace]:
+    """Those paces, by operation, that were learned of these quotas: the others say nothing about them."""
+    return {
+        operation: pace
+        for operation, pace in paces.items()
+        if operation in quotas and pace.per_second in {0.0, quotas[operation].per_second}
+    }
 
 
 def refill(bucket: Bucket, at: float) -> Bucket:

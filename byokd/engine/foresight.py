@@ -12,6 +12,7 @@ from typing import Final
 
 import structlog
 
+from byokd.decide.admit import learned_of
 from byokd.decide.advice import slack_condition, slowed
 from byokd.decide.forecast import Forecast, forecast
 from byokd.engine.standing import Standing
@@ -79,7 +80,7 @@ class Foresight:
 
     async def _look(self, lane: Lane) -> None:
         prospects, every = await self._sample(lane)
-        learned = await self._store.learned_paces(lane.id)
+        learned = learned_of(lane.quotas, await self._store.learned_paces(lane.id))
         now = self._clock.now()
 
         def look_ahead() -> Forecast:

@@ -21,7 +21,7 @@ from dataclasses import replace
 from datetime import timedelta
 from typing import Final
 
-from byokd.decide.admit import Bucket, full, learned, refill, sets_out, take, throttled
+from byokd.decide.admit import Bucket, full, learned, learned_of, refill, sets_out, take, throttled
 from byokd.errors import Throttled
 from byokd.facts.key import KeyRef
 from byokd.facts.ledger import Tier
@@ -56,6 +56,8 @@ class Pace:
         }
         self._remembered: Mapping[str, LearnedPace] = {}
         """By operation: what was on record at the start."""
+        self._untold = lane.read_quotas
+        """Whether Service Quotas is still to tell what the account is allowed."""
         self._slowed_at: dict[str, float] = {}
         """By operation, monotonic seconds."""
         self._coming: dict[KeyRef, float] = {}
@@ -70,7 +72,10 @@ class Pace:
             self._buckets[operation] = self._begun(operation)
 
     def known(self) -> dict[str, LearnedPace]:
-        """What was learned, by operation; those that are at their quota are left out."""
+        """What was learned, by operation; those that are at their quota are left out.
+
+        What was learned of other quotas is among it for as long as Service Quotas may still tell these.
+        """
         now, at = self._clock.now(), self._clock.monotonic()
         # At its quota a bucket stays there by itself; most are, and this is asked at each wake.
         buckets = {
@@ -78,7 +83,9 @@ class Pace:
             for operation, bucket in self._buckets.items()
             if bucket.share != 1.0 or bucket.limit != bucket.quota.headroom
         }
-        return {
+        of_these = learned_of(self._quotas, self._remembered)
+        of_others = {name: pace for name, pace in self._remembered.items() if self._untold and name not in of_these}
+        return of_others | {
             operation: LearnedPace(
                 share=round(bucket.share, 4),
                 limit=round(bucket.limit, 4),
@@ -99,7 +106,7 @@ class Pace:
 
         What was learned of other quotas is void then. Returns whether anything changed.
         """
-        changed = False
+        changed, self._untold = False, False
         for operation in (IMPORT_PARAMETERS, "ImportKeyMaterial"):
             quota, rate = self._quotas[operation], per_second.get(operation, 0.0) * self._share
             if rate > 0 and (rate, rate) != (quota.per_second, quota.ceiling):
@@ -179,8 +186,9 @@ class Pace:
 
     def _begun(self, operation: str) -> Bucket:
         """A full bucket, which goes on with what was learned of this quota before a restart."""
-        quota, at, pace = self._quotas[operation], self._clock.monotonic(), self._remembered.get(operation)
-        if pace is None or pace.per_second not in {0.0, quota.per_second}:
+        quota, at = self._quotas[operation], self._clock.monotonic()
+        pace = learned_of(self._quotas, self._remembered).get(operation)
+        if pace is None:
             return full(quota, at)
         age_s = max(0.0, (self._clock.now() - pace.limited_at).total_seconds())
         return learned(quota, at, share=pace.share, limit=pace.limit, age_s=age_s)

@@ -14,6 +14,7 @@ from datetime import datetime
 from difflib import get_close_matches
 from typing import Any, Final
 
+from byokd.decide.admit import learned_of
 from byokd.decide.period import rotated_first
 from byokd.errors import OperatorError
 from byokd.facts.change import KeyFilter, KeyLine
@@ -213,7 +214,7 @@ class Desk:
         plans = []
         for lane in lanes:
             prospects = await self._prospects(lane)
-            learned = await self.store.learned_paces(lane.id)
+            learned = learned_of(lane.quotas, await self.store.learned_paces(lane.id))
             rotations = await self._rotations([each for each in prospects if only in (None, each.ref)], now, limit)
             plans.append(
                 await asyncio.to_thread(

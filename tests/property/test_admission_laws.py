@@ -7,8 +7,20 @@ from dataclasses import replace
 from hypothesis import given
 from hypothesis import strategies as st
 
-from byokd.decide.admit import REMEMBERED_S, SLOWEST, Bucket, full, learned, refill, sets_out, take, throttled
-from byokd.facts.policy import Quota
+from byokd.decide.admit import (
+    REMEMBERED_S,
+    SLOWEST,
+    Bucket,
+    full,
+    learned,
+    learned_of,
+    refill,
+    sets_out,
+    take,
+    throttled,
+)
+from byokd.facts.policy import LearnedPace, Quota
+from tests.kit.futures import learned as learned_paces
 from tests.kit.futures import quotas
 
 steps = st.lists(
@@ -152,3 +164,18 @@ def test_a_throttled_bucket_slows_down_but_never_stops(times: int) -> None:
 
     assert 0 < after.share <= 1
     assert 0 < wait <= 40
+
+
+operations = st.sampled_from(["GetParametersForImport", "ImportKeyMaterial", "DescribeKey"])
+
+
+@given(st.dictionaries(operations, quotas), learned_paces, st.floats(0.0005, 50))
+def test_what_was_learned_is_of_one_quota(known: dict[str, Quota], paces: dict[str, LearnedPace], other: float) -> None:
+    """It is kept as it is for its own quota, for none that differs, and for any where its own is not on record."""
+    own = {name: replace(pace, per_second=known[name].per_second) for name, pace in paces.items() if name in known}
+    unlike = {name: pace for name, pace in own.items() if pace.per_second != other}
+
+    assert learned_of(known, own) == own
+    assert learned_of(known, paces) == {name: pace for name, pace in paces.items() if name in known}
+    assert learned_of(known, {name: replace(pace, per_second=other) for name, pace in unlike.items()}) == {}
+    assert learned_of({}, own) == {}

@@ -9,6 +9,7 @@ from __future__ import annotations
 from datetime import datetime
 from typing import Final
 
+from byokd.decide.admit import learned_of
 from byokd.decide.forecast import Forecast, forecast
 from byokd.facts.condition import ConditionKind
 from byokd.facts.key import LaneId
@@ -64,8 +65,9 @@ async def foresee(world: World) -> Foreseen:
     ahead = []
     for kms in world.lanes:
         prospects = await world.memory.prospects(LaneId(kms.plan.id), limit=10_000)
-        learned = await world.memory.learned_paces(LaneId(kms.plan.id))
-        ahead.append(forecast(prospects, world.lane(kms), world.host.now(), learned=learned))
+        lane = world.lane(kms)
+        learned = learned_of(lane.quotas, await world.memory.learned_paces(LaneId(kms.plan.id)))
+        ahead.append(forecast(prospects, lane, world.host.now(), learned=learned))
     return Foreseen(world, tuple(ahead))
 
 

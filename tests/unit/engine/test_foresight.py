@@ -2,21 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from datetime import datetime, timedelta
 
 import pytest
 
 from byokd.decide.forecast import Forecast, forecast
+from byokd.decide.what_if import imagined_keys
 from byokd.engine.foresight import Foresight
 from byokd.facts.condition import ConditionKind, OpenCondition
 from byokd.facts.key import KeyArn, KeyRef, LaneId
 from byokd.facts.ledger import OrderKind
-from byokd.facts.policy import ChangeWindow, DesiredKey, Lane, Policy, Quota
+from byokd.facts.policy import ChangeWindow, DesiredKey, Lane, LearnedPace, Policy, Quota
 from byokd.facts.prospect import Prospect
 from tests.kit.builders import ARN, DAY, OPERATIONS, desired, lane, policy
-from tests.kit.clock import ManualClock
+from tests.kit.clock import START, ManualClock
 from tests.kit.memory_store import MemoryStore
 from tests.kit.world import World, running
 
@@ -204,6 +205,29 @@ async def test_too_little_slack_is_told_weeks_ahead_and_resolved_when_the_pace_i
         await _look(world)
         assert await _slack_low(world) == []
         assert "resolved slack_low" in world.inbox.said
+
+
+class Recorded(MemoryStore):
+    """A store with forty keys that end in eight days, and with a pace of a quota that was raised since."""
+
+    async def prospects(self, lane: LaneId, *, limit: int, after: str = "") -> tuple[Prospect, ...]:
+        rules = policy(valid_for=60 * DAY, renew_before=7 * DAY)
+        return () if after else imagined_keys(40, rules, START - 52 * DAY, per_second=1.0, at_once=True)
+
+    async def learned_paces(self, lane: LaneId) -> Mapping[str, LearnedPace]:
+        pace = LearnedPace(share=16.0, limit=16.0, limited_at=START, per_second=1 / 345_600)
+        return {"GetParametersForImport": pace}
+
+
+async def test_what_was_learned_of_another_quota_is_not_reckoned_with() -> None:
+    """A lane whose quota was raised to what it had learned was believed to go sixteen times as fast as that."""
+    world = World(store=Recorded())
+    foresight = Foresight(
+        store=world.store, clock=world.clock, new_id=world.new_id, told=lambda: None, as_used=lambda each: each
+    )
+    foresight.lanes = (_at(world, 1 / 21_600),)
+    await foresight.look()
+    assert len(await _slack_low(world)) == 1
 
 
 async def test_a_lane_that_left_the_config_has_no_forecast_any_more() -> None:

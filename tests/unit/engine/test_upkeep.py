@@ -12,7 +12,7 @@ from structlog.testing import capture_logs
 from byokd.engine.pace import Pace
 from byokd.engine.time import EngineClock
 from byokd.engine.upkeep import ASK_AGAIN_AFTER_S, ASK_QUOTAS_EVERY_S, Upkeep
-from byokd.errors import LeaseLost, StoreBusy
+from byokd.errors import KmsUnreachable, LeaseLost, StoreBusy
 from byokd.facts.key import KeyArn, KeyRef, LaneId
 from byokd.facts.policy import LearnedPace, Quota
 from tests.kit.builders import ARN, DAY, OPERATIONS, desired, lane
@@ -191,3 +191,58 @@ async def test_a_question_that_was_answered_is_asked_again_in_a_day() -> None:
     desk.host.advance(1)
     assert desk.upkeep.quotas_due
     assert not await desk.upkeep.ask_quotas(desk.kms)
+
+
+async def test_what_was_learned_of_a_quota_that_is_not_told_yet_stays_on_record() -> None:
+    """Service Quotas cannot be reached, the lane is kept and left, and the next process has it still."""
+    desk = Desk()
+    await _learned_before(desk)
+    desk.kms.fail("ListServiceQuotas", KmsUnreachable("no route"))
+    with capture_logs():
+        assert not await desk.upkeep.ask_quotas(desk.kms)
+    epoch = await desk.own()
+    desk.host.advance(660)
+    await desk.upkeep.keep(epoch)
+    await desk.upkeep.leave(epoch)
+    assert await desk.learned() == {IMPORT_PARAMETERS: TOLD}
+
+    desk.begin()
+    await desk.upkeep.begin()
+    desk.kms.quotas = {IMPORT_PARAMETERS: 2.0}
+    await desk.upkeep.ask_quotas(desk.kms)
+    assert desk.pace.known()[IMPORT_PARAMETERS].share == pytest.approx(TOLD.share, abs=0.01)
+
+
+async def test_what_a_lane_finds_out_meanwhile_comes_first() -> None:
+    """There is one record for each operation: it is of the quota that the lane goes by."""
+    desk = Desk()
+    desk.pace.recall({IMPORT_PARAMETERS: TOLD})
+    desk.pace.refused(IMPORT_PARAMETERS, desk.host.monotonic())
+    assert desk.pace.known()[IMPORT_PARAMETERS].per_second == 0.25
+
+
+async def test_what_was_learned_of_a_quota_is_forgotten_when_another_is_told() -> None:
+    """It says nothing about that, and would stay on record for good."""
+    desk = Desk()
+    await _learned_before(desk)
+    desk.kms.quotas = {IMPORT_PARAMETERS: 3.0}
+    await desk.upkeep.ask_quotas(desk.kms)
+    await desk.upkeep.keep(await desk.own())
+    assert await desk.learned() == {}
+
+
+async def test_without_service_quotas_what_was_learned_of_another_quota_is_forgotten() -> None:
+    """Nobody will tell that quota again."""
+    clock = ManualClock()
+    pace = Pace(lane(quotas=CONFIGURED), clock)
+    pace.recall({IMPORT_PARAMETERS: TOLD})
+    assert pace.known() == {}
+
+
+async def _learned_before(desk: Desk) -> None:
+    """By an earlier process, and gone on with by this one."""
+    epoch = await desk.own()
+    await desk.store.keep_lane(
+        LANE.id, epoch=epoch, now=desk.clock.now(), look_again=False, paces={IMPORT_PARAMETERS: TOLD}
+    )
+    await desk.upkeep.begin()

@@ -14,7 +14,7 @@ from byokd.decide.what_if import imagined_keys
 from byokd.facts.change import Change
 from byokd.facts.key import KeyRef, KeyState, LaneId
 from byokd.facts.ledger import OrderKind, Tier, Track, Unproved
-from byokd.facts.policy import ChangeWindow, Lane, Quota
+from byokd.facts.policy import ChangeWindow, Lane, LearnedPace, Quota
 from byokd.facts.snapshot import Snapshot
 from byokd.web.plan import lane_plan, next_rotation
 from tests.kit.builders import DAY, LANE_ID, OPERATIONS, desired, lane, ledger, observed, order, policy, snapshot
@@ -36,6 +36,27 @@ async def api(tmp_path: Path) -> AsyncIterator[Api]:
 def at(per_second: float) -> Lane:
     quotas = {operation: Quota(per_second=1000.0, burst=1000.0) for operation in OPERATIONS}
     return lane(quotas=quotas | {"GetParametersForImport": Quota(per_second=per_second, burst=1)})
+
+
+LEARNED = {
+    "of this quota": (1.0, 4 * 0.985),
+    "of another quota": (0.25, 0.985),
+    "before quotas were on record": (0.0, 4 * 0.985),
+}
+
+
+@pytest.mark.parametrize(("of_per_second", "per_second"), LEARNED.values(), ids=LEARNED)
+async def test_a_plan_goes_by_what_was_learned_of_the_lane_s_quota(
+    api: Api, of_per_second: float, per_second: float
+) -> None:
+    """Who raises per_second to the pace that was found out has a lane of that pace, and not of four times that."""
+    learned = LearnedPace(share=4.0, limit=4.0, limited_at=START, per_second=of_per_second)
+    epoch = await api.store.acquire_lane(LANE_ID, node="test", now=START)
+    paces = {"GetParametersForImport": learned}
+    await api.store.keep_lane(LANE_ID, epoch=epoch, now=START, look_again=False, paces=paces)
+    api.lanes = (at(1.0),)
+    _, document = await api.get("/v1/plan")
+    assert document["lanes"][0]["per_second"] == pytest.approx(per_second)
 
 
 async def test_every_lane_has_its_plan(api: Api) -> None:
