@@ -209,9 +209,17 @@ class Case:
 
     def imported_for(self, order: Order) -> bool:
         """Whether the material was imported since an order to import, is there, and ends when that wants it to."""
-        if self.seen is None or self.loss is not Loss.NONE or not imported_since(self.snapshot, order.created_at):
+        if self.seen is None or self.loss is not Loss.NONE or not self.imported_since(order.created_at):
             return False
         return order.valid_to is ABSENT or applied(self.seen, self.material, order.valid_to)
+
+    def imported_since(self, at: datetime) -> bool:
+        """Whether byokd imported the material at hand at `at` or later.
+
+        An import from the future was made before the clock was set back, and nobody knows how long ago.
+        """
+        last = self.snapshot.ledger.last_success_at
+        return isinstance(last, datetime) and at <= last <= self.now
 
     def ordered_since(self, at: datetime) -> bool:
         """Whether somebody has ordered at `at` or later what takes an import of the material at hand."""
@@ -293,12 +301,6 @@ def names(snapshot: Snapshot) -> tuple[MaterialId | Absent, ...]:
     listed = [each.material_id for each in view.materials]
     left = iter([each for each in listed if each not in known])
     return tuple(name if name in listed else next(left, ABSENT) for name in known)
-
-
-def imported_since(snapshot: Snapshot, at: datetime) -> bool:
-    """Whether byokd imported the material at hand at `at` or later."""
-    last = snapshot.ledger.last_success_at
-    return isinstance(last, datetime) and last >= at
 
 
 def in_stock(snapshot: Snapshot) -> bool:

@@ -25,6 +25,7 @@ _IMPOSSIBLE = (
 _IMPORTS = (OrderKind.IMPORT, OrderKind.RESUME)
 _ACTS = (*_IMPORTS, OrderKind.ROTATE)
 _UNSEEN = (Reason.KEY_NOT_FOUND, Reason.COULD_NOT_LOOK)
+SUSPENDED_SINCE = "the key was suspended since, or the clock was set back: order it once more"
 _HINDERED = (
     Reason.SOURCE_UNPROVED,
     Reason.MATERIAL_INVALID,
@@ -41,10 +42,8 @@ def before_deciding(orders: tuple[Order, ...], now: datetime) -> tuple[Order, ..
     """Orders to close before the rules are asked.
 
     A release closes itself and the holds before it, a resumption the suspensions before it; a hold ends at `until`, and
-    an import that was to end at a time that has passed is none any more.
-
-    What is stamped in the future was ordered before the clock was set back. A release or a resumption that is stamped
-    now came later: it would have been closed by the first turn that found the other in force.
+    an import that was to end at a time that has passed is none any more. A suspension that was ordered after a
+    resumption is in force, and a turn that cannot see the key says so as well: that is how later turns know it.
     """
     newest = {order.kind: order for order in sorted(orders, key=_given)}
     closed = []
@@ -58,6 +57,8 @@ def before_deciding(orders: tuple[Order, ...], now: datetime) -> tuple[Order, ..
                 closed.append(_closed(order, OrderState.DONE, now, "ended"))
             case OrderKind.SUSPEND if _before(order, newest.get(OrderKind.RESUME), now):
                 closed.append(_closed(order, OrderState.DONE, now, "resumed"))
+            case OrderKind.RESUME if OrderKind.SUSPEND in newest and not _before(newest[OrderKind.SUSPEND], order, now):
+                closed.append(_closed(order, OrderState.REFUSED, now, SUSPENDED_SINCE))
             case OrderKind.IMPORT if isinstance(order.valid_to, datetime) and order.valid_to <= now:
                 closed.append(_closed(order, OrderState.REFUSED, now, "the end of life asked for has passed"))
     return tuple(closed)
@@ -73,9 +74,18 @@ def stamped(orders: tuple[Order, ...], now: datetime) -> tuple[Order, ...]:
 
 
 def _before(order: Order, end: Order | None, now: datetime) -> bool:
+    """Whether a hold or a suspension is over by what was ordered to end it.
+
+    Where one of them is from the future, the clock was set back between, and stamps do not tell which came first. A
+    turn that met a hold, or made a suspension effective, had closed what was ordered to end one: what is open came
+    later. In doubt the key stays suspended.
+    """
     if end is None:
         return False
-    return end.created_at <= now < order.created_at or _given(order) < _given(end)
+    if (order.created_at > now) != (end.created_at > now):
+        met = order.kind is OrderKind.HOLD or isinstance(order.effective_at, datetime)
+        return order.created_at > now and met
+    return _given(order) < _given(end)
 
 
 def _given(order: Order) -> tuple[datetime, str]:

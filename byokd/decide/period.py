@@ -17,7 +17,7 @@ from datetime import datetime, timedelta
 from heapq import nsmallest
 from typing import Final
 
-from byokd.decide.case import Case, case, imported_since
+from byokd.decide.case import Case, case
 from byokd.decide.rotation import few_left, obstacle, rotations_left
 from byokd.decide.verdict import SOON, Verdict
 from byokd.decide.windows import opens_at
@@ -62,7 +62,7 @@ def may_rotate(the: Case) -> bool:
     if not the.rotates_next or period_ends(the.snapshot) is None or not the.enabled or the.rotation is not None:
         return False
     # What byokd brought in only just and a reading does not show is not brought in again.
-    shown = the.pending is not None or not imported_since(the.snapshot, the.now - the.policy.renewal_floor)
+    shown = the.pending is not None or not the.imported_since(the.now - the.policy.renewal_floor)
     return shown and the.seen is not None and rotations_left(the.seen) > 0
 
 

@@ -16,7 +16,7 @@ from byokd.decide.case import Loss, applied, case, wanted_expiry
 from byokd.decide.decide import decide, decided
 from byokd.decide.intents import explain, settles_at
 from byokd.decide.notices import Audience, redeliver_at, tell
-from byokd.decide.orders import after_deciding, awaiting, before_deciding, stamped
+from byokd.decide.orders import SUSPENDED_SINCE, after_deciding, awaiting, before_deciding, stamped
 from byokd.decide.several import about
 from byokd.decide.transitions import compare
 from byokd.decide.window import share_of, window
@@ -226,10 +226,23 @@ def test_of_one_second_what_was_ordered_last_counts(ends: OrderKind, kind: Order
 @given(moments)
 def test_what_was_ordered_before_the_clock_was_set_back_came_first(ends: OrderKind, kind: OrderKind, now: Any) -> None:
     """The clock was half a month ahead, and no resumption counted until that time had come (seed 2037)."""
-    ahead, end = order(kind, created_at=now + timedelta(days=15)), order(ends, created_at=now)
+    then = now + timedelta(days=15)
+    ahead, end = order(kind, created_at=then, effective_at=then), order(ends, created_at=now)
     assert ahead.id in {each.id for each in before_deciding((end, ahead), now)}
     both = replace(end, created_at=ahead.created_at - timedelta(hours=1))
     assert ahead.id not in {each.id for each in before_deciding((both, ahead), now)}
+
+
+@pytest.mark.parametrize(("suspended", "resumed"), [(15, 0), (0, 15), (15, -1), (1, 0)])
+@given(moments)
+def test_in_doubt_a_key_stays_suspended(suspended: int, resumed: int, now: Any) -> None:
+    """Of an older resumption that no turn had closed, a kill switch was undone when the clock was set back."""
+    suspension, resumption = (
+        order(kind, id=name, created_at=now + timedelta(days=days))
+        for kind, name, days in ((OrderKind.SUSPEND, "1", suspended), (OrderKind.RESUME, "2", resumed))
+    )
+    (closed,) = before_deciding((resumption, suspension), now)
+    assert (closed.id, closed.state, closed.outcome) == (resumption.id, OrderState.REFUSED, SUSPENDED_SINCE)
 
 
 @given(snapshots, moments, st.booleans())

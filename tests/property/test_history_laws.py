@@ -9,7 +9,7 @@ from typing import Any
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from byokd.decide.case import case, imported_since, present
+from byokd.decide.case import case, present
 from byokd.decide.conditions import CHECKS, next_threshold
 from byokd.decide.orders import answered
 from byokd.decide.rules import RULES
@@ -132,7 +132,9 @@ def test_what_is_wanted_is_what_the_case_says(it: Snapshot, now: datetime, them:
 def test_who_was_imported_since_then_was_so_since_before(it: Snapshot, now: datetime, then: datetime) -> None:
     """Asked about an earlier moment, the answer is never no where it was yes."""
     first, second = sorted((now, then))
-    assert imported_since(it, first) or not imported_since(it, second)
+    the = case(it, now)
+    assert the.imported_since(first) or not the.imported_since(second)
+    assert not the.imported_since(now + timedelta(seconds=1))
 
 
 @given(some_readings)

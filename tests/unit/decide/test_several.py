@@ -271,6 +271,18 @@ def test_a_primary_waits_for_its_replicas() -> None:
     assert decided(case(it.turned_to(2), START)).reason is Reason.WAITS_FOR_REPLICAS
 
 
+def test_an_import_from_before_the_clock_was_set_back_does_no_later_order() -> None:
+    """An order to import was told done, since its key had been imported half a month from now."""
+    ahead = START + 15 * DAY
+    it = key(
+        OLD,
+        NOW,
+        tracks=(kept(FIRST, last_success_at=ahead), kept(SECOND, last_success_at=ahead)),
+        orders=(order(OrderKind.IMPORT, created_at=START),),
+    )
+    assert decide(it, START).reason is Reason.ORDERED
+
+
 def test_a_next_material_that_fails_is_told_before_the_others_peace() -> None:
     """A key whose ordered rotation could not get its material said that it is fresh, for as long as that failed."""
     row = queued(
