@@ -181,13 +181,16 @@ class Daemon:
                 removed=change.removed,
                 unchanged=change.unchanged,
             )
-        adapters = AsyncExitStack()
         lanes = resolved(config.lanes, self._url)
-        setup = await build(config, lanes=lanes, stack=adapters, key=self._key)
-        await self._engine.apply(setup)
+        async with AsyncExitStack() as adapters:
+            setup = await build(config, lanes=lanes, stack=adapters, key=self._key)
+            old, self._adapters = self._adapters, adapters.pop_all()
         # Keys are on record; their text, many megabytes of a large fleet, is let go.
-        old, self._adapters, self._config = self._adapters, adapters, config.laid_aside()
-        await old.aclose()
+        self._config = config.laid_aside()
+        # Only channels have anything to close. The engine goes by the new ones before it awaits anything, so the old
+        # ones are closed also where a stop breaks this off.
+        async with old:
+            await self._engine.apply(setup)
 
     # -- signals ------------------------------------------------------------------------------------------------------
 

@@ -72,6 +72,11 @@ class Engine:
         self._open_kms = open_kms
         self._node = node
         self._lanes: dict[LaneId, _Running] = {}
+        """Also those that are stopped and have something in flight."""
+        self._wanted: dict[LaneId, Lane] = {}
+        """Those of the setup in force."""
+        self._settings: LaneSettings
+        self._stopping = False
         self._doorway = Doorway()
         self._notifier: Notifier | None = None
         self._notifier_task: asyncio.Task[None] | None = None
@@ -97,9 +102,14 @@ class Engine:
         return self.progress.idle
 
     def as_used(self, lane: Lane) -> Lane:
-        """The lane with the quotas that it uses now: those of the config, or what Service Quotas told."""
-        pace = self._pace_of(lane.id)
-        return lane if pace is None else replace(lane, quotas=dict(pace.quotas))
+        """The lane with the quotas that it uses: those of the config, or what Service Quotas told.
+
+        A worker that is still ending, under what the config was before, does not count.
+        """
+        running = self._lanes.get(lane.id)
+        if running is None or running.worker.lane != self._wanted.get(lane.id):
+            return lane
+        return replace(lane, quotas=dict(running.worker.pace.quotas))
 
     def stalled(self) -> tuple[str, ...]:
         """Loops that make no progress; the watchdog is fed only while there are none."""
@@ -117,14 +127,21 @@ class Engine:
         await self._standing.state(what)
 
     async def apply(self, setup: Setup) -> None:
-        """Run this setup from now on: lanes that are new or changed start anew, lanes that are gone end."""
+        """Run this setup from now on: lanes that are new begin, lanes that are gone end, changed ones end and begin.
+
+        Waits for none of them, or a call that hangs in one lane would keep the next setup waiting. Nothing is awaited
+        before all of it is in force. Raises nothing.
+        """
+        self._settings = LaneSettings(
+            node=self._node, safety_wake=setup.safety_wake, skew_threshold=setup.skew_threshold
+        )
+        self._wanted = {lane.id: lane for lane in setup.lanes}
         # One mapping for the engine's life: workers see a source that a reload brought without being restarted.
         self._sources.clear()
         self._sources.update(setup.sources)
-        wanted = {lane.id: lane for lane in setup.lanes}
-        other = [each for each, running in self._lanes.items() if wanted.get(each) != running.worker.lane]
-        for lane_id in other:
-            self._lanes[lane_id].worker.stop()
+        for lane_id, running in self._lanes.items():
+            if self._wanted.get(lane_id) != running.worker.lane:
+                running.worker.stop()
         if self._notifier is None or self._chores is None:
             self._start_loops(setup)
         else:
@@ -135,19 +152,16 @@ class Engine:
             self._chores.look_ahead_soon()
         for lane in setup.lanes:
             if lane.id not in self._lanes:
-                self._start(lane, setup)
+                task = asyncio.create_task(self._keep(lane.id), name=f"lane {lane.name}")
+                self._lanes[lane.id] = _Running(worker=self._worker(lane), task=task)
         self.wake()
-        # Each by itself: one that waits for a call which hangs keeps no other from its new settings.
-        ended = await asyncio.gather(*(self._change(each, wanted, setup) for each in other), return_exceptions=True)
-        for error in ended:
-            if error is not None:
-                raise error
         if self.survey is not None:
             self.survey.apply(setup.lanes)
             await self.survey.look()
 
     async def stop(self) -> None:
         """Begin nothing new and wait until what is in flight has ended; the rest is in the store."""
+        self._stopping = True
         if self._chores is not None:
             self._chores.stop()
         for running in self._lanes.values():
@@ -171,10 +185,18 @@ class Engine:
                 if not task.cancelled() and (error := task.exception()) is not None:
                     return error
 
-    def _start(self, lane: Lane, setup: Setup) -> None:
-        settings = LaneSettings(node=self._node, safety_wake=setup.safety_wake, skew_threshold=setup.skew_threshold)
+    async def _keep(self, lane_id: LaneId) -> None:
+        """Run a lane until it is gone: a worker that was stopped has a successor while the setup in force wants one."""
+        running = self._lanes[lane_id]
+        await running.worker.run()
+        while not self._stopping and (lane := self._wanted.get(lane_id)) is not None:
+            running.worker = self._worker(lane)
+            await running.worker.run()
+        del self._lanes[lane_id]
+        self.clock.forget(lane_id)
 
-        worker = LaneWorker(
+    def _worker(self, lane: Lane) -> LaneWorker:
+        return LaneWorker(
             lane=lane,
             open_kms=self._open_kms,
             store=self._store,
@@ -182,12 +204,11 @@ class Engine:
             clock=self.clock,
             new_id=self._new_id,
             progress=self.progress,
-            settings=settings,
+            settings=self._settings,
             doorway=self._doorway,
             told=self._told,
             woke=self._wake_lanes,
         )
-        self._lanes[lane.id] = _Running(worker=worker, task=asyncio.create_task(worker.run(), name=f"lane {lane.name}"))
 
     def _start_loops(self, setup: Setup) -> None:
         self._notifier = Notifier(
@@ -209,16 +230,6 @@ class Engine:
             survey=self.survey,
         )
         self._chores.start()
-
-    async def _change(self, lane_id: LaneId, wanted: Mapping[LaneId, Lane], setup: Setup) -> None:
-        """Wait until a lane that was stopped has ended, and begin it anew where it is still wanted."""
-        running = self._lanes[lane_id]
-        await asyncio.wait([running.task])
-        del self._lanes[lane_id]
-        if lane_id in wanted:
-            self._start(wanted[lane_id], setup)
-        else:
-            await running.worker.forget()
 
     def _pace_of(self, lane_id: LaneId) -> Pace | None:
         running = self._lanes.get(lane_id)

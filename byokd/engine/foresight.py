@@ -33,6 +33,8 @@ AT_ONCE: Final = 500
 """A forecast of more keys takes long enough to be made in a thread, so that the lanes are not held up."""
 AT_LEAST_APART: Final = 500
 """So many times as long as it took, a lane's forecast is not made again: what is weeks ahead need not cost more."""
+_OF_LANES: Final = (ConditionKind.SLACK_LOW, ConditionKind.CLOCK_SKEW)
+"""What is said of a lane, and ends with it; the survey's is the survey's."""
 
 
 class Foresight:
@@ -111,14 +113,14 @@ class Foresight:
         return sample, every
 
     async def _forget_others(self) -> None:
-        """Lanes that left the config have no forecast any more."""
+        """Of lanes that left the config nothing is said any more. Asked each time: the store may have failed."""
         self._next_s = {lane.id: self._next_s[lane.id] for lane in self.lanes if lane.id in self._next_s}
         known = {f"lane:{lane.id}" for lane in self.lanes}
         now = self._clock.now()
         gone = [
             replace(each, resolved_at=now)
             for each in await self._store.open_conditions()
-            if each.condition.kind is ConditionKind.SLACK_LOW and each.subject not in known
+            if each.condition.kind in _OF_LANES and each.subject not in known
         ]
         if gone:
             await self._store.save_conditions(gone)

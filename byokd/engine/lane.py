@@ -131,10 +131,6 @@ class LaneWorker:
         self._turned_back.set()
         self.wake()
 
-    async def forget(self) -> None:
-        """The lane left the config: nothing is said of it any more."""
-        await self._upkeep.forget()
-
     async def run(self) -> None:
         """Work until stopped. A lost lease is taken anew, and everything looked at again."""
         loops = [f"{self.lane.name}/{loop}" for loop in ("looks", "imports")]

@@ -99,11 +99,6 @@ class Upkeep:
         off = abs(skew.by) > self._threshold
         await self._standing.state(_skewed(self._lane.region, skew.by) if off else ConditionKind.CLOCK_SKEW)
 
-    async def forget(self) -> None:
-        """The lane left the config: nothing is said of it any more. Raises: StoreError."""
-        self._clock.forget(self._lane.id)
-        await self._standing.state(ConditionKind.CLOCK_SKEW)
-
     @property
     def quotas_due(self) -> bool:
         """Whether Service Quotas are to be asked; not again while they are."""

@@ -128,6 +128,31 @@ async def test_a_reload_takes_over_or_leaves_alone(tmp_path: Path, kms: localkms
         assert await daemon.end() == 0
 
 
+async def test_a_lane_that_hangs_keeps_no_config_from_being_in_force(
+    tmp_path: Path, kms: localkms.Server, key: str
+) -> None:
+    """While a call of the old config is swallowed, what asks the daemon goes by the new one, and so does a stop."""
+    async with proxying(kms.url) as proxy:
+        fleet = write_fleet(tmp_path, endpoint=proxy.url)
+        patient = fleet.config.read_text().replace('call_timeout = "3s"', 'call_timeout = "60s"')
+        fleet.config.write_text(patient.replace("[daemon]", '[daemon]\nstop_timeout = "1s"'))
+        proxy.hold_before = "DescribeKey"
+        async with byokd("--config", str(fleet.config), "run") as daemon:
+            await proxy.held.wait()
+            lane = patient[patient.index("[lanes.test]") : patient.index("[lanes.test.quotas]")]
+            other = lane.replace("lanes.test", "lanes.other").replace("eu-central-1", "eu-west-1")
+            changed = fleet.config.read_text().replace('"60s"', '"59s"')
+            fleet.config.write_text(changed + other)
+            daemon.send(signal.SIGHUP)
+            await daemon.line('"reloaded"')
+            assert (await ask(fleet.config, "plan", "--lane", "other"))[0] == 0
+            daemon.send(signal.SIGHUP)
+            await daemon.line('"reloaded"', times=2)
+            assert await daemon.end() == 0
+        assert [line for line in daemon.lines if "stopped_with_work_in_flight" in line]
+        proxy.release()
+
+
 async def test_a_config_is_known_again(tmp_path: Path, kms: localkms.Server, key: str, call: Call) -> None:
     """A restart or a reload with the same files reads no keys; what is changed meanwhile is taken over."""
     await make_key(call, "alias/second")

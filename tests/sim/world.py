@@ -23,7 +23,6 @@ from typing import Any, Final
 
 from byokd.decide.notices import Audience
 from byokd.engine.engine import Engine, Setup
-from byokd.errors import StoreError
 from byokd.facts.condition import Severity
 from byokd.facts.key import (
     ABSENT,
@@ -39,7 +38,6 @@ from tests.sim.book import Book
 from tests.sim.clocks import HostClock, Times, at
 from tests.sim.doors import Door, SimChannel, SimSource, StoreTrouble, WatchedStore
 from tests.sim.fleet import Fleet, SimKey
-from tests.sim.loop import virtual_sleep
 from tests.sim.model import PARAMETERS, PROBES, ModelKms
 from tests.sim.plan import Plan
 
@@ -74,7 +72,6 @@ class World(Fleet):
         self.door = Door(self.crashed)
         self.engine: Engine | None = None
         self._ids = itertools.count(1)
-        self._reloading: asyncio.Future[None] | None = None
         self._queue: list[tuple[float, int, Callable[[], Coroutine[Any, Any, None]]]] = []
         self._order = itertools.count()
         self._down_since: float | None = None
@@ -121,30 +118,14 @@ class World(Fleet):
         self.engine = Engine(store=store, clock=self.host, new_id=self.new_id, open_kms=self._open_kms, node="sim")
         self.up()
         self.book.tell("*", "byokd starts")
-        self.reload()
+        await self.reload()
 
-    def reload(self) -> None:
-        """Let the engine take over what the config is now; it waits for what is in flight, the world does not."""
+    async def reload(self) -> None:
+        """Let the engine take over what the config is now."""
         if self.engine is not None:
-            self._reloading = asyncio.ensure_future(self._apply(self.engine, self._reloading))
-            self._reloading.add_done_callback(self._reloaded)
-
-    def _reloaded(self, reloading: asyncio.Future[None]) -> None:
-        if not reloading.cancelled() and (error := reloading.exception()) is not None:
-            self.book.broken("no defect", "*", f"a reload ended in {error!r}")
-
-    async def _apply(self, engine: Engine, before: asyncio.Future[None] | None) -> None:
-        if before is not None and not before.done():
-            await asyncio.wait((before,))
-        while engine is self.engine:
-            try:
-                await engine.apply(self.setup())
-                if engine._chores is not None:
-                    engine._chores._scheduler.pause()  # a calendar goes by real time; the world has its own
-            except StoreError:
-                await virtual_sleep(5.0)  # the disk is full: somebody tries again
-            else:
-                return
+            await self.engine.apply(self.setup())
+            if self.engine._chores is not None:
+                self.engine._chores._scheduler.pause()  # a calendar goes by real time; the world has its own
 
     def up(self) -> None:
         """byokd runs again."""
@@ -257,7 +238,7 @@ class World(Fleet):
         """Make the fleet on record that of the config; a broken disk is tried again until it works."""
         wanted = [key.desired for key in self.keys if key.tracked]
         await self.memory.sync_fleet(wanted, now=self.host.now())
-        self.reload()
+        await self.reload()
 
     async def order(self, key: SimKey, kind: OrderKind, *, until_s: float | None = None) -> None:
         """An operator orders something; the daemon stamps it, by the clock that it goes by."""

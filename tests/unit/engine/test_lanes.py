@@ -3,18 +3,23 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import replace
 from datetime import timedelta
 from typing import Any
 
-from byokd.errors import AccessDenied, KmsUnreachable, Throttled
+import pytest
+
+from byokd.engine.engine import Engine
+from byokd.errors import AccessDenied, KmsUnreachable, StoreError, Throttled
+from byokd.facts.condition import OpenCondition
 from byokd.facts.key import KeyRef, KeyState, LaneId
 from byokd.facts.policy import Lane, LearnedPace, Quota
-from byokd.ports import Kms
+from byokd.ports import Kms, Store
 from tests.kit.builders import ARN, OPERATIONS, desired, lane
 from tests.kit.fake_kms import FakeKms
+from tests.kit.memory_store import MemoryStore
 from tests.kit.world import World, running
 
 SLOW = {operation: Quota(per_second=1000.0, burst=1000.0) for operation in OPERATIONS}
@@ -27,14 +32,17 @@ OTHER = LaneId(f"111122223333/{OTHER_REGION}")
 class TwoLanes(World):
     """A world with a second lane, in another Region, that has a KMS of its own."""
 
-    def __init__(self) -> None:
-        super().__init__(open_kms=self._opened)
+    def __init__(self, store: Store | None = None) -> None:
+        super().__init__(store=store, open_kms=self._opened)
+        self.opened: list[Lane] = []
+        """What KMS was opened for, oldest first."""
         self.other_kms = FakeKms(self.clock)
         self.other = replace(self.lane, id=OTHER, name="other", region=OTHER_REGION)
         self.lanes: tuple[Lane, ...] = (self.lane, self.other)
 
     @asynccontextmanager
     async def _opened(self, which: Lane) -> AsyncIterator[Kms]:
+        self.opened.append(which)
         yield self.kms if which.id == self.lane.id else self.other_kms
 
     def setup(self, **changes: Any) -> Any:
@@ -51,14 +59,25 @@ class TwoLanes(World):
         return arn
 
 
+class FullDisk(MemoryStore):
+    """A store that can be told to save no condition."""
+
+    full = False
+
+    async def save_conditions(self, conditions: Sequence[OpenCondition]) -> None:
+        """See `ports.Store`."""
+        if self.full:
+            raise StoreError("The disk is full.")
+        await super().save_conditions(conditions)
+
+
 async def test_a_lane_that_hangs_slows_no_other() -> None:
     """Nothing that one account does not answer keeps another from its renewals."""
     world = TwoLanes()
     arn = await world.furnish()
     gate = world.kms.gate("DescribeKey")
     await world.start(rest=False)
-    for _ in range(300):
-        await asyncio.sleep(0)
+    await _run_on()
     assert world.other_kms.state(arn) is KeyState.ENABLED
     assert world.kms.count("GetParametersForImport") == 0
     gate.set()
@@ -166,25 +185,76 @@ async def test_what_was_learned_a_moment_ago_is_kept_by_a_stop() -> None:
 
 async def test_a_lane_that_hangs_keeps_no_reload_from_another() -> None:
     """A lane that a reload brings begins at once, however long a changed one waits for its last call."""
-    world = TwoLanes()
-    arn = await world.furnish()
-    gate = world.kms.gate("DescribeKey")
-    world.lanes = (world.lane,)
-    await world.start(rest=False)
-    for _ in range(100):
-        await asyncio.sleep(0)
-    assert world.engine is not None
-    changed = replace(world.lane, max_in_flight=3)
-    reload = asyncio.create_task(world.engine.apply(world.setup(lanes=(changed, world.other))))
-    for _ in range(300):
-        await asyncio.sleep(0)
-    assert world.other_kms.state(arn) is KeyState.ENABLED
-    assert not reload.done()
-    gate.set()
-    await reload
-    await world.settle()
-    assert world.kms.state(ARN) is KeyState.ENABLED
-    await world.stop()
+    async with _hanging() as (world, engine, gate, arn):
+        await engine.apply(world.setup(lanes=(_changed(world, 3), world.other)))
+        await _run_on()
+        assert world.other_kms.state(arn) is KeyState.ENABLED
+        gate.set()
+        await world.settle()
+        assert world.kms.state(ARN) is KeyState.ENABLED
+
+
+async def test_a_reload_repairs_the_one_before_while_a_lane_hangs() -> None:
+    """It is heard at once, and the lane that hung goes on as the last one says, and never by two workers."""
+    async with _hanging() as (world, engine, gate, _):
+        await engine.apply(world.setup(lanes=(_changed(world, 3), world.other)))
+        await engine.apply(world.setup(lanes=(_changed(world, 4),)))
+        gate.set()
+        await world.settle()
+        assert world.kms.state(ARN) is KeyState.ENABLED
+        assert [each for each in world.opened if each.id == world.lane.id] == [world.lane, _changed(world, 4)]
+        assert len(_lane_tasks()) == 1
+
+
+@pytest.mark.parametrize("back", [False, True], ids=["gone", "gone and back"])
+async def test_a_lane_that_left_the_config_while_it_hung(back: bool) -> None:
+    """It ends with its last call; where the next reload has it again as it was, it goes on."""
+    async with _hanging() as (world, engine, gate, _):
+        await engine.apply(world.setup(lanes=()))
+        if back:
+            await engine.apply(world.setup(lanes=(world.lane,)))
+        gate.set()
+        await world.settle()
+        world.clock.advance(7200)
+        await world.settle()
+        assert (world.kms.state(ARN) is KeyState.ENABLED) is back
+        assert len(_lane_tasks()) == back
+
+
+@pytest.mark.parametrize("answers", [True, False])
+async def test_a_stop_after_a_reload_that_met_a_lane_that_hangs(answers: bool) -> None:
+    """It waits for the call in flight as long as it is given, begins no lane anew, and leaves nothing behind."""
+    async with _hanging() as (world, engine, gate, _):
+        await engine.apply(world.setup(lanes=(_changed(world, 3), world.other)))
+        stopping = asyncio.create_task(engine.stop())
+        await _run_on()
+        assert not stopping.done()
+        if answers:
+            gate.set()
+        else:
+            stopping.cancel()
+        await asyncio.wait([stopping])
+        assert not _lane_tasks()
+        assert _changed(world, 3) not in world.opened
+
+
+async def test_what_is_said_of_lanes_that_left_the_config_is_cleared_when_the_store_can() -> None:
+    """The store failed while two lanes left: the reload is in force, and both skews are resolved later."""
+    store = FullDisk()
+    world = TwoLanes(store)
+    world.kms.clock_skew = world.other_kms.clock_skew = timedelta(hours=1)
+    await world.furnish()
+    async with running(world):
+        assert world.engine is not None
+        assert {each.subject for each in await store.open_conditions()} == {f"lane:{each.id}" for each in world.lanes}
+        store.full = True
+        await world.engine.apply(world.setup(lanes=()))
+        await world.settle()
+        await world.engine.foresight.look()
+        assert not _lane_tasks()
+        store.full = False
+        await world.engine.foresight.look()
+        assert not await store.open_conditions()
 
 
 async def test_a_learned_pace_is_gone_on_with() -> None:
@@ -195,6 +265,37 @@ async def test_a_learned_pace_is_gone_on_with() -> None:
     await _learn(world, LearnedPace(share=4.0, limit=4.0, limited_at=world.clock.now(), per_second=0.25))
     await _import_ten(world)
     assert await _seconds_to_import(world, 10) <= 11
+
+
+@asynccontextmanager
+async def _hanging() -> AsyncIterator[tuple[TwoLanes, Engine, asyncio.Event, str]]:
+    """A world with one of its two lanes, in which a call hangs until the event is set; with the key of the other."""
+    world = TwoLanes()
+    arn = await world.furnish()
+    gate = world.kms.gate("DescribeKey")
+    world.lanes = (world.lane,)
+    await world.start(rest=False)
+    assert world.engine is not None
+    await _run_on()
+    try:
+        async with asyncio.timeout(20):
+            yield world, world.engine, gate, arn
+    finally:
+        gate.set()
+        await world.stop()
+
+
+def _changed(world: TwoLanes, in_flight: int) -> Lane:
+    return replace(world.lane, max_in_flight=in_flight)
+
+
+def _lane_tasks() -> list[asyncio.Task[Any]]:
+    return [task for task in asyncio.all_tasks() if task.get_name().startswith("lane ")]
+
+
+async def _run_on() -> None:
+    for _ in range(300):
+        await asyncio.sleep(0)
 
 
 async def _learn(world: World, pace: LearnedPace) -> None:

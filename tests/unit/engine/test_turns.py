@@ -134,7 +134,9 @@ async def test_a_lane_that_left_the_config_is_not_complained_about_any_more() ->
     await world.add()
     async with running(world):
         assert "raised clock_skew" in world.inbox.said
-        await world.engine.apply(world.setup(lanes=()))  # type: ignore[union-attr]  # it runs
+        assert world.engine is not None
+        await world.engine.apply(world.setup(lanes=()))
+        await world.engine.foresight.look()
         await world.settle()
         assert "resolved clock_skew" in world.inbox.said
 
