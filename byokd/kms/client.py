@@ -119,11 +119,13 @@ class LaneClient:
 
     async def _doubt_region(self, opened: _Opened) -> str:
         """What is odd about the lane's Region where nobody answers; a new one may be missing in the SDK's list."""
+        if not isinstance(self._lane.endpoint, Absent):
+            return ""
         session, region = opened.session, self._lane.region
         known: list[str] = []
         for partition in session.get_available_partitions():
             known += await session.get_available_regions("kms", partition)
-        if region in known or not isinstance(self._lane.endpoint, Absent):
+        if region in known:
             return ""
         near = get_close_matches(region, known, n=1)
         return f"the AWS SDK knows no Region {region}" + (f", did you mean {near[0]}?" if near else "")

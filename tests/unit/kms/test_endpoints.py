@@ -95,3 +95,34 @@ async def test_a_region_that_does_not_exist(region: str, said: str) -> None:
         with pytest.raises(errors.KmsUnreachable) as told:
             await kms.describe("arn")
     assert str(told.value).partition("; ")[2] == said
+
+
+class Counted:
+    """The SDK's loader of models, which counts what it is asked for."""
+
+    def __init__(self, models: Any) -> None:
+        self.models = models
+        self.asked = 0
+
+    def load_service_model(self, *args: Any, **kwargs: Any) -> Any:
+        """See the SDK."""
+        self.asked += 1
+        return self.models.load_service_model(*args, **kwargs)
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self.models, name)
+
+
+@pytest.mark.parametrize(("endpoint", "doubts"), [(ABSENT, True), ("https://kms.example", False)])
+async def test_an_endpoint_is_no_matter_of_regions(endpoint: Any, doubts: bool) -> None:
+    """Where a lane has its own endpoint, a call that fails does not collect the Regions that there are."""
+    models = Counted(session().models)
+    own = replace(KEYS, transport=NoSuchHost)
+    lane = a_lane(endpoint=endpoint)
+    async with open_kms(lane, clock=ManualClock(), session=replace(session(), models=models), identity=own) as kms:
+        with pytest.raises(errors.KmsUnreachable):
+            await kms.describe("arn")
+        opening = models.asked
+        with pytest.raises(errors.KmsUnreachable):
+            await kms.describe("arn")
+    assert (models.asked > opening) is doubts
