@@ -204,8 +204,8 @@ class LaneSettings(Settings):
 
     fips: Flag = False
     """Use AWS's FIPS 140 endpoint of the Region; not with `endpoint`. STS and Service Quotas, where the lane needs
-    them, are asked at theirs where AWS has one: in the United States, of Service Quotas in GovCloud only. Default
-    false."""
+    them, are asked at theirs where AWS names one: of STS in the United States, with `dual_stack` in Canada too but not
+    in GovCloud; of Service Quotas in GovCloud, without `dual_stack`. Default false."""
 
     dual_stack: Flag = False
     """Use AWS's dual-stack endpoint of the Region, for IPv6; not with `endpoint`. Default false."""

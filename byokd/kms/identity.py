@@ -26,9 +26,14 @@ from byokd.facts.key import Absent
 from byokd.facts.policy import Lane
 from byokd.kms.chain import unattended
 
-FIPS_REGIONS: Final = {"sts": re.compile(r"us-(gov-)?(east|west)-\d"), "service-quotas": re.compile(r"us-gov-.*")}
-"""Where the services that a lane needs beside KMS have FIPS endpoints; KMS has them nearly everywhere (AWS General
-Reference, "AWS STS endpoints and quotas", "Service Quotas endpoints and quotas")."""
+FIPS_REGIONS: Final = {
+    ("sts", False): re.compile(r"us-(gov-)?(east|west)-\d"),
+    ("sts", True): re.compile(r"(us-(east|west)|ca-(central|west))-\d"),
+    ("service-quotas", False): re.compile(r"us-gov-.*"),
+}
+"""Where the services that a lane needs beside KMS have FIPS endpoints, by whether those are dual-stack; KMS has them
+nearly everywhere (AWS General Reference, "AWS STS endpoints and quotas", "Service Quotas endpoints and quotas"; IAM
+User Guide, "Dual-stack endpoint support", which names none for GovCloud, where the SDK makes one up)."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,7 +85,8 @@ def lane_session(lane: Lane, *, shared: Session, config: AioConfig, identity: Id
 
 def config_beside(config: AioConfig, lane: Lane, service: str) -> AioConfig:
     """The lane's config for a service beside KMS: without FIPS where that has no such endpoint in the Region."""
-    if lane.fips and not FIPS_REGIONS[service].fullmatch(lane.region):
+    regions = FIPS_REGIONS.get((service, lane.dual_stack))
+    if lane.fips and not (regions and regions.fullmatch(lane.region)):
         return config.merge(AioConfig(use_fips_endpoint=False))
     return config
 

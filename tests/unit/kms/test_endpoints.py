@@ -49,6 +49,27 @@ class Recorded(AIOHTTPSession):  # type: ignore[misc]  # untyped upstream
 
 
 @pytest.mark.parametrize(
+    ("region", "host"),
+    [
+        ("us-east-2", "sts-fips.us-east-2.api.aws"),
+        ("ca-central-1", "sts-fips.ca-central-1.api.aws"),
+        ("us-gov-west-1", "sts.us-gov-west-1.api.aws"),
+        ("eu-central-1", "sts.eu-central-1.api.aws"),
+    ],
+)
+async def test_fips_and_dual_stack(region: str, host: str) -> None:
+    """A role is assumed at an endpoint that AWS names."""
+    role = f"arn:aws:iam::{ACCOUNT}:role/byokd"
+    lane = a_lane(region=region, id=lane_in(region), fips=True, dual_stack=True, role_arn=role)
+    Recorded.hosts.clear()
+    own = replace(KEYS, transport=Recorded)
+    async with open_kms(lane, clock=ManualClock(), session=session(), identity=own) as kms:
+        with pytest.raises(errors.KmsUnreachable):
+            await kms.describe("arn")
+    assert Recorded.hosts == [host]
+
+
+@pytest.mark.parametrize(
     ("region", "hosts"),
     [
         ("eu-central-1", ["sts.eu-central-1.amazonaws.com", "servicequotas.eu-central-1.amazonaws.com"]),
