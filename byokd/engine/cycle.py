@@ -249,6 +249,7 @@ class Cycle:
             tier=wanted.tier,
             material=wanted.material,
             expiry=wanted.expiry,
+            deadline=wanted.deadline,
             order_id=wanted.order_id,
             attempts=row.attempts + 1,
             started_at=now,

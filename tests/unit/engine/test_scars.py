@@ -10,7 +10,7 @@ from typing import Any
 from structlog.testing import capture_logs
 
 from byokd.decide.decide import decide
-from byokd.errors import AccessDenied, ChannelError, RequestRefused, SourceUnreadable, StoreFull
+from byokd.errors import AccessDenied, ChannelError, KmsUnreachable, RequestRefused, SourceUnreadable, StoreFull
 from byokd.facts.change import Change
 from byokd.facts.condition import Notice
 from byokd.facts.key import ABSENT, KeyRef, KeyState
@@ -355,3 +355,20 @@ async def test_an_order_waits_where_its_own_attempt_failed() -> None:
         await world.order(OrderKind.IMPORT)
         await world.pass_time(HOUR, step=timedelta(seconds=5))
         assert 3 < world.kms.count("GetParametersForImport") < 20
+
+
+async def test_an_import_that_fails_goes_by_the_deadline_that_there_is() -> None:
+    """Somebody had moved it: attempts came ever faster towards the old one, and then far too seldom (seed 7040)."""
+    world = World()
+    await world.add(_numbered(1, valid_for=8 * HOUR, renew_before=4 * HOUR, renewal_floor=MINUTE))
+    arn = _numbered(1).arn
+    async with running(world):
+        world.kms.fail("GetParametersForImport", *[KmsUnreachable("away")] * 400)
+        await world.order(OrderKind.IMPORT, ref=KeyRef(arn))
+        await world.pass_time(2 * HOUR, step=5 * MINUTE)
+        (material,) = world.kms.key(arn).materials
+        world.kms.put(arn, materials=(replace(material, expiry=world.clock.now() + 12 * HOUR),))
+        await world.pass_time(5 * HOUR, step=5 * MINUTE)
+        tried = world.kms.count("GetParametersForImport")
+        await world.pass_time(HOUR, step=timedelta(seconds=10))
+        assert 1 <= world.kms.count("GetParametersForImport") - tried <= 4
