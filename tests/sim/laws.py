@@ -160,12 +160,11 @@ class Laws:
         if period.deleted or period.began.by_hand:
             limit_s += key.plan.look_s
         for a, b in self.book.obstacles.free(self.book.scopes(key.life), lost_s, healed_s):
-            # What people take back, byokd sees at its next look.
-            notice_s = key.plan.look_s if self.book.obstacles.ended_at(f"people {key.life.ref}", a) else 0.0
-            if b - a > limit_s + notice_s:
-                self._broken(
-                    key, "healed", a + limit_s + notice_s, f"lost at {span(lost_s)}, free since {span(a)}, not healed"
-                )
+            # What people take back, byokd sees at its next look, whatever else was in the way until then.
+            back_s = self.book.obstacles.last_end(f"people {key.life.ref}", lost_s, a)
+            late_s = max(a, a if back_s is None else back_s + key.plan.look_s) + limit_s
+            if b > late_s:
+                self._broken(key, "healed", late_s, f"lost at {span(lost_s)}, free since {span(a)}, not healed")
                 return
 
     def _in_time(self, key: SimKey, period: Period) -> None:

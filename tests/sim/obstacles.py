@@ -30,9 +30,9 @@ class Obstacles:
             free.append((cursor, end_s))
         return free
 
-    def ended_at(self, scope: str, at_s: float) -> bool:
-        """Whether something that was in the way of a scope was over at this moment."""
-        return any(b == at_s for _, b, _ in self._spans.get(scope, ()))
+    def last_end(self, scope: str, begin_s: float, end_s: float) -> float | None:
+        """When the last of what was in the way of a scope was over, within a span; None where nothing was."""
+        return max((b for _, b, _ in self._spans.get(scope, ()) if begin_s < b <= end_s), default=None)
 
     def why(self, scopes: tuple[str, ...], begin_s: float, end_s: float) -> list[str]:
         """What was in the way during a span, in words."""
