@@ -54,7 +54,7 @@ class _Command:
         return self.process.returncode
 
     async def communicate(self) -> tuple[bytes, bytes]:
-        """Its output; where nobody waits for that any more, it is killed with all that it began."""
+        """Its output; where nobody waits for that any more and it has not ended, its process group is killed."""
         try:
             return await self.process.communicate()
         finally:
