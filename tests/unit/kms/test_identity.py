@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import threading
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -166,8 +167,10 @@ async def test_a_credential_process_that_hangs(tmp_path: Path, monkeypatch: pyte
             await kms.describe("arn")
     (pid,) = begun.read_text().split()
     async with asyncio.timeout(10):
-        while Path(f"/proc/{pid}").exists():
+        while Path(f"/proc/{pid}").exists() or any("waitpid" in each.name for each in threading.enumerate()):
             await asyncio.sleep(0)
+    for _ in range(10):  # asyncio's thread has told the loop that it ended; the loop is still to hear of it
+        await asyncio.sleep(0)
 
 
 async def test_profile_that_does_not_exist() -> None:
