@@ -20,7 +20,7 @@ GOAL = 200.0
 SLOW_SEEDS = (3, 7)
 SLOW_GOAL = 10.0
 LONG_S = 180 * DAY_S
-"""What the material of most keys lives for at least: AWS allows a year."""
+"""Worlds of material that lives so long or longer are told apart."""
 
 
 async def measure() -> Iterator[Figure]:

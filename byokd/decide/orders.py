@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import replace
 from datetime import datetime
+from typing import Final
 
 from byokd.decide.case import CLOCKS_DIFFER, Case, Loss
 from byokd.decide.several import about
@@ -25,7 +26,6 @@ _IMPOSSIBLE = (
 _IMPORTS = (OrderKind.IMPORT, OrderKind.RESUME)
 _ACTS = (*_IMPORTS, OrderKind.ROTATE)
 _UNSEEN = (Reason.KEY_NOT_FOUND, Reason.COULD_NOT_LOOK)
-SUSPENDED_SINCE = "the key was suspended since, or the clock was set back: order it once more"
 _HINDERED = (
     Reason.SOURCE_UNPROVED,
     Reason.MATERIAL_INVALID,
@@ -36,6 +36,8 @@ _HINDERED = (
     Reason.REPORT_ONLY,
 )
 """Why an import that an order needs is not begun, as long as it is not seen."""
+SUSPENDED_SINCE: Final = "the key was suspended since, or the clock was set back: order it once more"
+"""Why a resumption is refused that does not come after the last suspension for certain."""
 
 
 def before_deciding(orders: tuple[Order, ...], now: datetime) -> tuple[Order, ...]:

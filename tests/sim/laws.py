@@ -162,7 +162,8 @@ class Laws:
         for a, b in self.book.obstacles.free(self.book.scopes(key.life), lost_s, healed_s):
             # What people take back, byokd sees at its next look, whatever else was in the way until then.
             back_s = self.book.obstacles.last_end(f"people {key.life.ref}", lost_s, a)
-            late_s = max(a, a if back_s is None else back_s + key.plan.look_s) + limit_s
+            noticed_s = a if back_s is None else max(a, back_s + key.plan.look_s)
+            late_s = noticed_s + limit_s
             if b > late_s:
                 self._broken(key, "healed", late_s, f"lost at {span(lost_s)}, free since {span(a)}, not healed")
                 return

@@ -7,8 +7,8 @@ from hashlib import sha256
 
 import pytest
 
-from tests.meta.source import ROOT
 from tests.sim.plan import draw
+from tests.sim.planted import COPIED, ROOT
 from tests.sim.run import run
 from tests.sim.shrink import shrink
 
@@ -51,7 +51,7 @@ def _fresh() -> list[int]:
     is news about the change, and never about the day.
     """
     lines = sha256()
-    for package in ("byokd", "tests/sim"):
+    for package in COPIED:
         for path in sorted((ROOT / package).rglob("*.py")):
             lines.update(path.read_bytes())
     rng = random.Random(lines.digest())
