@@ -2,7 +2,8 @@
 
 The SDK asks for an MFA code on the terminal, in the middle of the event loop, and every lane would wait for somebody to
 type it. It forgets a `credential_process` whose caller gave up, and each call of a lane would leave one behind that
-hangs. It has no public place for either; it is pinned to one minor version, and tests show both.
+hangs; where one fails, it puts into the error what that wrote. It has no public place for either; it is pinned to one
+minor version, and tests show both.
 """
 
 from __future__ import annotations
@@ -10,17 +11,28 @@ from __future__ import annotations
 import asyncio
 import os
 import signal
-from contextlib import suppress
-from dataclasses import dataclass
-from typing import Any
+import subprocess
+from contextlib import closing, suppress
+from typing import Any, Final
 
 from botocore.exceptions import BotoCoreError
+
+_OUTPUT_BYTES: Final = 65_536
+"""The most that a command may write; credentials are 2 KiB."""
+_REAP_S: Final = 5.0
+"""How long to wait for a killed command to be gone. Only one stuck in the kernel takes longer."""
 
 
 class MfaWanted(BotoCoreError):  # type: ignore[misc]  # untyped upstream
     """A profile's role asks for a code that a person would have to type."""
 
     fmt = "the profile has an mfa_serial, and nobody is there to type a code: take a role or profile without one"
+
+
+class CommandFailed(BotoCoreError):  # type: ignore[misc]  # untyped upstream
+    """A `credential_process` gave no credentials. Nothing of what it wrote is told: it may be a secret."""
+
+    fmt = "credential_process {program} {how}"
 
 
 def unattended(chain: Any) -> Any:
@@ -39,29 +51,97 @@ def _nobody_types(_: str) -> str:
 
 
 def _ending(provider: Any) -> Any:
-    provider._popen = _begin  # noqa: SLF001
+    provider._popen = _popen  # noqa: SLF001
     return provider
 
 
-@dataclass(slots=True)
+async def _popen(program: str, *arguments: str, **_: Any) -> _Command:
+    return _Command(program, *arguments)
+
+
 class _Command:
-    """As much of a process as the SDK uses."""
+    """As much of a process as the SDK uses; it begins where its output is waited for."""
 
-    process: asyncio.subprocess.Process
+    returncode: Final = 0
+    """Any other is an error of its own."""
 
-    @property
-    def returncode(self) -> int | None:
-        return self.process.returncode
+    def __init__(self, program: str, *arguments: str) -> None:
+        self._program = program
+        self._arguments = arguments
 
     async def communicate(self) -> tuple[bytes, bytes]:
-        """Its output; where nobody waits for that any more and it has not ended, its process group is killed."""
+        """What it wrote on standard output, once it has ended and nobody holds its pipes any more.
+
+        Where nobody waits for that any more, its whole process group is killed, also if only children of it are left.
+        Raises: CommandFailed.
+        """
+        output = _Output()
+        # To its end, which is soon: where it is broken off, asyncio kills the command alone, and not its group.
+        beginning = asyncio.ensure_future(self._begin(output))
         try:
-            return await self.process.communicate()
+            process = await asyncio.shield(beginning)
+            await output.over.wait()
         finally:
-            if self.process.returncode is None:
-                with suppress(ProcessLookupError):
-                    os.killpg(self.process.pid, signal.SIGKILL)
+            await asyncio.wait([beginning])
+            if not beginning.cancelled() and beginning.exception() is None:
+                await _end(beginning.result(), output)
+        if output.too_much:
+            raise self._failed(f"wrote more than {_OUTPUT_BYTES} bytes")
+        if code := process.get_returncode():
+            how = f"ended with exit code {code}" if code > 0 else f"was killed by signal {-code}"
+            raise self._failed(f"{how} ({output.aside} bytes on standard error, not shown)")
+        return bytes(output.written), b""
+
+    async def _begin(self, output: _Output) -> asyncio.SubprocessTransport:
+        loop = asyncio.get_running_loop()
+        try:
+            process, _ = await loop.subprocess_exec(
+                lambda: output, self._program, *self._arguments, stdin=subprocess.DEVNULL, start_new_session=True
+            )
+        except OSError as error:
+            raise self._failed(f"cannot be started: {os.strerror(error.errno or 0)}") from error
+        return process
+
+    def _failed(self, how: str) -> CommandFailed:
+        return CommandFailed(program=self._program, how=how)
 
 
-async def _begin(*argv: str, **options: Any) -> _Command:
-    return _Command(await asyncio.create_subprocess_exec(*argv, start_new_session=True, **options))
+class _Output(asyncio.SubprocessProtocol):
+    """What a command writes."""
+
+    def __init__(self) -> None:
+        self.written = bytearray()
+        self.aside = 0
+        """Bytes on standard error, of which none is kept: commands print what they were given when they fail."""
+        self.too_much = False
+        self.over = asyncio.Event()
+        """It has ended, the pipes are closed, and the loop has heard of both."""
+
+    def pipe_data_received(self, fd: int, data: bytes) -> None:
+        """See asyncio."""
+        if fd == 2:
+            self.aside += len(data)
+        elif len(self.written) + len(data) > _OUTPUT_BYTES:
+            self.too_much = True
+        else:
+            self.written += data
+
+    def connection_lost(self, _: Exception | None) -> None:
+        """See asyncio."""
+        self.over.set()
+
+
+async def _end(process: asyncio.SubprocessTransport, output: _Output) -> None:
+    """Close it; where it is not over yet, kill its process group first, and read no more."""
+    with closing(process):
+        if output.over.is_set():
+            return
+        with suppress(ProcessLookupError, PermissionError):
+            os.killpg(process.get_pid(), signal.SIGKILL)
+        for fd in (1, 2):  # which a child that left the group would keep open
+            if (pipe := process.get_pipe_transport(fd)) is not None:
+                pipe.close()
+        # Closing the process at once would take the exit code from asyncio's thread that waits for it.
+        with suppress(TimeoutError):
+            async with asyncio.timeout(_REAP_S):
+                await output.over.wait()
