@@ -32,6 +32,10 @@ _AWS_HOST: Final = re.compile(
     rf"(?:.+\.)?kms(?:-fips)?\.({REGION.pattern})\.(?:vpce\.)?(?:amazonaws|api)\..+", re.ASCII
 )
 """A Region's own endpoint or a VPC endpoint, as AWS names them."""
+_NO_FIPS: Final = re.compile(r"ap-east-2|ap-southeast-6|us-isob-west-1|(cn|eusc)-.+", re.ASCII)
+"""Where AWS names no FIPS endpoint of KMS, and the SDK makes one up (the SDK's own endpoint data)."""
+_NO_DUAL_STACK: Final = re.compile(r"(us-iso|us-isob|us-isof|eu-isoe)-.+", re.ASCII)
+"""Where AWS names no dual-stack endpoint of any service (the same data)."""
 _EXTERNAL_ID: Final = re.compile(r"[\w+=,.@:/-]{2,1224}", re.ASCII)
 
 
@@ -203,12 +207,13 @@ class LaneSettings(Settings):
     Default: AWS's own."""
 
     fips: Flag = False
-    """Use AWS's FIPS 140 endpoint of the Region; not with `endpoint`. STS and Service Quotas, where the lane needs
-    them, are asked at theirs where AWS names one: of STS in the United States, with `dual_stack` in Canada too but not
-    in GovCloud; of Service Quotas in GovCloud, without `dual_stack`. Default false."""
+    """Use AWS's FIPS 140 endpoint of the Region; not with `endpoint`, and not where AWS names none. STS and Service
+    Quotas, where the lane needs them, are asked at theirs where AWS names one: of STS in the United States, with
+    `dual_stack` in Canada too but not in GovCloud; of Service Quotas in GovCloud. Default false."""
 
     dual_stack: Flag = False
-    """Use AWS's dual-stack endpoint of the Region, for IPv6; not with `endpoint`. Default false."""
+    """Use AWS's dual-stack endpoint of the Region, for IPv6; not with `endpoint`, and not where AWS names none. STS,
+    where the lane needs it, is asked at its own; Service Quotas has none and is asked over IPv4. Default false."""
 
     profile: Line | None = None
     """Profile of the AWS configuration files to take credentials from. Default: AWS's usual chain."""
@@ -258,9 +263,13 @@ class LaneSettings(Settings):
         """What does not fit together, as (setting, what, hint)."""
         if self.external_id is not None and self.role_arn is None:
             yield ("external_id",), "is only used with a role", "add role_arn, or remove external_id"
-        for kind in ("fips", "dual_stack"):
+        unnamed = {"fips": _NO_FIPS, "dual_stack": _NO_DUAL_STACK}
+        for kind, regions in unnamed.items():
             if getattr(self, kind) and self.endpoint is not None:
                 yield (kind,), "chooses among AWS's own endpoints", f"remove {kind}, or remove endpoint"
+            elif getattr(self, kind) and regions.fullmatch(self.region):
+                what = f"AWS names no such endpoint of KMS in {self.region}"
+                yield (kind,), what, f"remove {kind}, or write an endpoint in its place if AWS has one by now"
         host = _AWS_HOST.fullmatch(urlsplit(self.endpoint or "").hostname or "")
         if host is not None and host[1] != self.region:
             yield ("endpoint",), f"is in {host[1]}, and the lane in {self.region}", "a lane works in one Region"

@@ -34,6 +34,8 @@ FIPS_REGIONS: Final = {
 """Where the services that a lane needs beside KMS have FIPS endpoints, by whether those are dual-stack; KMS has them
 nearly everywhere (AWS General Reference, "AWS STS endpoints and quotas", "Service Quotas endpoints and quotas"; IAM
 User Guide, "Dual-stack endpoint support", which names none for GovCloud, where the SDK makes one up)."""
+IPV4_ALONE: Final = frozenset({"service-quotas"})
+"""Services of which AWS names no dual-stack endpoint in any Region (the same page of the General Reference)."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,11 +86,14 @@ def lane_session(lane: Lane, *, shared: Session, config: AioConfig, identity: Id
 
 
 def config_beside(config: AioConfig, lane: Lane, service: str) -> AioConfig:
-    """The lane's config for a service beside KMS: without FIPS where that has no such endpoint in the Region."""
-    regions = FIPS_REGIONS.get((service, lane.dual_stack))
-    if lane.fips and not (regions and regions.fullmatch(lane.region)):
-        return config.merge(AioConfig(use_fips_endpoint=False))
-    return config
+    """The lane's config for a service beside KMS: of the kinds of endpoints asked for, those it has in the Region.
+
+    Where AWS names none of a kind, the SDK makes up a host that does not exist.
+    """
+    dual_stack = lane.dual_stack and service not in IPV4_ALONE
+    regions = FIPS_REGIONS.get((service, dual_stack))
+    fips = lane.fips and regions is not None and regions.fullmatch(lane.region) is not None
+    return config.merge(AioConfig(use_fips_endpoint=fips, use_dualstack_endpoint=dual_stack))
 
 
 class _LaneCredentials:

@@ -170,6 +170,11 @@ ONE_PROBLEM = {
         "byokd.toml:4: lanes.eu.endpoint: is not an endpoint (https://HOST[:PORT], http:// for a KMS of your own, or "
         "local)",
     ),
+    "a kind of endpoint that AWS does not have there": (
+        '[lanes.taipei]\naccount = "111122223333"\nregion = "ap-east-2"\nfips = true\n',
+        "byokd.toml:4: lanes.taipei.fips: AWS names no such endpoint of KMS in ap-east-2 (remove fips, or write an "
+        "endpoint in its place if AWS has one by now)",
+    ),
     "a ceiling below the pace": (
         f"{LANE}[lanes.eu.quotas]\nGetParametersForImport = {{ per_second = 1, ceiling = 0.5 }}\n",
         "byokd.toml:5: lanes.eu.quotas.GetParametersForImport.ceiling: 0.5 is below per_second, 1 (raise ceiling, "

@@ -7,14 +7,17 @@ from dataclasses import replace
 from typing import Any, ClassVar
 
 import pytest
+from aiobotocore.config import AioConfig
 from aiobotocore.httpsession import AIOHTTPSession
+from botocore.endpoint_provider import EndpointProvider
 from botocore.exceptions import EndpointConnectionError
 
 from byokd import errors
+from byokd.config.lanes import LaneSettings
 from byokd.facts.key import ABSENT
 from byokd.kms.adapter import open_kms
 from byokd.kms.client import lane_config
-from byokd.kms.identity import Identity, lane_session
+from byokd.kms.identity import Identity, config_beside, lane_session
 from tests.kit.clock import ManualClock
 from tests.kit.lanes import ACCOUNT, a_lane, lane_in, session
 
@@ -49,48 +52,95 @@ class Recorded(AIOHTTPSession):  # type: ignore[misc]  # untyped upstream
 
 
 @pytest.mark.parametrize(
-    ("region", "host"),
+    ("region", "kinds", "sts", "quotas"),
     [
-        ("us-east-2", "sts-fips.us-east-2.api.aws"),
-        ("ca-central-1", "sts-fips.ca-central-1.api.aws"),
-        ("us-gov-west-1", "sts.us-gov-west-1.api.aws"),
-        ("eu-central-1", "sts.eu-central-1.api.aws"),
+        ("us-east-2", {"fips"}, "sts-fips.us-east-2.amazonaws.com", "servicequotas.us-east-2.amazonaws.com"),
+        ("us-east-2", {"fips", "dual_stack"}, "sts-fips.us-east-2.api.aws", "servicequotas.us-east-2.amazonaws.com"),
+        ("ca-central-1", {"fips"}, "sts.ca-central-1.amazonaws.com", "servicequotas.ca-central-1.amazonaws.com"),
+        (
+            "ca-central-1",
+            {"fips", "dual_stack"},
+            "sts-fips.ca-central-1.api.aws",
+            "servicequotas.ca-central-1.amazonaws.com",
+        ),
+        (
+            "us-gov-west-1",
+            {"fips", "dual_stack"},
+            "sts.us-gov-west-1.api.aws",
+            "servicequotas.us-gov-west-1.amazonaws.com",
+        ),
+        ("eu-central-1", {"fips"}, "sts.eu-central-1.amazonaws.com", "servicequotas.eu-central-1.amazonaws.com"),
+        ("eu-central-1", {"dual_stack"}, "sts.eu-central-1.api.aws", "servicequotas.eu-central-1.amazonaws.com"),
     ],
 )
-async def test_fips_and_dual_stack(region: str, host: str) -> None:
-    """A role is assumed at an endpoint that AWS names."""
-    role = f"arn:aws:iam::{ACCOUNT}:role/byokd"
-    lane = a_lane(region=region, id=lane_in(region), fips=True, dual_stack=True, role_arn=role)
-    Recorded.hosts.clear()
+async def test_services_beside_kms(region: str, kinds: set[str], sts: str, quotas: str) -> None:
+    """A role is assumed, and Service Quotas asked, at endpoints that AWS names, be they of another kind."""
+    lane = a_lane(region=region, id=lane_in(region), **dict.fromkeys(kinds, True))
+    behind = replace(lane, role_arn=f"arn:aws:iam::{ACCOUNT}:role/byokd")
     own = replace(KEYS, transport=Recorded)
-    async with open_kms(lane, clock=ManualClock(), session=session(), identity=own) as kms:
+    Recorded.hosts.clear()
+    async with open_kms(behind, clock=ManualClock(), session=session(), identity=own) as kms:
         with pytest.raises(errors.KmsUnreachable):
             await kms.describe("arn")
-    assert Recorded.hosts == [host]
-
-
-@pytest.mark.parametrize(
-    ("region", "hosts"),
-    [
-        ("eu-central-1", ["sts.eu-central-1.amazonaws.com", "servicequotas.eu-central-1.amazonaws.com"]),
-        ("us-east-2", ["sts-fips.us-east-2.amazonaws.com", "servicequotas.us-east-2.amazonaws.com"]),
-        ("us-gov-west-1", ["sts.us-gov-west-1.amazonaws.com", "servicequotas.us-gov-west-1.amazonaws.com"]),
-    ],
-)
-async def test_fips_where_there_is_such_an_endpoint(region: str, hosts: list[str]) -> None:
-    """A lane with FIPS and a role works outside the United States too, where STS has no FIPS endpoint."""
-    role = f"arn:aws:iam::{ACCOUNT}:role/byokd"
-    lane = a_lane(region=region, id=lane_in(region), fips=True, role_arn=role)
-    Recorded.hosts.clear()
-    own = replace(KEYS, transport=Recorded)
     async with open_kms(lane, clock=ManualClock(), session=session(), identity=own) as kms:
-        with pytest.raises(errors.KmsUnreachable):
-            await kms.describe("arn")
-    plain = replace(lane, role_arn=ABSENT)
-    async with open_kms(plain, clock=ManualClock(), session=session(), identity=own) as kms:
         with pytest.raises(errors.KmsUnreachable):
             await kms.request_quotas()
-    assert Recorded.hosts == hosts
+    assert Recorded.hosts == [sts, quotas]
+
+
+DATA = session().models.load_data("endpoints")
+REGIONS = {region: each for each in DATA["partitions"] for region in each["regions"]}
+SERVICES = {"kms": "kms", "sts": "sts", "service-quotas": "servicequotas"}
+"""Name in the SDK → name in AWS's endpoint data."""
+DUAL_STACK = {"kms", "sts"}
+"""AWS's data names dual-stack endpoints by partition alone, and its pages by service."""
+ON_A_PAGE = {"sts-fips.ca-central-1.api.aws", "sts-fips.ca-west-1.api.aws"}
+"""Hosts that the data lacks, and IAM's page on dual-stack endpoints names."""
+
+
+def named(service: str, region: str) -> dict[frozenset[str], str]:
+    """The hosts that AWS's data has for the service, by their kinds: `fips`, `dualstack`, both, or neither."""
+    partition, name = REGIONS[region], SERVICES[service]
+    of_service = partition["services"][name]
+    own = of_service["endpoints"][region]
+    found: dict[frozenset[str], str] = {frozenset(): f"{name}.{region}.{partition['dnsSuffix']}"}
+    for each in (*of_service.get("defaults", {}).get("variants", ()), *own.get("variants", ())):
+        suffix = each.get("dnsSuffix", partition["dnsSuffix"])
+        found[frozenset(each["tags"])] = each["hostname"].format(service=name, region=region, dnsSuffix=suffix)
+    if service in DUAL_STACK:
+        for each in partition["defaults"]["variants"]:
+            kinds = frozenset(each["tags"])
+            if kinds == {"dualstack"} or (kinds == {"dualstack", "fips"} and frozenset({"fips"}) in found):
+                found[kinds] = each["hostname"].format(service=name, region=region, dnsSuffix=each["dnsSuffix"])
+    return found
+
+
+def resolved(service: str, region: str, config: AioConfig) -> str:
+    """The host that the SDK makes of the config."""
+    models = session().models
+    rules = EndpointProvider(models.load_service_model(service, "endpoint-rule-set-1"), models.load_data("partitions"))
+    kinds = {"UseFIPS": config.use_fips_endpoint, "UseDualStack": config.use_dualstack_endpoint}
+    url: str = rules.resolve_endpoint(Region=region, **kinds).url
+    return url.removeprefix("https://")
+
+
+@pytest.mark.parametrize("kinds", [(), ("fips",), ("dual_stack",), ("fips", "dual_stack")], ids="+".join)
+@pytest.mark.parametrize("region", REGIONS)
+def test_every_region(region: str, kinds: tuple[str, ...]) -> None:
+    """In every Region of AWS, a lane asks hosts that AWS names, or the config refuses what it asks for."""
+    wanted = frozenset(each.replace("_", "") for each in kinds)
+    settings = LaneSettings(account=ACCOUNT, region=region, fips="fips" in kinds, dual_stack="dual_stack" in kinds)
+    refused = {place for (place,), _, _ in settings.contradictions()}
+    hosts = named("kms", region)
+    assert refused == {each for each in kinds if frozenset({each.replace("_", "")}) not in hosts}
+    if refused:
+        return
+    lane = settings.lane("test")
+    config = lane_config(lane)
+    assert resolved("kms", region, config) == hosts[wanted]
+    for service in ("sts", "service-quotas"):
+        host = resolved(service, region, config_beside(config, lane, service))
+        assert host in {*named(service, region).values(), *ON_A_PAGE}
 
 
 class NoSuchHost(AIOHTTPSession):  # type: ignore[misc]  # untyped upstream
