@@ -171,9 +171,13 @@ def forecast(
 def lane_bucket(lane: Lane, learned: Learned = NOTHING_LEARNED) -> tuple[Bucket, str]:
     """A full bucket that admits whole imports at the present pace, and the operation that sets it.
 
-    It learns nothing more: what is not known to be allowed is not counted on.
+    It learns nothing more: what is not known to be allowed is not counted on, and what the config has forbidden since
+    it was learned neither.
     """
-    shares = {name: learned[name].share if name in learned else 1.0 for name in CALLS_PER_IMPORT}
+    shares = {
+        name: min(learned[name].share, lane.quotas[name].headroom) if name in learned else 1.0
+        for name in CALLS_PER_IMPORT
+    }
     paces = {name: lane.quotas[name].per_second / calls for name, calls in CALLS_PER_IMPORT.items()}
     bottleneck = min(paces, key=lambda name: paces[name] * shares[name])
     share = shares[bottleneck]

@@ -173,8 +173,10 @@ def test_the_bottleneck_is_one(where: Lane, known: Any) -> None:
 
     assert name in where.quotas
     assert bucket.tokens == bucket.quota.burst
+    quota = where.quotas[IMPORT_PARAMETERS]
     share = known[IMPORT_PARAMETERS].share if IMPORT_PARAMETERS in known else 1.0
-    assert bucket.per_second <= where.quotas[IMPORT_PARAMETERS].per_second * share
+    assert bucket.per_second <= quota.per_second * share
+    assert bucket.per_second <= max(quota.per_second, quota.ceiling)
 
 
 @given(st.integers(0, 10**6), st.floats(0.0001, 1000), st.floats(1, 100))
