@@ -24,6 +24,7 @@ from bench.imports import identity_of
 from bench.setup import setup_of
 from byokd import logs
 from byokd.clock import SortableIds, SystemClock
+from byokd.daemon.run import collect_seldom
 from byokd.engine.engine import Engine
 from byokd.facts.key import KeyArn, KeyRef, LaneId, WrappingKeySpec
 from byokd.facts.ledger import ImportState
@@ -65,7 +66,8 @@ class _Cost:
 
 
 async def measure(lanes: int = LANES, per_lane: int = PER_LANE, alone: int = ALONE) -> list[Figure]:
-    """CPU per import in many lanes against one, measured before and after."""
+    """CPU per import in many lanes against one, measured before and after. Collects garbage as the daemon does."""
+    collect_seldom()
     logs.configure(format="json", stream=Path(os.devnull).open("w"))  # noqa: SIM115 -- for the life of the process
     with tempfile.TemporaryDirectory() as directory:
         before = await _run(Path(directory) / "before", 1, alone)
