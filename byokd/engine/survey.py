@@ -102,6 +102,8 @@ class Survey:
 
     def _ended(self, lane_id: LaneId, task: asyncio.Task[None]) -> None:
         self._running.pop(lane_id, None)
+        if lane_id not in self._lanes:
+            self._changed = True  # what it was just saying as its lane left is forgotten at the next look
         if not task.cancelled() and (defect := task.exception()) is not None:
             log.error("survey_defect", lane=lane_id, error=repr(defect))
 
@@ -110,7 +112,7 @@ class Survey:
         assert not isinstance(lane.discover_every, Absent), "only lanes that ask for it are surveyed"
         begin = self._clock.monotonic()
         self._due_at[lane.id] = begin + min(lane.discover_every, AGAIN_AFTER_TROUBLE).total_seconds()
-        if await self._safely(lane, self._survey(lane)):
+        if await self._safely(lane, self._survey(lane)) and lane.id in self._lanes:
             self._due_at[lane.id] = begin + lane.discover_every.total_seconds()
 
     async def _safely(self, lane: Lane, work: Coroutine[object, object, None]) -> bool:
@@ -129,11 +131,13 @@ class Survey:
     async def _survey(self, lane: Lane) -> None:
         pace = self._pace_of(lane.id)
         if pace is None:
-            return  # the lane left the config meanwhile
+            return  # the lane left the config, and has ended
         async with self._open_estate(lane) as estate:
             in_flight = min(IN_FLIGHT, lane.max_in_flight)
             discovery = Discovery(estate, Calls(pace, self._clock), self._clock, in_flight=in_flight)
             found = await discovery.find(Wanted(), await self._managed(lane.id))
+        if lane.id not in self._lanes:
+            return  # it left the config meanwhile
         self._found[lane.id] = found
         log.info("surveyed", lane=lane.name, keys=len(found.keys), looked_at=found.looked_at)
         await self._state(lane, hidden_condition(found) or ConditionKind.DISCOVERY_FAILING)
@@ -160,6 +164,8 @@ class Survey:
         return Managed(by_arn=by_arn, by_alias=by_alias)
 
     async def _state(self, lane: Lane, what: Condition | ConditionKind) -> None:
+        if lane.id not in self._lanes:
+            return  # `_forget_others` has been, or is about to come
         subject = f"lane:{lane.id}"
         standing = Standing(subject, store=self._store, clock=self._clock, new_id=self._new_id, told=self._told)
         await standing.state(what)
