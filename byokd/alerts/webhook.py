@@ -41,7 +41,9 @@ SECRET_BYTES_MAX: Final = 4096
 async def open_webhook(
     name: str, *, url: str, timeout_s: float = TIMEOUT_S, secret_file: Path | None = None
 ) -> AsyncIterator[Channel]:
-    """A channel that posts to `url`, until the block is left. `timeout_s` bounds each delivery as a whole.
+    """A channel that posts to `url`, until the block is left; deliveries in flight then end first.
+
+    `timeout_s` bounds each delivery as a whole. Leaving the block waits for none.
 
     `secret_file`, private to byokd, holds 16 to 4096 bytes; white space around them does not count. It is read at each
     delivery, so that it can be replaced under a running daemon.
@@ -50,8 +52,12 @@ async def open_webhook(
     """
     target = _parsed(url)
     timeout = aiohttp.ClientTimeout(total=timeout_s)
-    async with aiohttp.ClientSession(timeout=timeout, headers={"User-Agent": f"byokd/{__version__}"}) as session:
-        yield WebhookChannel(name, url=target, session=session, secret_file=secret_file)
+    session = aiohttp.ClientSession(timeout=timeout, headers={"User-Agent": f"byokd/{__version__}"})
+    channel = WebhookChannel(name, url=target, session=session, secret_file=secret_file)
+    try:
+        yield channel
+    finally:
+        await channel.give_up()
 
 
 class WebhookChannel:
@@ -62,9 +68,26 @@ class WebhookChannel:
         self._url = url
         self._session = session
         self._secret_file = secret_file
+        self._in_flight = 0
+        self._given_up = False
+
+    async def give_up(self) -> None:
+        """Close the connections when the last delivery in flight has ended: whoever got half of one would get two."""
+        self._given_up = True
+        if not self._in_flight:
+            await self._session.close()
 
     async def deliver(self, notice: Notice) -> None:
         """See `ports.Channel`. One attempt."""
+        self._in_flight += 1
+        try:
+            await self._deliver(notice)
+        finally:
+            self._in_flight -= 1
+            if self._given_up:
+                await self.give_up()
+
+    async def _deliver(self, notice: Notice) -> None:
         body = json.dumps(document(notice)).encode()
         headers = {"Content-Type": "application/json"}
         if self._secret_file is not None:

@@ -17,7 +17,7 @@ from aiohttp import web
 from aiohttp.test_utils import TestServer
 
 from byokd.alerts.render import document
-from byokd.alerts.webhook import open_webhook
+from byokd.alerts.webhook import WebhookChannel, open_webhook
 from byokd.errors import ChannelError
 from tests.unit.alerts.notices import a_notice
 
@@ -70,6 +70,29 @@ async def test_delivered(status: int) -> None:
     assert json.loads(served.bodies[0]) == document(a_notice())
     assert served.headers[0]["Content-Type"] == "application/json"
     assert "X-Byokd-Signature" not in served.headers[0]
+
+
+async def test_a_delivery_in_flight_outlives_a_reload() -> None:
+    """Who is being told when the channel is closed hears the whole of it once; then the connections are closed."""
+    asked, answers = asyncio.Event(), asyncio.Event()
+
+    async def handle(request: web.Request) -> web.Response:
+        await request.read()
+        asked.set()
+        await answers.wait()
+        return web.Response()
+
+    app = web.Application()
+    app.router.add_post("/", handle)
+    async with TestServer(app, shutdown_timeout=0) as server:
+        async with open_webhook("pager", url=str(server.make_url("/"))) as channel:
+            telling = asyncio.create_task(channel.deliver(a_notice()))
+            await asked.wait()
+        assert isinstance(channel, WebhookChannel)
+        assert not channel._session.closed
+        answers.set()
+        await telling
+        assert channel._session.closed
 
 
 async def test_signed(tmp_path: Path) -> None:

@@ -8,6 +8,7 @@ from collections import Counter
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import replace
+from datetime import timedelta
 from typing import Any
 
 import pytest
@@ -15,7 +16,7 @@ import pytest
 from byokd.engine.engine import Engine
 from byokd.errors import AccessDenied
 from byokd.facts.condition import ConditionKind
-from byokd.facts.key import ABSENT, KeyArn, LaneId
+from byokd.facts.key import ABSENT, Absent, KeyArn, LaneId
 from byokd.facts.policy import Lane
 from byokd.ports import Kms
 from byokd.ports.estate import Estate
@@ -24,6 +25,7 @@ from tests.kit.fake_estate import FakeEstate
 from tests.kit.world import World
 
 ELSEWHERE = lane(id=LaneId("111122223333/eu-west-1"), name="elsewhere", region="eu-west-1")
+HOW_OFTEN: tuple[timedelta | Absent, ...] = (ABSENT, DAY)
 
 
 class Client:
@@ -199,7 +201,7 @@ async def test_whatever_is_reloaded_when(seed: int) -> None:
                 world.clock.advance(DAY.total_seconds())
             for _ in range(chance.randint(1, 3)):
                 wanted = [
-                    replace(each, max_in_flight=chance.randint(4, 6), discover_every=chance.choice([ABSENT, DAY]))
+                    replace(each, max_in_flight=chance.randint(4, 6), discover_every=chance.choice(HOW_OFTEN))
                     for each in (world.lane, ELSEWHERE)
                     if chance.random() < 0.7
                 ]
