@@ -27,7 +27,7 @@ from byokd.config.schema import DaemonSettings
 from byokd.daemon.build import build, fingerprint_key
 from byokd.daemon.playground import furnish, identity_of, open_local_kms, resolved
 from byokd.daemon.systemd import ServiceManager
-from byokd.engine.engine import Engine
+from byokd.engine.engine import Engine, Setup
 from byokd.errors import ByokdError, ConfigError, StoreError
 from byokd.facts.condition import Condition, ConditionKind, Severity
 from byokd.facts.policy import Lane
@@ -43,6 +43,8 @@ from byokd.web.socket import serving
 
 log = structlog.get_logger("byokd.daemon")
 
+Build = Callable[..., Awaitable[Setup]]
+"""As `build`: what a config comes to, opened on a stack."""
 Beside = Callable[[Store, Clock, asyncio.Event], Awaitable[None]]
 """Something that runs next to the engine until the event is set: the terminal view."""
 
@@ -78,8 +80,9 @@ async def run(config_path: Path, beside: Beside | None = None) -> int:
 class Daemon:
     """What lives as long as the process."""
 
-    def __init__(self, config_path: Path, config: Config, stack: AsyncExitStack) -> None:
+    def __init__(self, config_path: Path, config: Config, stack: AsyncExitStack, *, build: Build = build) -> None:
         self._path = config_path
+        self._build = build
         self._config = config
         self._stack = stack
         self._clock = SystemClock()
@@ -116,6 +119,18 @@ class Daemon:
             open_estate=self._open_estate,
             node=socket.gethostname(),
         )
+        try:
+            await self._begin()
+            broken = await self._work(beside)
+        finally:
+            await self._leave()
+        for task in broken:
+            error = task.result() if not task.cancelled() and task.exception() is None else task.exception()
+            log.error("daemon_defect", error=repr(error))
+        log.info("stopped")
+        return 70 if broken else 0
+
+    async def _begin(self) -> None:
         await self._take_over(self._config)
         await self._engine.state(ConditionKind.CONFIG_REJECTED)
         app = build_app(
@@ -132,12 +147,9 @@ class Daemon:
         self._ready = True
         self._manager.ready(f"keeping {len(self._config.lanes)} lanes")
         log.info("ready", version=__version__, config=str(self._path), lanes=len(self._config.lanes))
-        try:
-            return await self._work(beside)
-        finally:
-            await self._adapters.aclose()
 
-    async def _work(self, beside: Beside | None) -> int:
+    async def _work(self, beside: Beside | None) -> list[asyncio.Task[Any]]:
+        """Work until told to stop, or until something ends that should not have; returns that."""
         tasks: dict[str, asyncio.Task[Any]] = {
             "stop": asyncio.create_task(self._stop.wait()),
             "reload": asyncio.create_task(self._reloads()),
@@ -155,17 +167,18 @@ class Daemon:
             if name != "beside":
                 task.cancel()
         await asyncio.gather(*tasks.values(), return_exceptions=True)
+        return broken
+
+    async def _leave(self) -> None:
+        """End what was begun, also by a start that failed half way."""
         try:
             async with asyncio.timeout(self.settings.stop_timeout.total_seconds()):
                 await self._engine.stop()
         except TimeoutError:
             # Whatever was in flight has its intent on disk; the next start looks and explains it.
             log.warning("stopped_with_work_in_flight")
-        for task in broken:
-            error = task.result() if not task.cancelled() and task.exception() is None else task.exception()
-            log.error("daemon_defect", error=repr(error))
-        log.info("stopped")
-        return 70 if broken else 0
+        finally:
+            await self._adapters.aclose()
 
     async def _accompany(self, beside: Beside) -> None:
         try:
@@ -174,22 +187,14 @@ class Daemon:
             self._stop.set()
 
     async def _take_over(self, config: Config) -> None:
-        """Make a config the running one: the fleet on record, then the adapters, then the engine's lanes."""
-        if await self._store.taken_from() == config.digest():
-            log.info("fleet_known")
-        else:
-            config = config.whole()
-            change = await self._store.sync_fleet(config.keys(), now=self._engine.clock.now(), digest=config.digest())
-            log.info(
-                "fleet",
-                added=change.added,
-                changed=change.changed,
-                removed=change.removed,
-                unchanged=change.unchanged,
-            )
+        """Make a config the running one: its adapters, the fleet on record, then the engine's lanes.
+
+        All or nothing: where the adapters cannot be opened, or the fleet not be recorded, the running one stays.
+        """
         lanes = resolved(config.lanes, self._url)
         async with AsyncExitStack() as adapters:
-            setup = await build(config, lanes=lanes, stack=adapters, key=self._key)
+            setup = await self._build(config, lanes=lanes, stack=adapters, key=self._key)
+            await self._record(config)
             old, self._adapters = self._adapters, adapters.pop_all()
         # Keys are on record; their text, many megabytes of a large fleet, is let go.
         self._config = config.laid_aside()
@@ -197,6 +202,17 @@ class Daemon:
         # ones are closed also where a stop breaks this off.
         async with old:
             await self._engine.apply(setup)
+
+    async def _record(self, config: Config) -> None:
+        """Put the fleet on record, unless it is that already."""
+        if await self._store.taken_from() == config.digest():
+            log.info("fleet_known")
+            return
+        config = config.whole()
+        change = await self._store.sync_fleet(config.keys(), now=self._engine.clock.now(), digest=config.digest())
+        log.info(
+            "fleet", added=change.added, changed=change.changed, removed=change.removed, unchanged=change.unchanged
+        )
 
     # -- signals ------------------------------------------------------------------------------------------------------
 
