@@ -140,7 +140,10 @@ class _Moment:
             for each in past.conditions
             if each.since <= at and (isinstance(each.resolved_at, Absent) or each.resolved_at > at)
         )
-        self._assumed = ["the policy and the sources are those of today's config: older ones are not kept"]
+        self._assumed = [
+            "the policy and the sources are those of today's config: older ones are not kept",
+            "the host's clock was not set back over this moment: no line of the key shows it",
+        ]
 
     def replayed(self) -> Replayed:
         """The key as it was."""

@@ -9,7 +9,8 @@ There is one host and so there is one correction. Where lanes disagree (a local 
 the smallest difference is believed.
 
 A step of the host's clock is seen against the monotonic one. It makes what was measured before void; and a step back
-makes every time on record that lies in the future suspect, so lanes look at everything again (`steps_back`).
+makes every time on record that lies in the future suspect, so lanes look at everything again (`steps_back`). Each
+step is one line of the log.
 """
 
 from __future__ import annotations
@@ -19,8 +20,12 @@ import math
 from datetime import datetime, timedelta
 from typing import Final
 
+import structlog
+
 from byokd.facts.key import LaneId
 from byokd.ports import Clock, Skew
+
+log = structlog.get_logger("byokd.engine")
 
 BELIEVED_UP_TO: Final = timedelta(days=1)
 """A difference beyond this is told and not believed: something else than the host's clock is wrong."""
@@ -89,5 +94,6 @@ class EngineClock:
             self._skews.clear()
             self.correction = timedelta(0)
             self._stepped_at = self._host.monotonic()
+            log.warning("clock_set", by_s=round(moved_s), to=now.isoformat())
             self.steps_back += moved_s < 0
         return now

@@ -30,6 +30,8 @@ class Past:
     """Those that were open at the moment asked about, oldest first."""
     known_from: datetime | Absent
     """Whatever happened at this moment or later is all there; ABSENT where the store holds no history at all."""
+    skews: tuple[OpenCondition, ...] = ()
+    """What was told of the host's clock at the moment asked about, by the key's lane."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -7,6 +7,7 @@ from typing import Final
 
 from sqlalchemy import Connection, bindparam, exists, func, select
 
+from byokd.facts.condition import ConditionKind, OpenCondition
 from byokd.facts.key import ABSENT, Absent, KeyArn, KeyRef, KeyState, LaneId
 from byokd.facts.ledger import HistoryEvent
 from byokd.facts.past import LeftBehind, Past
@@ -77,11 +78,7 @@ def read_past(connection: Connection, ref: KeyRef, *, at: datetime, limit: int) 
     told_of = list_history(connection, ref, limit=limit)
     imports = list_imports(connection, ref=ref, only_open=False, limit=limit)
     orders = list_orders(connection, ref=ref, only_open=False, limit=limit)
-    raised = [
-        read_condition(each)
-        for query in CONDITIONS
-        for each in connection.execute(query, {"ref": ref, "at": seconds(at)})
-    ]
+    of_lane = _told_of(connection, f"lane:{row.lane}", at)
     begins = [instant_or_absent(connection.scalar(_OLDEST))]
     # Where older rows were left out, what is there is whole from the oldest of them on.
     begins += [told_of[-1].at] if len(told_of) == limit else []
@@ -93,9 +90,17 @@ def read_past(connection: Connection, ref: KeyRef, *, at: datetime, limit: int) 
         history=told_of[::-1],
         imports=imports[::-1],
         orders=orders[::-1],
-        conditions=tuple(sorted(raised, key=lambda each: (each.since, each.id))),
+        conditions=_told_of(connection, ref, at),
         known_from=_latest(begins),
+        skews=tuple(each for each in of_lane if each.condition.kind is ConditionKind.CLOCK_SKEW),
     )
+
+
+def _told_of(connection: Connection, subject: str, at: datetime) -> tuple[OpenCondition, ...]:
+    """The conditions that were open at a moment, oldest first."""
+    row = {"ref": subject, "at": seconds(at)}
+    raised = [read_condition(each) for query in CONDITIONS for each in connection.execute(query, row)]
+    return tuple(sorted(raised, key=lambda each: (each.since, each.id)))
 
 
 def _latest(moments: list[datetime | Absent]) -> datetime | Absent:

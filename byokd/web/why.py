@@ -166,7 +166,7 @@ def known(past: Past, snapshot: Snapshot, at: datetime, *, replayed: bool) -> It
     for order in snapshot.ledger.open_orders:
         told = f"{order.kind.value} by {order.by}" + (f": {order.why}" if order.why else "")
         yield Known(what="order", value=told, since=order.created_at, cause=order.id)
-    for open_ in snapshot.conditions:
+    for open_ in (*past.skews, *snapshot.conditions):
         told = f"{open_.condition.kind.value}: {open_.condition.detail}"
         yield Known(what="condition", value=told, since=open_.since)
 

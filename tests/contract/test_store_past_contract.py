@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 
+from byokd.facts.condition import Condition, ConditionKind, Severity
 from byokd.facts.key import ABSENT, NEVER, KeyRef, KeyState
 from byokd.facts.ledger import HistoryEvent, ImportState, Ledger, OrderKind, OrderState
 from byokd.ports import Store
@@ -52,6 +53,22 @@ async def test_the_past_has_the_conditions_that_were_open_then(fleet: Fleet) -> 
     past = await fleet.store.past(REF, at=START + HOUR)
     assert past is not None
     assert [each.id for each in past.conditions] == ["open", "still"]
+
+
+async def test_the_past_has_what_was_told_of_the_clock_then(fleet: Fleet) -> None:
+    """By the key's own lane, whose other conditions are no matter of the key."""
+    skewed = Condition(kind=ConditionKind.CLOCK_SKEW, severity=Severity.CRITICAL, detail="an hour")
+    tight = replace(skewed, kind=ConditionKind.SLACK_LOW)
+    told = [
+        replace(condition("skewed", resolved_at=START + 2 * HOUR), subject=f"lane:{LANE_ID}", condition=skewed),
+        replace(condition("tight"), subject=f"lane:{LANE_ID}", condition=tight),
+        replace(condition("elsewhere"), subject="lane:other", condition=skewed),
+    ]
+    await fleet.store.save_conditions(told)
+    for at, found in ((START + HOUR, told[:1]), (START + 2 * HOUR, [])):
+        past = await fleet.store.past(REF, at=at)
+        assert past is not None
+        assert (list(past.skews), past.conditions) == (found, ())
 
 
 async def test_a_key_that_left_the_config_keeps_its_past(fleet: Fleet) -> None:

@@ -7,7 +7,7 @@ from datetime import datetime
 from typing import Any
 
 from byokd.facts.change import KeyLine
-from byokd.facts.condition import OpenCondition
+from byokd.facts.condition import ConditionKind, OpenCondition
 from byokd.facts.key import ABSENT, Absent, Expiry, KeyRef
 from byokd.facts.ledger import HistoryEntry, HistoryEvent
 from byokd.facts.past import LeftBehind, Past
@@ -39,8 +39,13 @@ class MemoryPast:
             history=tuple(told),
             imports=tuple(imports),
             orders=tuple(orders),
-            conditions=tuple(sorted((each for each in self._of(ref, at)), key=lambda each: (each.since, each.id))),
+            conditions=self._told_of(ref, at),
             known_from=max(oldest + begins, default=ABSENT),
+            skews=tuple(
+                each
+                for each in self._told_of(f"lane:{key.known.desired.lane}", at)
+                if each.condition.kind is ConditionKind.CLOCK_SKEW
+            ),
         )
 
     async def left_behind(self, *, now: datetime, limit: int) -> tuple[LeftBehind, ...]:
@@ -65,14 +70,15 @@ class MemoryPast:
             left_at=max(left, default=ABSENT),
         )
 
-    def _of(self, ref: KeyRef, at: datetime) -> list[OpenCondition]:
-        return [
+    def _told_of(self, subject: str, at: datetime) -> tuple[OpenCondition, ...]:
+        open_then = (
             each
             for each in self._conditions.values()
-            if each.subject == ref
+            if each.subject == subject
             and each.since <= at
             and (isinstance(each.resolved_at, Absent) or each.resolved_at > at)
-        ]
+        )
+        return tuple(sorted(open_then, key=lambda each: (each.since, each.id)))
 
     def _snapshot(self, ref: KeyRef, key: Any) -> Snapshot:
         raise NotImplementedError

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 
 import pytest
+from structlog.testing import capture_logs
 
 from byokd.engine.time import EngineClock
 from byokd.errors import SourceUnreadable
@@ -98,6 +99,26 @@ def test_a_step_makes_void_what_was_measured_before_it() -> None:
     assert clock.steps_back == 1
     host.advance(7200)
     assert clock.steps_back == 1
+
+
+def test_a_step_is_one_line_of_the_log() -> None:
+    """With how far and to what time, for whoever asks later why moments came twice; what is slewed is none."""
+    host = ManualClock()
+    clock = EngineClock(host)
+    with capture_logs() as lines:
+        host.step(-3600)
+        for _ in range(3):
+            host.step(2)
+            host.advance(60)
+            clock.now()
+    assert lines == [
+        {
+            "event": "clock_set",
+            "log_level": "warning",
+            "by_s": -3598,
+            "to": (START - HOUR + timedelta(seconds=62)).isoformat(),
+        }
+    ]
 
 
 async def test_a_host_an_hour_behind_renews_in_time_by_the_clock_of_kms() -> None:

@@ -15,7 +15,7 @@ from byokd.facts.change import Change
 from byokd.facts.condition import Condition, ConditionKind, OpenCondition, Severity
 from byokd.facts.key import Blind, KeyRef, MaterialId, MaterialState, ObservedKey, ObservedMaterial
 from byokd.facts.ledger import HistoryEntry, HistoryEvent, OrderKind, Tier, Track, Unproved
-from tests.kit.builders import DAY, FINGERPRINT, order
+from tests.kit.builders import DAY, FINGERPRINT, LANE_ID, order
 from tests.kit.clock import START
 from tests.unit.web.api import Api, an_api
 from tests.unit.web.fleet import FRESH, LAPSED, LEDGER, decide
@@ -66,6 +66,19 @@ async def test_a_key_tells_its_rule_and_what_would_change_it(api: Api):
     assert told["decision"]["message"] == material["message"] == "held by operator, as it was said then"
     assert (told["replayed"], told["unknown"], told["looks_again_at"]) == (False, None, "2026-03-02T12:00:00Z")
     assert "hold by operator: audit" in [each["value"] for each in told["known"]]
+
+
+async def test_a_clock_that_was_wrong_is_told(api: Api):
+    """Of the lane's conditions that alone, then and now: the key was judged by the clock of KMS."""
+    condition = Condition(kind=ConditionKind.CLOCK_SKEW, severity=Severity.CRITICAL, detail="reads 3600 s later")
+    await api.store.save_conditions([
+        OpenCondition(
+            id="skew", subject=f"lane:{LANE_ID}", condition=condition, since=START - DAY, resolved_at=START - HOUR
+        )
+    ])  # fmt: skip
+    then = {each["value"] for each in (await why(api, at="2h"))["known"]}
+    now = {each["value"] for each in (await why(api))["known"]}
+    assert "clock_skew: reads 3600 s later" in then - now
 
 
 async def test_a_hold_that_is_over_does_not_decide(api: Api):
