@@ -25,6 +25,7 @@ def keys(
     lane: Annotated[str, typer.Option(help="Only this lane: its name, or ACCOUNT/REGION.")] = "",
     tier: Annotated[str, typer.Option(help="Only keys in this tier: fresh, due, urgent, emergency, lapsed.")] = "",
     text: Annotated[str, typer.Option(help="Only keys with this in their name or ARN.")] = "",
+    condition: Annotated[str, typer.Option(help="Only keys with this condition, such as access_denied.")] = "",
     limit: Annotated[int, typer.Option(min=1, max=_MOST, help="At most so many keys.")] = 1000,
 ) -> None:
     """List keys by time left, least first."""
@@ -32,7 +33,7 @@ def keys(
     from byokd.cli.listing import show as show_listing
     from byokd.cli.listing import show_json, stdout
 
-    asked = {"fleet": fleet, "lane": lane, "tier": tier, "text": text}
+    asked = {"fleet": fleet, "lane": lane, "tier": tier, "text": text, "condition": condition}
     document = of(context).reach().keys({name: value for name, value in asked.items() if value}, limit=limit)
     if json:
         show_json(document)

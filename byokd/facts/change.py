@@ -84,6 +84,8 @@ class KeyFilter:
     tier: str = ""
     text: str = ""
     """A part of name or ARN, case-insensitive."""
+    condition: str = ""
+    """The kind of a condition that is open."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -5,7 +5,20 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any, Final
 
-from sqlalchemy import BindParameter, ColumnElement, Connection, Row, Select, and_, bindparam, func, or_, select, tuple_
+from sqlalchemy import (
+    BindParameter,
+    ColumnElement,
+    Connection,
+    Row,
+    Select,
+    and_,
+    bindparam,
+    exists,
+    func,
+    or_,
+    select,
+    tuple_,
+)
 from sqlalchemy.sql.elements import TextClause
 
 from byokd.facts.change import FleetCounts, KeyFilter, KeyLine
@@ -103,6 +116,9 @@ def page(which: KeyFilter, *, limit: int, after: str) -> Select[Any]:
                 func.lower(keys.c.arn).contains(text, autoescape=True),
             )
         )
+    if which.condition:
+        is_open = (conditions.c.subject == keys.c.ref) & (conditions.c.kind == which.condition)
+        wanted.append(exists(select(conditions.c.id).where(is_open, told.OPEN)))
     if after:
         wanted.append(tuple_(keys.c.expiry, keys.c.ref) > tuple_(*read_cursor(after)))
     return select(keys).where(and_(*wanted)).order_by(keys.c.expiry, keys.c.ref).limit(limit)

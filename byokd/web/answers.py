@@ -18,6 +18,7 @@ from byokd.decide.admit import learned_of
 from byokd.decide.period import rotated_first
 from byokd.errors import OperatorError
 from byokd.facts.change import KeyFilter, KeyLine
+from byokd.facts.condition import ConditionKind
 from byokd.facts.key import ABSENT, Absent, KeyRef
 from byokd.facts.ledger import Tier
 from byokd.facts.policy import Lane
@@ -123,12 +124,17 @@ class Desk:
 
     async def keys(self, query: Query) -> Answer:
         """Keys by time left, least first; `next` is the `after` of the following page, null on the last."""
-        _only(query, "fleet", "lane", "tier", "text", "limit", "after")
+        _only(query, "fleet", "lane", "tier", "text", "condition", "limit", "after")
         tier = query.get("tier", "")
         if tier and tier not in set(Tier):
             raise OperatorError(f"no tier is called {tier!r}: there are {', '.join(Tier)}")
         lane = lane_meant(self.lanes(), query.get("lane", ""))
-        which = KeyFilter(fleet=query.get("fleet", ""), lane=lane, tier=tier, text=query.get("text", ""))
+        condition = query.get("condition", "")
+        if condition and condition not in set(ConditionKind):
+            raise OperatorError(f"no condition is called {condition!r}: there are {', '.join(ConditionKind)}")
+        which = KeyFilter(
+            fleet=query.get("fleet", ""), lane=lane, tier=tier, text=query.get("text", ""), condition=condition
+        )
         limit = _limit(query)
         lines = await self.store.list_keys(which, limit=limit, after=query.get("after", ""))
         return Answer(

@@ -7,7 +7,7 @@ from dataclasses import replace
 import pytest
 
 from byokd.facts.change import KeyFilter
-from byokd.facts.condition import Severity
+from byokd.facts.condition import ConditionKind, Severity
 from byokd.facts.key import ABSENT, NEVER, KeyArn, KeyRef
 from byokd.facts.ledger import (
     HistoryEvent,
@@ -125,12 +125,18 @@ async def test_a_line_keeps_the_last_expiry_of_material_that_is_gone(fleet: Flee
         (KeyFilter(text="key_"), ""),
         (KeyFilter(text="%"), ""),
         (KeyFilter(fleet="payments", tier="fresh"), ""),
+        (KeyFilter(condition="expiring"), "1"),
+        (KeyFilter(condition="expiring", lane=OTHER_LANE), ""),
+        (KeyFilter(condition="lapsed"), ""),
+        (KeyFilter(condition="overdue"), ""),
     ],
 )
 async def test_a_list_can_be_narrowed(fleet: Fleet, which: KeyFilter, found: str) -> None:
     """Filters join, and text means itself: no pattern characters."""
     await fleet.store.sync_fleet([KEY, a_key(2, fleet="other", lane=OTHER_LANE)], now=START)
-    await fleet.save(tier=Tier.URGENT)
+    overdue = replace(condition().condition, kind=ConditionKind.OVERDUE)
+    over = condition("c2", condition=overdue, resolved_at=START)
+    await fleet.save(tier=Tier.URGENT, conditions=(condition(), over))
     assert "".join(line.ref[-1] for line in await fleet.store.list_keys(which, limit=9)) == found
 
 

@@ -76,6 +76,10 @@ class MemoryOutbox:
         opened = self._open.get(subject)
         return tuple(sorted(opened.values(), key=_worst_first)) if opened else ()
 
+    def _has(self, subject: str, kind: str) -> bool:
+        """Whether a condition of this kind is open; where none is asked for, that is no question."""
+        return not kind or any(each.condition.kind == kind for each in self.open_of(subject))
+
     def put_condition(self, condition: OpenCondition) -> None:
         """Insert or replace one condition, which makes it due."""
         self._conditions[condition.id] = condition

@@ -215,7 +215,7 @@ class MemoryStore(MemoryOrders, MemoryOutbox, MemoryPast):
         lines = [
             (expiry_seconds(line.expiry), line.ref, line)
             for ref, key in self._keys.items()
-            if key.managed and _matches(line := self._line(ref, key), which)
+            if key.managed and _matches(line := self._line(ref, key), which) and self._has(ref, which.condition)
         ]
         start = read_cursor(after) if after else (-(2**63), KeyRef(""))
         return tuple(line for *at, line in sorted(lines, key=lambda each: each[:2]) if tuple(at) > start)[:limit]

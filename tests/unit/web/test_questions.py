@@ -55,6 +55,8 @@ async def test_pages(api: Api):
         ({"fleet": "books"}, [LEDGER]),
         ({"tier": "lapsed"}, [LAPSED]),
         ({"text": "LEDG"}, [LEDGER]),
+        ({"condition": "lapsed"}, [LAPSED]),
+        ({"condition": "lapsed", "fleet": "books"}, []),
         ({"lane": "nowhere"}, []),
     ],
 )
@@ -132,6 +134,7 @@ async def test_queue_and_conditions(api: Api):
         ("/v1/keys", {"limit": "many"}, "limit"),
         ("/v1/keys", {"teir": "due"}, "did you mean 'tier'"),
         ("/v1/keys", {"tier": "soon"}, "fresh, due, urgent"),
+        ("/v1/keys", {"condition": "laps"}, "expiring, overdue, lapsed"),
         ("/v1/keys", {"text": "x" * 3000}, "longer than"),
         ("/v1/queue", {"all": "yes"}, "true or false"),
         ("/v1/status", {"verbose": "1"}, "verbose"),
