@@ -7,7 +7,7 @@ from typing import Any, Final, Protocol
 import structlog
 
 from byokd.alerts.render import document
-from byokd.facts.condition import Notice, NoticeKind, Severity
+from byokd.facts.condition import Message, Notice, NoticeKind, Severity
 
 EVENT: Final = "alert"
 """The log event of every notice; the rest is in its fields."""
@@ -27,15 +27,18 @@ class Logger(Protocol):
 
 
 class LogChannel:
-    """A `Channel` that writes each notice as one log line, with the fields of `render.document`."""
+    """A `Channel` that writes a log line for each notice, with the fields of `render.document`: a log is a record."""
 
     def __init__(self, name: str, *, logger: Logger | None = None) -> None:
         self.name = name
         self._logger = structlog.get_logger("byokd.alerts") if logger is None else logger
 
-    async def deliver(self, notice: Notice) -> None:
+    async def deliver(self, message: Message) -> None:
         """See `ports.Channel`. Never fails."""
-        fields = document(notice)
+        for notice in message.notices:
+            self._log(notice, document(Message(notices=(notice,), deadlines=message.deadlines)))
+
+    def _log(self, notice: Notice, fields: dict[str, Any]) -> None:
         if notice.kind is NoticeKind.RESOLVED or notice.condition.severity is Severity.INFO:
             self._logger.info(EVENT, **fields)
         elif notice.condition.severity is Severity.WARNING:

@@ -27,7 +27,7 @@ from yarl import URL
 from byokd import __version__
 from byokd.alerts.render import document
 from byokd.errors import ChannelError, SourceError
-from byokd.facts.condition import Notice
+from byokd.facts.condition import Message
 from byokd.material.private_file import read_private
 from byokd.ports import Channel
 
@@ -77,18 +77,18 @@ class WebhookChannel:
         if not self._in_flight:
             await self._session.close()
 
-    async def deliver(self, notice: Notice) -> None:
+    async def deliver(self, message: Message) -> None:
         """See `ports.Channel`. One attempt."""
         self._in_flight += 1
         try:
-            await self._deliver(notice)
+            await self._deliver(message)
         finally:
             self._in_flight -= 1
             if self._given_up:
                 await self.give_up()
 
-    async def _deliver(self, notice: Notice) -> None:
-        body = json.dumps(document(notice)).encode()
+    async def _deliver(self, message: Message) -> None:
+        body = json.dumps(document(message)).encode()
         headers = {"Content-Type": "application/json"}
         if self._secret_file is not None:
             headers[SIGNATURE] = f"sha256={hmac.new(self._secret(self._secret_file), body, hashlib.sha256).hexdigest()}"

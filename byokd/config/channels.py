@@ -38,6 +38,11 @@ class _ChannelSettings(Settings):
         """`min_severity` as the fact it names."""
         return Severity[self.min_severity.upper()]
 
+    @property
+    def gathers_for(self) -> timedelta:
+        """The longest that alerts wait to be told together; 0: each is told by itself."""
+        return timedelta()
+
 
 class LogChannel(_ChannelSettings):
     """Alerts as lines of the daemon's log."""
@@ -61,6 +66,15 @@ class WebhookChannel(_ChannelSettings):
     secret_file: ConfigPath | None = None
     """File, private to byokd, with 16 to 4096 bytes that key the signature (HMAC-SHA-256, `X-Byokd-Signature`).
     Default: none, and posts are not signed."""
+
+    gather_for: Annotated[timedelta, Span("0s", "1d")] = timedelta(hours=1)
+    """Where the same befalls many keys of a lane, the first is told at once and the others together, in posts that come
+    further and further apart, up to this: from 0s to 1d. Default 1h; 0s: each key has a post of its own, at once."""
+
+    @property
+    def gathers_for(self) -> timedelta:
+        """See `_ChannelSettings`."""
+        return self.gather_for
 
 
 ChannelSettings = Annotated[LogChannel | WebhookChannel, Field(discriminator="type")]

@@ -34,7 +34,12 @@ async def build(config: Config, *, lanes: tuple[Lane, ...], stack: AsyncExitStac
         sources={name: open_source(name, settings, key) for name, settings in config.sources.items()},
         channels={name: await _channel(name, settings, stack) for name, settings in config.channels.items()},
         audiences=tuple(
-            Audience(channel=name, min_severity=settings.severity, remind_every=settings.remind_every)
+            Audience(
+                channel=name,
+                min_severity=settings.severity,
+                remind_every=settings.remind_every,
+                gather_for=settings.gathers_for,
+            )
             for name, settings in config.channels.items()
         ),
         safety_wake=config.daemon.safety_wake,

@@ -25,6 +25,8 @@ class Audience:
     min_severity: Severity
     remind_every: timedelta
     """How often an open critical condition is told again."""
+    gather_for: timedelta = timedelta()
+    """The longest that a notice waits for others of its group (`byokd.decide.gathering`); 0: each is told by itself."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -7,24 +7,30 @@ Delivery is at least once: a notice counts as delivered when the channel said so
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Mapping, Sequence
+from collections.abc import Coroutine, Mapping, Sequence
 from dataclasses import replace
 from datetime import datetime, timedelta
-from typing import Final
+from typing import Any, Final, TypeVar, cast
 
 import structlog
 
+from byokd.decide.gathering import Beat, Group, gathered, group_of, longest_wait, next_beat, scheduled
 from byokd.decide.notices import Audience, redeliver_at, tell
 from byokd.engine.progress import Progress
 from byokd.engine.setback import Setback
 from byokd.errors import ByokdError, ChannelError
-from byokd.facts.condition import Notice
+from byokd.facts.condition import Message, Notice
 from byokd.facts.key import Absent
 from byokd.ports import Channel, Clock, NewId, Store
 
 log = structlog.get_logger("byokd.alerts")
 
+T = TypeVar("T")
+
 BATCH: Final = 200
+"""Conditions decided in one go, and messages given to one channel before the others' news are looked for."""
+AT_ONCE: Final = 10_000
+"""Conditions decided, or notices looked at, in one round; hence the most that one message tells of."""
 LOOP: Final = "notify"
 
 
@@ -50,6 +56,8 @@ class Notifier:
         self._progress = progress
         self._safety_wake = safety_wake
         self._setback = Setback(clock)
+        # Not on record: after a restart the next notice of each group is told at once.
+        self._beats: dict[Group, Beat] = {}
         self._event = asyncio.Event()
         self._stopping = False
 
@@ -85,13 +93,28 @@ class Notifier:
             await self._clock.wait(self._event, until=until, cap_s=cap.total_seconds())
 
     async def _compose(self) -> int:
-        """Decide the notices of every condition that is due for it; returns how many conditions there were."""
+        """Decide the notices of all conditions that are due for it; returns how many conditions there were.
+
+        All of them before any is delivered, or what breaks at once would be told in parts.
+        """
+        composed, due = 0, BATCH
+        while due >= BATCH and composed < AT_ONCE and not self._stopping:
+            self._progress.moved(LOOP)
+            due = await self._compose_some()
+            composed += due
+        return composed
+
+    async def _compose_some(self) -> int:
         now = self._clock.now()
         due = await self._store.conditions_to_tell(now=now, limit=BATCH)
+        deadlines = await self._store.deadlines([condition.subject for condition, _ in due]) if due else {}
+        saves = []
+        hastened: list[Notice] = []
         for condition, told in due:
             telling = tell(condition, told, self.audiences, now)
-            notices = [
-                Notice(
+            notices: list[Notice] = []
+            for channel, kind in telling.notices:
+                notice = Notice(
                     id=self._new_id(),
                     condition_id=condition.id,
                     channel=channel,
@@ -102,49 +125,93 @@ class Notifier:
                     created_at=now,
                     not_before=now,
                 )
-                for channel, kind in telling.notices
-            ]
-            await self._store.save_notices(condition.id, notices, decided_for=condition, again_at=telling.again_at)
+                beat = self._beat(notice, deadlines.get(condition.subject), now)
+                notice, *others = scheduled(notice, (*told, *notices), beat)
+                notices.append(notice)
+                hastened += others
+            saves.append(
+                self._store.save_notices(condition.id, notices, decided_for=condition, again_at=telling.again_at)
+            )
+        await _all(saves)
+        await self._store.replace_notices(hastened)
         return len(due)
 
+    def _beat(self, notice: Notice, deadline: datetime | None, now: datetime) -> Beat:
+        """When the group of a new notice is told of it."""
+        group = group_of(notice)
+        if group is None:
+            return Beat(at=now, pause=timedelta())
+        audience = next(each for each in self.audiences if each.channel == notice.channel)
+        beat = next_beat(self._beats.get(group), longest_wait(notice, audience, deadline, now), now)
+        self._beats[group] = beat
+        return beat
+
     async def _deliver(self) -> int:
-        """Offer every due notice to its channel, the channels side by side; returns how many were delivered."""
-        notices = await self._store.outbox(now=self._clock.now(), limit=BATCH)
+        """Offer what is due to its channels, the channels side by side; returns how many notices were delivered."""
         by_channel: dict[str, list[Notice]] = {}
-        for notice in notices:
+        for notice in await self._store.outbox(now=self._clock.now(), limit=AT_ONCE):
             by_channel.setdefault(notice.channel, []).append(notice)
-        counts = await asyncio.gather(*(self._hand_over(name, mine) for name, mine in by_channel.items()))
-        return sum(counts)
+        return sum(await _all([self._hand_over(name, mine) for name, mine in by_channel.items()]))
 
     async def _hand_over(self, name: str, notices: Sequence[Notice]) -> int:
+        alone = any(each.channel == name and not each.gather_for for each in self.audiences)
+        parts = gathered(notices, alone=alone)
+        deadlines = await self._store.deadlines([notice.subject for part in parts[:BATCH] for notice in part])
         delivered = 0
-        for notice in notices:
+        for number, part in enumerate(parts[:BATCH]):
             if self._stopping:
                 break
             self._progress.moved(LOOP)
             now = self._clock.now()
-            try:
-                await self._channel(name).deliver(notice)
-            except ChannelError as error:
-                log.error("notice_undelivered", channel=name, why=str(error), step=error.step)
-                await self._postpone(notice, now)
-                # A channel that fails once would keep the others waiting with each further notice.
+            message = Message(
+                notices=part,
+                deadlines={each.subject: deadlines[each.subject] for each in part if each.subject in deadlines},
+            )
+            if not await self._offer(name, message):
+                await self._postpone(part, [notice for later in parts[number + 1 :] for notice in later], now)
                 break
-            except Exception:
-                # A defect of one channel must neither silence the others nor end the daemon.
-                log.exception("channel_defect", channel=name)
-                await self._postpone(notice, now)
-                break
-            await self._store.save_notice(replace(notice, attempts=notice.attempts + 1, sent_at=now))
-            delivered += 1
+            sent = [replace(notice, attempts=notice.attempts + 1, sent_at=now) for notice in part]
+            await self._store.replace_notices(sent)
+            delivered += len(part)
         return delivered
 
-    async def _postpone(self, notice: Notice, now: datetime) -> None:
-        attempts = notice.attempts + 1
-        await self._store.save_notice(replace(notice, attempts=attempts, not_before=redeliver_at(attempts, now)))
+    async def _offer(self, name: str, message: Message) -> bool:
+        """Hand a message to its channel; returns whether that took it."""
+        try:
+            await self._channel(name).deliver(message)
+        except ChannelError as error:
+            log.error("notice_undelivered", channel=name, why=str(error), step=error.step, notices=len(message.notices))
+        except Exception:
+            # A defect of one channel must neither silence the others nor end the daemon.
+            log.exception("channel_defect", channel=name)
+        else:
+            return True
+        return False
+
+    async def _postpone(self, failed: Sequence[Notice], others: Sequence[Notice], now: datetime) -> None:
+        """Offer the notices of a message that failed again later, and rest its channel with the `others` for a moment.
+
+        A channel that failed once would keep people waiting with each further message. The others wait for less than
+        the one that failed, or a message that no channel takes would stand in their way.
+        """
+        attempts = max(notice.attempts for notice in failed) + 1
+        again_at, soon = redeliver_at(attempts, now), redeliver_at(1, now)
+        await self._store.replace_notices(
+            [replace(notice, attempts=attempts, not_before=again_at) for notice in failed]
+            + [replace(notice, not_before=soon) for notice in others]
+        )
 
     def _channel(self, name: str) -> Channel:
         try:
             return self.channels[name]
         except KeyError:
             raise ChannelError(f"the config has no channel {name!r} any more") from None
+
+
+async def _all(steps: Sequence[Coroutine[Any, Any, T]]) -> list[T]:
+    """The results of steps that are taken side by side. Raises what the first one raised, when all have ended."""
+    results = await asyncio.gather(*steps, return_exceptions=True)
+    for result in results:
+        if isinstance(result, BaseException):
+            raise result
+    return cast("list[T]", results)

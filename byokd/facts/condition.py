@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from enum import IntEnum, StrEnum
 
-from byokd.facts.key import ABSENT, Absent
+from byokd.facts.key import ABSENT, Absent, KeyRef, LaneId, lane_of
 
 
 class Severity(IntEnum):
@@ -95,7 +96,7 @@ class NoticeKind(StrEnum):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Notice:
-    """One message for one channel, in the durable outbox until it is delivered."""
+    """What one channel is to be told of one condition, in the durable outbox until it is delivered."""
 
     id: str
     condition_id: str
@@ -108,3 +109,19 @@ class Notice:
     not_before: datetime
     attempts: int = 0
     sent_at: datetime | Absent = ABSENT
+
+    @property
+    def lane(self) -> LaneId | Absent:
+        """The lane of the key that it is about; ABSENT where it is about a lane as a whole, or the daemon."""
+        about_key = self.subject != "daemon" and not self.subject.startswith("lane:")
+        return lane_of(KeyRef(self.subject)) if about_key else ABSENT
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Message:
+    """What a channel hands over at once: a notice, or several that tell the same of different keys of a lane."""
+
+    notices: tuple[Notice, ...]
+    """One at least, oldest first."""
+    deadlines: Mapping[str, datetime]
+    """When the material of these keys ends, by subject; of keys for which that is known."""

@@ -121,6 +121,14 @@ def region_of(arn: KeyArn) -> str:
     return arn.split(":")[3]
 
 
+def lane_of(ref: KeyRef) -> LaneId:
+    """The lane that a key's ref names."""
+    if ref.startswith("arn:"):
+        _, _, _, region, account, _ = ref.split(":", 5)
+        return LaneId(f"{account}/{region}")
+    return LaneId(ref.partition("/alias/")[0])
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ObservedKey:
     """What KMS said about a key at `at`.

@@ -13,7 +13,7 @@ from datetime import datetime
 from typing import Protocol
 
 from byokd.facts.change import Change, FleetChange, FleetCounts, KeyFilter, KeyLine
-from byokd.facts.condition import Notice, OpenCondition
+from byokd.facts.condition import Message, Notice, OpenCondition
 from byokd.facts.key import (
     Absent,
     KeyArn,
@@ -239,11 +239,18 @@ class Store(Protocol):
         ...
 
     async def outbox(self, *, now: datetime, limit: int) -> tuple[Notice, ...]:
-        """Undelivered notices with `not_before` <= now, oldest first."""
+        """Undelivered notices with `not_before` <= now, oldest first; also those made later than now.
+
+        The clock was set back since such a one was made, hence what it waits for may be far away.
+        """
         ...
 
-    async def save_notice(self, notice: Notice) -> None:
-        """Replace one notice, by id."""
+    async def replace_notices(self, notices: Sequence[Notice]) -> None:
+        """Replace notices, by id, all or none."""
+        ...
+
+    async def deadlines(self, subjects: Sequence[str]) -> Mapping[str, datetime]:
+        """When the managed material of these keys ends or has ended, of those for which there is such a time."""
         ...
 
     async def next_notify_at(self) -> datetime | Absent:
@@ -310,6 +317,6 @@ class Channel(Protocol):
 
     name: str
 
-    async def deliver(self, notice: Notice) -> None:
-        """Hand over one notice, at least once. Raises `ChannelError`; the outbox tries again."""
+    async def deliver(self, message: Message) -> None:
+        """Hand over one message, at least once. Raises `ChannelError`; the outbox tries again."""
         ...

@@ -6,20 +6,22 @@ Each question is answered from an index in its order, so its cost does not grow 
 from __future__ import annotations
 
 from collections import defaultdict
+from collections.abc import Sequence
 from datetime import datetime
 from typing import Any, Final
 
-from sqlalchemy import BindParameter, Connection, Select, bindparam, func, select
+from sqlalchemy import BindParameter, Connection, Select, bindparam, func, or_, select
 
 from byokd.facts.condition import Notice, OpenCondition
 from byokd.facts.key import ABSENT, Absent, KeyArn, KeyRef, LaneId
 from byokd.facts.ledger import Import
+from byokd.store.snapshots import chunks
 from byokd.store.tables import conditions as told
 from byokd.store.tables import imports as queue
 from byokd.store.tables.conditions import conditions, notices, read_condition, read_notice
 from byokd.store.tables.imports import imports, read_import
 from byokd.store.tables.keys import MANAGED, keys
-from byokd.store.times import instant_or_absent, seconds
+from byokd.store.times import NEVER_S, instant, instant_or_absent, seconds
 
 _LANE: Final[BindParameter[Any]] = bindparam("lane")
 _AFTER: Final[BindParameter[Any]] = bindparam("after")
@@ -62,9 +64,13 @@ NOTICES_OF: Final = (
 )
 OUTBOX: Final = (
     select(notices)
-    .where(told.UNSENT, notices.c.not_before <= _NOW)
+    # One that was made later than now is of a clock that was set back since, and so is the time until which it waits.
+    .where(told.UNSENT, or_(notices.c.not_before <= _NOW, notices.c.created_at > _NOW))
     .order_by(notices.c.created_at, notices.c.id)
     .limit(_LIMIT)
+)
+DEADLINES: Final = select(keys.c.ref, keys.c.expiry).where(
+    keys.c.ref.in_(bindparam("refs", expanding=True)), keys.c.expiry < NEVER_S
 )
 NEXT_TO_TELL_AT: Final = select(func.min(conditions.c.notify_at)).where(told.TO_TELL)
 NEXT_TO_SEND_AT: Final = select(func.min(notices.c.not_before)).where(told.UNSENT)
@@ -113,6 +119,12 @@ def outbox(connection: Connection, *, now: datetime, limit: int) -> tuple[Notice
     """Undelivered notices that may be tried, oldest first."""
     rows = connection.execute(OUTBOX, {"now": seconds(now), "limit": limit})
     return tuple(read_notice(row) for row in rows)
+
+
+def deadlines(connection: Connection, subjects: Sequence[str]) -> dict[str, datetime]:
+    """When the material of these keys ends, of those for which that is known."""
+    found = (row for refs in chunks(subjects) for row in connection.execute(DEADLINES, {"refs": refs}).all())
+    return {row.ref: instant(row.expiry) for row in found}
 
 
 def next_notify_at(connection: Connection) -> datetime | Absent:

@@ -94,11 +94,12 @@ def notices_unit(
     )
 
 
-def notice_unit(notice: Notice) -> Unit:
-    """One notice to replace."""
-    values = notice_values(notice)
-    values["of_notice"] = values.pop("id")
-    return Unit(subjects=frozenset({notice.subject}), rows={writes.UPDATE_NOTICE: [values]})
+def replacement_unit(notices: Sequence[Notice]) -> Unit:
+    """Notices to replace."""
+    rows = [notice_values(notice) for notice in notices]
+    for row in rows:
+        row["of_notice"] = row.pop("id")
+    return Unit(subjects=frozenset(notice.subject for notice in notices), rows={writes.UPDATE_NOTICE: rows})
 
 
 def _order_row(order: Order) -> dict[str, Any]:

@@ -175,9 +175,14 @@ class SqlStore:
         """See `ports.Store`."""
         return await self._reader.read(lambda connection: agenda.outbox(connection, now=now, limit=limit))
 
-    async def save_notice(self, notice: Notice) -> None:
+    async def replace_notices(self, notices: Sequence[Notice]) -> None:
         """See `ports.Store`."""
-        await self._writer.write(changes.notice_unit(notice))
+        if notices:
+            await self._writer.write(changes.replacement_unit(notices))
+
+    async def deadlines(self, subjects: Sequence[str]) -> dict[str, datetime]:
+        """See `ports.Store`."""
+        return await self._reader.read(lambda connection: agenda.deadlines(connection, subjects))
 
     async def next_notify_at(self) -> datetime | Absent:
         """See `ports.Store`."""

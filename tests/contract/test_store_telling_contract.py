@@ -9,19 +9,21 @@ import pytest
 
 from byokd.errors import StoreError
 from byokd.facts.condition import Severity
-from byokd.facts.key import ABSENT
+from byokd.facts.key import ABSENT, NEVER
 from byokd.facts.ledger import (
     ImportState,
     OrderKind,
     OrderState,
 )
 from byokd.ports import Store
-from tests.kit.builders import DAY, order
+from tests.kit.builders import DAY, observed, order
 from tests.kit.clock import START
 from tests.kit.store_fleet import (
     HOUR,
+    KEY,
     REF,
     Fleet,
+    a_key,
     condition,
     done,
     entry,
@@ -76,33 +78,65 @@ async def test_a_condition_that_changed_while_being_decided_about_stays_due(stor
 async def test_the_outbox_gives_undelivered_notices_oldest_first(store: Store) -> None:
     """A notice is offered from its time on, until it is saved as sent."""
     await store.save_conditions([condition()])
-    late = notice("n1", created_at=START + HOUR)
-    early = notice("n2")
+    late = notice("n1", created_at=START - HOUR + timedelta(seconds=1))
+    early = notice("n2", created_at=START - HOUR)
     backing_off = notice("n3", not_before=START + DAY)
     await store.save_notices("c1", [late, early, backing_off], decided_for=condition(), again_at=ABSENT)
     assert await store.outbox(now=START, limit=9) == (early, late)
     assert await store.outbox(now=START, limit=1) == (early,)
-    assert await store.outbox(now=START + DAY, limit=9) == (early, backing_off, late)
+    assert await store.outbox(now=START + DAY, limit=9) == (early, late, backing_off)
     assert await store.next_notify_at() == START
     assert (await store.counts()).notices_waiting == 3
-    for each in (early, late):
-        await store.save_notice(replace(each, attempts=1, sent_at=START))
+    await store.replace_notices([replace(each, attempts=1, sent_at=START) for each in (early, late)])
     assert await store.outbox(now=START, limit=9) == ()
     assert await store.next_notify_at() == START + DAY
     assert (await store.counts()).notices_waiting == 1
+
+
+async def test_the_outbox_gives_what_a_clock_that_was_ahead_has_put_off(store: Store) -> None:
+    """A notice that was made later than now may wait for a time that has become far away."""
+    await store.save_conditions([condition()])
+    ahead = notice(created_at=START + DAY, not_before=START + 2 * DAY)
+    await store.save_notices("c1", [ahead], decided_for=condition(), again_at=ABSENT)
+    assert await store.outbox(now=START, limit=9) == (ahead,)
+    assert await store.outbox(now=START + DAY, limit=9) == ()
 
 
 async def test_a_notice_saved_twice_as_new_is_one_and_an_unknown_one_an_error(store: Store) -> None:
     """Deciding again after a lost answer does not undo a delivery; what is not on record cannot be replaced."""
     await store.save_conditions([condition()])
     await store.save_notices("c1", [notice()], decided_for=condition(), again_at=ABSENT)
-    await store.save_notice(notice(sent_at=START))
+    await store.replace_notices([notice(sent_at=START)])
     await store.save_notices("c1", [notice()], decided_for=condition(), again_at=ABSENT)
     assert await store.outbox(now=START, limit=9) == ()
     with pytest.raises(StoreError):
-        await store.save_notice(notice("n2"))
+        await store.replace_notices([notice("n2")])
     with pytest.raises(StoreError):
         await store.save_notices("c2", [notice("n3", "c2")], decided_for=condition("c2"), again_at=ABSENT)
+
+
+async def test_notices_are_replaced_all_or_none(store: Store) -> None:
+    """One message tells of many notices, and counts as delivered for all of them."""
+    await store.save_conditions([condition()])
+    await store.save_notices("c1", [notice("n1"), notice("n2")], decided_for=condition(), again_at=ABSENT)
+    sent = [replace(notice(each), attempts=1, sent_at=START) for each in ("n1", "n2")]
+    with pytest.raises(StoreError):
+        await store.replace_notices([*sent, notice("n3")])
+    assert await store.outbox(now=START, limit=9) == (notice("n1"), notice("n2"))
+    await store.replace_notices(sent)
+    await store.replace_notices([])
+    assert await store.outbox(now=START, limit=9) == ()
+
+
+async def test_deadlines_are_those_that_keys_have(fleet: Fleet) -> None:
+    """A key without a deadline, one that is not on record and what is no key at all have none."""
+    others = [a_key(2), a_key(3)]
+    await fleet.store.sync_fleet([KEY, *others], now=START)
+    await fleet.save(view=observed(expiry=START + DAY))
+    await fleet.save(others[0], view=observed(expiry=NEVER))
+    asked = [REF, *(each.ref for each in others), "lane:x", "daemon"]
+    assert await fleet.store.deadlines(asked) == {REF: START + DAY}
+    assert await fleet.store.deadlines([]) == {}
 
 
 async def test_the_next_telling_is_the_earlier_of_condition_and_notice(store: Store) -> None:
@@ -135,7 +169,7 @@ async def test_pruning_forgets_what_ended_before_the_time_and_keeps_the_rest(fle
     for name, about in (("n1", "c1"), ("n2", "c2")):
         decided_for = condition(about, resolved_at=old if about == "c1" else kept)
         await fleet.store.save_notices(about, [notice(name, about)], decided_for=decided_for, again_at=ABSENT)
-        await fleet.store.save_notice(notice(name, about, sent_at=decided_for.resolved_at))
+        await fleet.store.replace_notices([notice(name, about, sent_at=decided_for.resolved_at)])
 
     # TRACKED, one more line, one import, one order, one notice, one condition.
     assert await fleet.store.prune(before=kept, limit=100) == 6
@@ -153,7 +187,7 @@ async def test_pruning_keeps_what_decisions_rest_on(fleet: Fleet) -> None:
         imports=(refused, row(2)), conditions=(condition(), unsent, condition("untold", resolved_at=START))
     )
     await fleet.store.save_notices("c1", [notice()], decided_for=condition(), again_at=ABSENT)
-    await fleet.store.save_notice(notice(sent_at=START))
+    await fleet.store.replace_notices([notice(sent_at=START)])
     await fleet.store.save_notices("unsent", [notice("n2", "unsent")], decided_for=unsent, again_at=ABSENT)
 
     assert await fleet.store.prune(before=START + 9 * DAY, limit=100) == 1  # the line TRACKED

@@ -126,6 +126,10 @@ class FakeKms(FakeFamily):
         """Make the next calls of an operation raise these, one each; if `applied`, after having been carried out."""
         self._faults[operation].extend((error, applied) for error in errors)
 
+    def heal(self, operation: str) -> None:
+        """Let the calls of an operation succeed again."""
+        self._faults[operation].clear()
+
     def gate(self, operation: str) -> asyncio.Event:
         """Make calls of an operation wait, before they do anything, until the event that is returned is set."""
         return self._gates.setdefault(operation, asyncio.Event())

@@ -57,13 +57,14 @@ class MemoryOutbox:
                 self._notify_at[condition_id] = again_at
 
     async def outbox(self, *, now: datetime, limit: int) -> tuple[Notice, ...]:
-        ready = (notice for notice in self._unsent.values() if notice.not_before <= now)
+        ready = (each for each in self._unsent.values() if each.not_before <= now or each.created_at > now)
         return tuple(heapq.nsmallest(limit, ready, key=_oldest_first))
 
-    async def save_notice(self, notice: Notice) -> None:
-        if notice.id not in self._notices:
+    async def replace_notices(self, notices: Sequence[Notice]) -> None:
+        if any(notice.id not in self._notices for notice in notices):
             raise StoreError("A row that was to be changed is not on record.")
-        self._put_notice(notice)
+        for notice in notices:
+            self._put_notice(notice)
 
     async def next_notify_at(self) -> datetime | Absent:
         times = (*self._notify_at.values(), *(notice.not_before for notice in self._unsent.values()))

@@ -237,6 +237,11 @@ class MemoryStore(MemoryOrders, MemoryOutbox, MemoryPast):
         page = heapq.nsmallest(limit, ((ref, key) for ref, key in found if ref > after), key=lambda each: each[0])
         return tuple(prospect(key.known, key.tier, key.reason) for _, key in page)
 
+    async def deadlines(self, subjects: Sequence[str]) -> dict[str, datetime]:
+        known = {ref: self._keys[KeyRef(ref)].known for ref in subjects if ref in self._keys}
+        ends = {ref: shown_expiry(each) for ref, each in known.items()}
+        return {ref: at for ref, at in ends.items() if isinstance(at, datetime)}
+
     async def counts(self) -> FleetCounts:
         managed = [key for key in self._keys.values() if key.managed]
         rows = [row for key in self._keys.values() for row in key.opened.values()]

@@ -11,12 +11,12 @@ from typing import Any
 
 from byokd.decide.notices import Audience
 from byokd.engine.engine import Engine, Setup
-from byokd.facts.condition import Notice, Severity
+from byokd.facts.condition import Message, Notice, Severity
 from byokd.facts.key import KeyRef
 from byokd.facts.ledger import HistoryEntry, HistoryEvent, Import, Order, OrderKind
 from byokd.facts.policy import DesiredKey, Lane
 from byokd.facts.snapshot import Snapshot
-from byokd.ports import Kms, OpenKms, Source, Store
+from byokd.ports import Channel, Kms, OpenKms, Source, Store
 from tests.kit.builders import ARN, desired, lane, order
 from tests.kit.clock import ManualClock
 from tests.kit.fake_kms import FakeKms
@@ -36,11 +36,13 @@ class Inbox:
     name = "inbox"
 
     def __init__(self) -> None:
+        self.messages: list[Message] = []
         self.notices: list[Notice] = []
 
-    async def deliver(self, notice: Notice) -> None:
+    async def deliver(self, message: Message) -> None:
         """See `ports.Channel`."""
-        self.notices.append(notice)
+        self.messages.append(message)
+        self.notices += message.notices
 
     @property
     def said(self) -> list[str]:
@@ -67,6 +69,8 @@ class World:
         self.kms = FakeKms(self.clock)
         self.source = FakeSource()
         self.inbox = Inbox()
+        self.channel: Channel = self.inbox
+        self.gather_for = timedelta()
         self.lane = lane or _default_lane()
         self._ids = itertools.count(1)
         self.store: Store = store or MemoryStore()
@@ -103,8 +107,15 @@ class World:
         values: dict[str, Any] = {
             "lanes": (self.lane, *self.other_lanes),
             "sources": {"files": self._source},
-            "channels": {"inbox": self.inbox},
-            "audiences": (Audience(channel="inbox", min_severity=Severity.WARNING, remind_every=timedelta(days=1)),),
+            "channels": {"inbox": self.channel},
+            "audiences": (
+                Audience(
+                    channel="inbox",
+                    min_severity=Severity.WARNING,
+                    remind_every=timedelta(days=1),
+                    gather_for=self.gather_for,
+                ),
+            ),
             "safety_wake": timedelta(hours=1),
             "skew_threshold": timedelta(seconds=30),
             "history_for": timedelta(days=400),

@@ -14,7 +14,7 @@ from typing import Any, Final
 
 from byokd.errors import ChannelError, LeaseLost, SourceUnsafe, StoreBusy, StoreError, StoreFull
 from byokd.facts.change import Change
-from byokd.facts.condition import Notice
+from byokd.facts.condition import Message, Notice
 from byokd.facts.key import WrappingAlgorithm
 from byokd.ports import MaterialProof, Sealed
 from tests.kit.fake_source import FakeSource, proof_of
@@ -22,7 +22,7 @@ from tests.sim.book import Book
 from tests.sim.loop import virtual_sleep
 
 WRITES: Final = frozenset(
-    ("sync_fleet", "acquire_lane", "save", "wake", "add_orders", "save_conditions", "save_notices", "save_notice")
+    ("sync_fleet", "acquire_lane", "save", "wake", "add_orders", "save_conditions", "save_notices", "replace_notices")
 )
 _FIRST: Final = {"import": "get_parameters", "rotation": "rotate_on_demand"}
 """From which call on a crash of this kind counts the passages."""
@@ -207,11 +207,12 @@ class SimChannel:
         self.mode = ""
         self._book = book
 
-    async def deliver(self, notice: Notice) -> None:
+    async def deliver(self, message: Message) -> None:
         """See `ports.Channel`."""
         await virtual_sleep(0.05)
         if self.mode == "hang":
             await virtual_sleep(20.0)
         if self.mode:
             raise ChannelError("the receiver does not answer")
-        self._book.heard(notice)
+        for notice in message.notices:
+            self._book.heard(notice)

@@ -12,7 +12,7 @@ from datetime import datetime
 from typing import Final
 
 from byokd.facts.change import Change
-from byokd.facts.condition import ConditionKind, Notice
+from byokd.facts.condition import ConditionKind, Notice, NoticeKind
 from byokd.facts.key import Absent
 from byokd.facts.ledger import ImportState, Order, OrderState, Proved, Unproved
 from byokd.facts.snapshot import Reason
@@ -30,6 +30,8 @@ TRIES_AGAIN: Final = frozenset(
     )
 )
 """What byokd waits for by itself after a failure."""
+LONGEST_WAIT_S: Final = 3600.0
+"""How long news may wait to be told with others."""
 SOON_S: Final = 30.0
 """However near the deadline is, a source need not be asked again sooner."""
 OF_A_SOURCE: Final = frozenset(
@@ -82,7 +84,7 @@ class Watch:
         self._running: dict[str, Sent] = {}
         """By id of the row."""
         self.notices: dict[str, float] = {}
-        """When each notice was put into the outbox."""
+        """When each notice that was put into the outbox is to be told."""
         self.rotations: defaultdict[str, list[float]] = defaultdict(list)
         self.recalled: dict[str, tuple[float, float, int]] = {}
         """By lane: since when it runs, at which share of its quota it began, and what it has sent since."""
@@ -118,8 +120,11 @@ class Watch:
         self.orders[order.id] = Asked(order, self._now_s(), off_by_s=self._off_by_s())
 
     def noticed(self, notice: Notice) -> None:
-        """A notice is in the outbox."""
-        self.notices.setdefault(notice.id, self._now_s())
+        """A notice is in the outbox, to be told at once or with others."""
+        waits_s = (notice.not_before - notice.created_at).total_seconds()
+        self.notices.setdefault(notice.id, self._now_s() + waits_s)
+        if waits_s > LONGEST_WAIT_S and notice.kind is NoticeKind.RAISED:
+            self._broken("told in time", notice.subject, f"waits {waits_s:.0f} s to be told with others")
 
     def forgotten(self, ref: str) -> None:
         """A key leaves the config: what is open of it is cancelled."""

@@ -201,7 +201,11 @@ class World(Fleet):
             lanes=tuple(self.lane(lane) for lane in self.lanes),
             sources={} if self.sources_gone else {"files": self.door.of(self.source)},
             channels={"inbox": self.door.of(self.channel)},
-            audiences=(Audience(channel="inbox", min_severity=Severity.WARNING, remind_every=REMIND),),
+            audiences=(
+                Audience(
+                    channel="inbox", min_severity=Severity.WARNING, remind_every=REMIND, gather_for=timedelta(hours=1)
+                ),
+            ),
             safety_wake=timedelta(seconds=self.plan.safety_wake_s),
             skew_threshold=timedelta(seconds=30),
             history_for=timedelta(days=4000),

@@ -1,10 +1,10 @@
-"""A notice to tell."""
+"""A notice to tell, alone or with others."""
 
 from __future__ import annotations
 
 from datetime import UTC, datetime
 
-from byokd.facts.condition import Condition, ConditionKind, Notice, NoticeKind, Severity
+from byokd.facts.condition import Condition, ConditionKind, Message, Notice, NoticeKind, Severity
 
 SINCE = datetime(2026, 3, 1, 12, 0, 0, tzinfo=UTC)
 KEY = "arn:aws:kms:eu-central-1:111122223333:key/1234abcd-12ab-34cd-56ef-1234567890ab"
@@ -28,3 +28,8 @@ def a_notice(
         created_at=SINCE,
         not_before=SINCE,
     )
+
+
+def alone(notice: Notice, deadline: datetime | None = None) -> Message:
+    """A notice as a message of its own."""
+    return Message(notices=(notice,), deadlines={} if deadline is None else {notice.subject: deadline})

@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 import pytest
 
 from byokd.alerts.log import LogChannel
 from byokd.alerts.render import document
-from byokd.facts.condition import NoticeKind, Severity
-from tests.unit.alerts.notices import a_notice
+from byokd.facts.condition import Message, NoticeKind, Severity
+from tests.unit.alerts.notices import a_notice, alone
 
 
 class Kept:
@@ -41,5 +42,13 @@ async def test_level(kind: NoticeKind, severity: Severity, level: str) -> None:
     """The level follows from the severity; good news is never an error."""
     kept = Kept()
     notice = a_notice(kind=kind, severity=severity)
-    await LogChannel("log", logger=kept).deliver(notice)
-    assert kept.lines == [(level, "alert", document(notice))]
+    await LogChannel("log", logger=kept).deliver(alone(notice))
+    assert kept.lines == [(level, "alert", document(alone(notice)))]
+
+
+async def test_many() -> None:
+    """The log is a record: it has a line for each notice, however they are told."""
+    kept = Kept()
+    notices = tuple(replace(a_notice(), id=f"n-{number}") for number in range(5))
+    await LogChannel("log", logger=kept).deliver(Message(notices=notices, deadlines={}))
+    assert [fields["id"] for _, _, fields in kept.lines] == [notice.id for notice in notices]

@@ -1,17 +1,40 @@
-"""How a notice reads, for people and for programs."""
+"""How a message reads, for people and for programs."""
 
 from __future__ import annotations
+
+import json
+from dataclasses import replace
+from datetime import datetime, timedelta
 
 import pytest
 
 from byokd.alerts.render import document, line
-from byokd.facts.condition import NoticeKind, Severity
-from tests.unit.alerts.notices import KEY, a_notice
+from byokd.facts.condition import Message, Notice, NoticeKind, Severity
+from tests.unit.alerts.notices import KEY, SINCE, a_notice, alone
+
+LANE = "111122223333/eu-central-1"
+ENDS = datetime.fromisoformat("2026-04-01T00:00:00Z")
+
+
+def a_member(number: int) -> Notice:
+    """One notice of many."""
+    notice = a_notice(detail=f"Key {number} is locked out.")
+    return replace(notice, id=f"n-{number}", subject=f"{KEY[:-4]}{number:04}", since=SINCE + timedelta(minutes=number))
+
+
+def of_many(count: int) -> Message:
+    """A message about many keys, of which the last one ends first, and the first one never."""
+    notices = tuple(a_member(number) for number in range(count))
+    return Message(
+        notices=notices,
+        deadlines={each.subject: ENDS - timedelta(days=number) for number, each in enumerate(notices) if number},
+    )
 
 
 def test_document() -> None:
     """The document has the members of version 1, which receivers rely on."""
-    assert document(a_notice()) == {
+    message = alone(a_notice(), ENDS)
+    assert document(message) == {
         "version": 1,
         "id": "n-1",
         "kind": "raised",
@@ -22,8 +45,60 @@ def test_document() -> None:
         "since": "2026-03-01T12:00:00Z",
         "stage": "3d",
         "runbook": "docs/runbook.md#expiring",
-        "line": line(a_notice()),
+        "line": line(message),
+        "keys": 1,
+        "deadline": "2026-04-01T00:00:00Z",
+        "first": [],
     }
+
+
+def test_document_of_a_lane() -> None:
+    """What is about no key has no deadline, and is about no keys."""
+    told = document(alone(replace(a_notice(), subject=f"lane:{LANE}")))
+    assert (told["subject"], told["keys"], told["deadline"], told["first"]) == (f"lane:{LANE}", 0, None, [])
+
+
+def test_document_of_many_keys() -> None:
+    """It says how many, the nearest deadline, the first few and how to see them all; its words for one key stay."""
+    message = of_many(12)
+    told = document(message)
+    assert (told["subject"], told["keys"]) == (f"lane:{LANE}", 12)
+    assert (told["since"], told["deadline"], told["stage"]) == ("2026-03-01T12:00:00Z", "2026-03-21T00:00:00Z", "3d")
+    assert [each["id"] for each in told["first"]] == [f"n-{number}" for number in range(11, 1, -1)]
+    assert told["first"][0] == {
+        "id": "n-11",
+        "subject": f"{KEY[:-4]}0011",
+        "detail": "Key 11 is locked out.",
+        "since": "2026-03-01T12:11:00Z",
+        "deadline": "2026-03-21T00:00:00Z",
+    }
+    assert line(message) == (
+        f"CRITICAL expiring 12 keys of {LANE}: the nearest deadline is 2026-03-21T00:00:00Z; Key 11 is locked out.; "
+        f"{KEY[:-4]}0011, {KEY[:-4]}0010, {KEY[:-4]}0009 and 9 more: `byokd keys --lane {LANE} --condition expiring` "
+        "(since 2026-03-01T12:00:00Z; docs/runbook.md#expiring)"
+    )
+
+
+def test_id_of_many_keys() -> None:
+    """The same notices have the same id, in any order; more of them have another, or a receiver would drop it."""
+    message = of_many(5)
+    again = replace(message, notices=message.notices[::-1])
+    assert document(message)["id"] == document(again)["id"] != document(of_many(6))["id"]
+
+
+def test_stages_of_many_keys() -> None:
+    """A step that is not that of all is that of none."""
+    message = of_many(5)
+    other = replace(message.notices[0], condition=replace(message.notices[0].condition, stage="1d"))
+    assert document(replace(message, notices=(other, *message.notices[1:])))["stage"] == ""
+
+
+def test_size() -> None:
+    """Ten thousand keys that have much to say make a message of kilobytes."""
+    notices = tuple(
+        replace(each, condition=replace(each.condition, detail="€" * 5000)) for each in of_many(10_000).notices
+    )
+    assert len(json.dumps(document(Message(notices=notices, deadlines={})))) < 50_000
 
 
 @pytest.mark.parametrize(
@@ -36,11 +111,11 @@ def test_document() -> None:
 )
 def test_line(kind: NoticeKind, severity: Severity, begins: str) -> None:
     """A line begins with how bad it is, and ends with since when and what to do."""
-    told = line(a_notice(kind=kind, severity=severity))
+    told = line(alone(a_notice(kind=kind, severity=severity)))
     assert told.startswith(begins)
     assert told.endswith("(since 2026-03-01T12:00:00Z; docs/runbook.md#expiring)")
 
 
 def test_one_line() -> None:
     """A detail of several lines does not forge further log lines."""
-    assert "\n" not in line(a_notice(detail="first\nCRITICAL forged"))
+    assert "\n" not in line(alone(a_notice(detail="first\nCRITICAL forged")))

@@ -19,7 +19,7 @@ from aiohttp.test_utils import TestServer
 from byokd.alerts.render import document
 from byokd.alerts.webhook import WebhookChannel, open_webhook
 from byokd.errors import ChannelError
-from tests.unit.alerts.notices import a_notice
+from tests.unit.alerts.notices import a_notice, alone
 
 SECRET = b"a shared secret of the two"
 
@@ -65,9 +65,9 @@ def secret_file(directory: Path, content: bytes = SECRET + b"\n", mode: int = 0o
 async def test_delivered(status: int) -> None:
     """Any 2xx is delivery, and the body is the document."""
     async with receiver(status) as served, open_webhook("pager", url=served.url) as channel:
-        await channel.deliver(a_notice())
+        await channel.deliver(alone(a_notice()))
     assert channel.name == "pager"
-    assert json.loads(served.bodies[0]) == document(a_notice())
+    assert json.loads(served.bodies[0]) == document(alone(a_notice()))
     assert served.headers[0]["Content-Type"] == "application/json"
     assert "X-Byokd-Signature" not in served.headers[0]
 
@@ -86,7 +86,7 @@ async def test_a_delivery_in_flight_outlives_a_reload() -> None:
     app.router.add_post("/", handle)
     async with TestServer(app, shutdown_timeout=0) as server:
         async with open_webhook("pager", url=str(server.make_url("/"))) as channel:
-            telling = asyncio.create_task(channel.deliver(a_notice()))
+            telling = asyncio.create_task(channel.deliver(alone(a_notice())))
             await asked.wait()
         assert isinstance(channel, WebhookChannel)
         assert not channel._session.closed
@@ -99,7 +99,7 @@ async def test_signed(tmp_path: Path) -> None:
     """With a secret, the header proves who sent the body; the file's last newline does not count."""
     file = secret_file(tmp_path)
     async with receiver() as served, open_webhook("pager", url=served.url, secret_file=file) as channel:
-        await channel.deliver(a_notice())
+        await channel.deliver(alone(a_notice()))
     expected = hmac.new(SECRET, served.bodies[0], hashlib.sha256).hexdigest()
     assert served.headers[0]["X-Byokd-Signature"] == f"sha256={expected}"
 
@@ -117,7 +117,7 @@ async def test_unusable_secret(tmp_path: Path, content: bytes, mode: int, told: 
     file = secret_file(tmp_path, content, mode)
     async with receiver() as served, open_webhook("pager", url=served.url, secret_file=file) as channel:
         with pytest.raises(ChannelError, match=told):
-            await channel.deliver(a_notice())
+            await channel.deliver(alone(a_notice()))
     assert served.bodies == []
 
 
@@ -126,7 +126,7 @@ async def test_refused(status: int) -> None:
     """Anything but 2xx is no delivery; redirects are not followed."""
     async with receiver(status) as served, open_webhook("pager", url=served.url) as channel:
         with pytest.raises(ChannelError, match=f"HTTP {status}") as failed:
-            await channel.deliver(a_notice())
+            await channel.deliver(alone(a_notice()))
     assert len(served.bodies) == 1
     assert_discreet(failed.value)
 
@@ -135,7 +135,7 @@ async def test_no_answer_in_time() -> None:
     """A receiver that hangs is given up after the timeout."""
     async with receiver(None) as served, open_webhook("pager", url=served.url, timeout_s=0.3) as channel:
         with pytest.raises(ChannelError, match="in time") as failed:
-            await channel.deliver(a_notice())
+            await channel.deliver(alone(a_notice()))
     assert_discreet(failed.value)
 
 
@@ -146,7 +146,7 @@ async def test_nobody_listens() -> None:
         url = f"http://user:hunter2@127.0.0.1:{unused.getsockname()[1]}/hooks/T0KEN?key=k3y"
         async with open_webhook("pager", url=url) as channel:
             with pytest.raises(ChannelError, match=r"http://127.0.0.1:\d+ cannot be reached") as failed:
-                await channel.deliver(a_notice())
+                await channel.deliver(alone(a_notice()))
     assert_discreet(failed.value)
 
 

@@ -12,7 +12,7 @@ from structlog.testing import capture_logs
 from byokd.decide.decide import decide
 from byokd.errors import AccessDenied, ChannelError, KmsUnreachable, RequestRefused, SourceUnreadable, StoreFull
 from byokd.facts.change import Change
-from byokd.facts.condition import Notice
+from byokd.facts.condition import Message
 from byokd.facts.key import ABSENT, KeyRef, KeyState
 from byokd.facts.ledger import HistoryEntry, HistoryEvent, ImportState, OrderKind
 from byokd.facts.policy import OnLoss, Quota
@@ -237,12 +237,12 @@ async def test_a_hung_channel_neither_stalls_nor_silences() -> None:
     class Hung:
         name = "inbox"
 
-        async def deliver(self, notice: Notice) -> None:
+        async def deliver(self, message: Message) -> None:
             await world.clock.sleep(20)
             raise ChannelError("no answer in time")
 
     world = World()
-    world.inbox = Hung()  # type: ignore[assignment]  # another channel
+    world.channel = Hung()
     fleet = [_numbered(number) for number in range(10)]
     for each in fleet:
         world.kms.create(str(each.arn))
@@ -263,12 +263,12 @@ async def test_a_defect_in_a_channel_ends_nothing() -> None:
         name = "inbox"
         asked = 0
 
-        async def deliver(self, notice: Notice) -> None:
+        async def deliver(self, message: Message) -> None:
             Broken.asked += 1
             raise ZeroDivisionError
 
     world = World()
-    world.inbox = Broken()  # type: ignore[assignment]  # another channel
+    world.channel = Broken()
     await world.add()
     with capture_logs() as logged:  # unseen, each traceback would be painted in colours: a quarter of a second
         async with running(world):

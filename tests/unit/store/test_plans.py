@@ -73,6 +73,7 @@ async def test_what_comes_first_is_read_in_the_order_of_an_index(
         snapshots.IMPORTS,
         snapshots.ORDERS,
         snapshots.CONDITIONS,
+        agenda.DEADLINES,
         writes.REMOVED,
         *writes.CLOSE_REMOVED,
         lists.orders_page(ref=REFS[0], only_open=False, limit=9),

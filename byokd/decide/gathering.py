@@ -1,0 +1,125 @@
+"""Which notices are told in one message, and when: a lane that breaks with all its keys wakes people a few times.
+
+Notices of one *group* differ in nothing but their key: the same channel, lane, kind, condition, severity and stage. The
+first is told at once. Those that follow are told together, and as long as more come, a group's messages
+come further and further apart, up to `Audience.gather_for`. Nothing is dropped, and nothing that is
+raised waits longer than an eighth of the time that its key has left.
+
+A key that reaches a later tier has another severity or stage, hence another group: it does not wait behind its past.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, replace
+from datetime import datetime, timedelta
+from typing import Final
+
+from byokd.decide.notices import OUTAGES, Audience
+from byokd.facts.condition import Notice, NoticeKind
+from byokd.facts.key import Absent
+
+FEW: Final = 3
+"""So many notices of a group are told one by one all the same: each says more than a summary could."""
+
+FIRST_PAUSE: Final = timedelta(seconds=15)
+LENGTHENED: Final = 4
+"""By how much each pause between a group's messages is longer than the one before."""
+OUTAGE: Final = timedelta(minutes=5)
+"""The longest that people wait to hear of one more key that is unusable."""
+EIGHTH: Final = 8
+"""Of the time left, or of that between two reminders."""
+
+Group = tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Beat:
+    """When a group is told something."""
+
+    at: datetime
+    """Its latest message, given or still to come."""
+    pause: timedelta
+    """The least time from that to the next."""
+
+
+def group_of(notice: Notice) -> Group | None:
+    """What a notice has in common with those it can be told with; None for one that is no key's.
+
+    Resolutions are told together whatever was true last.
+    """
+    if isinstance(notice.lane, Absent):
+        return None
+    condition = notice.condition
+    same = (notice.channel, notice.lane, notice.kind.value, condition.kind.value)
+    over = notice.kind is NoticeKind.RESOLVED
+    return same if over else (*same, condition.severity.name, condition.stage)
+
+
+def longest_wait(notice: Notice, audience: Audience, deadline: datetime | None, now: datetime) -> timedelta:
+    """How long a notice may wait for others. `deadline` is that of its key, where one is known.
+
+    A reminder tells nothing new: it may take an eighth of the time between two.
+    """
+    longest = audience.gather_for
+    if notice.kind is NoticeKind.RESOLVED or not longest:
+        return longest
+    if notice.kind is NoticeKind.REMINDER:
+        longest = max(longest, audience.remind_every // EIGHTH)
+    elif notice.condition.kind in OUTAGES:
+        longest = min(longest, OUTAGE)
+    return longest if deadline is None or deadline <= now else min(longest, (deadline - now) // EIGHTH)
+
+
+def next_beat(beat: Beat | None, longest: timedelta, now: datetime) -> Beat:
+    """When something of a group is told that is new at `now` and may wait for `longest`.
+
+    A group that has been quiet for that long begins anew, at once.
+    """
+    if beat is None or now - beat.at >= max(longest, beat.pause):
+        return Beat(at=now, pause=FIRST_PAUSE)
+    if now <= beat.at:
+        return Beat(at=min(beat.at, now + longest), pause=beat.pause)
+    at = min(max(now, beat.at + beat.pause), now + longest)
+    return Beat(at=at, pause=max(FIRST_PAUSE, min(LENGTHENED * beat.pause, longest)))
+
+
+def scheduled(notice: Notice, earlier: Iterable[Notice], beat: Beat) -> tuple[Notice, ...]:
+    """A new notice with the time at which to tell it, its group's beat; and those of `earlier` whose time changes.
+
+    What waits of the same condition is told first. It is brought forward by what is told now, since that is worse, and
+    keeps its resolution waiting.
+    """
+    waiting = [each for each in earlier if each.channel == notice.channel and isinstance(each.sent_at, Absent)]
+    if notice.kind is NoticeKind.RESOLVED:
+        return (replace(notice, not_before=max([beat.at, *(each.not_before for each in waiting)])),)
+    hastened = [replace(each, not_before=beat.at) for each in waiting if each.not_before > beat.at]
+    return replace(notice, not_before=beat.at), *hastened
+
+
+def gathered(notices: Sequence[Notice], *, alone: bool = False) -> list[tuple[Notice, ...]]:
+    """Notices of one channel as messages, in the order in which to tell them; `alone`: each by itself.
+
+    What is told of one condition of one key keeps its order: a notice that would overtake another one begins a message
+    of its own.
+    """
+    messages: list[list[Notice]] = []
+    open_one: dict[Group, int] = {}
+    latest: dict[tuple[str, str], int] = {}
+    for notice in notices:
+        about = notice.subject, notice.condition.kind.value
+        group = None if alone else group_of(notice)
+        number = len(messages) if group is None else open_one.get(group, len(messages))
+        if number < latest.get(about, 0):
+            number = len(messages)
+        if number == len(messages):
+            messages.append([])
+        messages[number].append(notice)
+        latest[about] = number
+        if group is not None:
+            open_one[group] = number
+    return [part for message in messages for part in _parts(message)]
+
+
+def _parts(message: list[Notice]) -> list[tuple[Notice, ...]]:
+    return [tuple(message)] if len(message) > FEW else [(notice,) for notice in message]
