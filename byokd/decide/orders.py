@@ -79,14 +79,14 @@ def _before(order: Order, end: Order | None, now: datetime) -> bool:
     """Whether a hold or a suspension is over by what was ordered to end it.
 
     Where one of them is from the future, the clock was set back between, and stamps do not tell which came first. A
-    turn that met a hold, or made a suspension effective, had closed what was ordered to end one: what is open came
-    later. In doubt the key stays suspended.
+    turn that made a suspension effective had closed what was ordered to end one: what is open came later. Of a hold
+    from the future a turn is taken to have done so. In doubt the key stays suspended, or held.
     """
     if end is None:
         return False
     if (order.created_at > now) != (end.created_at > now):
-        met = order.kind is OrderKind.HOLD or isinstance(order.effective_at, datetime)
-        return order.created_at > now and met
+        met = isinstance(order.effective_at, datetime)
+        return met or (order.kind is OrderKind.HOLD and order.created_at > now)
     return _given(order) < _given(end)
 
 
@@ -156,8 +156,21 @@ def after_deciding(orders: tuple[Order, ...], *, reason: Reason, message: str, n
     else:
         changed = []
     refused = {Reason.CANNOT_ROTATE: (OrderKind.ROTATE,)}.get(reason, _ACTS if reason in _IMPOSSIBLE else ())
-    changed += [_closed(order, OrderState.REFUSED, now, message) for order in orders if order.kind in refused]
+    changed += [
+        _closed(order, OrderState.REFUSED, now, message)
+        for order in orders
+        if order.kind in refused and not _outlasts(order, reason)
+    ]
     return tuple(changed)
+
+
+def _outlasts(order: Order, reason: Reason) -> bool:
+    """Whether an order waits for what refuses others: a resumption for the end of a hold.
+
+    It has ended the suspension already. Refused with that, it would leave a key without material that nobody could
+    resume any more, and for good where the policy heals no loss.
+    """
+    return order.kind is OrderKind.RESUME and reason is Reason.HELD
 
 
 def awaiting(orders: Sequence[Order], said: Sequence[tuple[Case, Decision]]) -> tuple[Order, ...]:
@@ -182,7 +195,7 @@ def _waits_for(order: Order, the: Case, said: Decision, materials: int) -> str:
         case OrderKind.IMPORT | OrderKind.RESUME | OrderKind.ROTATE | OrderKind.SUSPEND if said.reason in _UNSEEN:
             return said.message
         case OrderKind.IMPORT | OrderKind.RESUME if the.asks_for_import(order):
-            hinders = said.reason in _HINDERED
+            hinders = said.reason in _HINDERED or _outlasts(order, said.reason)
         case OrderKind.ROTATE if said.reason is Reason.WAITS_FOR_REPLICAS:
             return said.message
         case OrderKind.ROTATE:

@@ -21,7 +21,7 @@ from byokd.decide.period import may_rotate, rotates_at, rotation_due
 from byokd.decide.probing import probes
 from byokd.decide.rotation import cannot_rotate, next_material, rotates
 from byokd.decide.suspension import Fate, cut_off_by_nothing, fate
-from byokd.decide.verdict import SOON, Verdict, wanted
+from byokd.decide.verdict import SOON, Verdict, taken_back_at, wanted
 from byokd.decide.windows import opens_at
 from byokd.decide.wrapping import kind_of_key, refusal, wrapping
 from byokd.facts.key import ABSENT, Absent, Blind, KeyState, ObservedKey
@@ -143,7 +143,7 @@ def hands_off(the: Case) -> Verdict | None:
         return None
     if the.seen.state not in (KeyState.ENABLED, KeyState.PENDING_IMPORT):
         message = f"the key is {the.seen.state.value}; byokd does not touch it"
-        return Verdict(reason=Reason.HANDS_OFF, message=message, blocks=True)
+        return Verdict(reason=Reason.HANDS_OFF, message=message, wake_at=taken_back_at(the), blocks=True)
     # Of several materials, the one at hand may be imported for the order already.
     asked = any(order.kind is OrderKind.IMPORT for order in the.snapshot.ledger.open_orders)
     if the.seen.was_disabled and not asked:

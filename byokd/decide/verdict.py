@@ -8,7 +8,7 @@ from typing import Final
 
 from byokd.decide.case import Case, wanted_expiry
 from byokd.facts.key import ABSENT, Absent
-from byokd.facts.ledger import Order
+from byokd.facts.ledger import Order, Tier
 from byokd.facts.snapshot import Action, ImportWanted, Reason
 
 SOON: Final = timedelta(seconds=30)
@@ -37,3 +37,14 @@ def wanted(the: Case, reason: Reason, message: str, *, order: Order | None = Non
         order_id=ABSENT if order is None else order.id,
     )
     return Verdict(reason=reason, message=message, action=action)
+
+
+def taken_back_at(the: Case) -> datetime | Absent:
+    """When to see whether people have taken back what they did, of which nobody tells byokd.
+
+    From the day on which a renewal is due no wait is longer than an eighth of the time left, as after a failure: who
+    enables a key again in time finds it alive.
+    """
+    if the.window is None or the.tier not in (Tier.DUE, Tier.URGENT, Tier.EMERGENCY):
+        return ABSENT
+    return the.now + max(SOON, timedelta(seconds=int((the.window.valid_to - the.now).total_seconds() / 8)))

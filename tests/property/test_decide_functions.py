@@ -19,6 +19,7 @@ from byokd.decide.notices import Audience, redeliver_at, tell
 from byokd.decide.orders import SUSPENDED_SINCE, after_deciding, awaiting, before_deciding, stamped
 from byokd.decide.several import about
 from byokd.decide.transitions import compare
+from byokd.decide.verdict import SOON, taken_back_at
 from byokd.decide.window import share_of, window
 from byokd.facts.condition import ConditionKind, Notice, NoticeKind, OpenCondition, Severity
 from byokd.facts.key import ABSENT, NEVER, KeyRef
@@ -69,6 +70,17 @@ def test_a_case_only_gets_worse_with_time(it: Snapshot, now: Any, later: timedel
     assert LADDER.index(first.tier) <= LADDER.index(second.tier)
     if first.loss is not Loss.NONE:
         assert second.loss is not Loss.NONE
+
+
+@given(snapshots, moments)
+def test_what_people_take_back_is_seen_in_time(it: Snapshot, now: Any) -> None:
+    """From the day on which a renewal is due seven eighths of the time left are left at the next look, or 30 s pass."""
+    the = case(it, now)
+    again = taken_back_at(the)
+
+    assert (again is ABSENT) == (the.window is None or the.tier not in (Tier.DUE, Tier.URGENT, Tier.EMERGENCY))
+    if the.window is not None and again is not ABSENT:
+        assert now < again <= now + max(SOON, (the.window.valid_to - now) / 8)
 
 
 @given(snapshots, moments)
@@ -231,6 +243,15 @@ def test_what_was_ordered_before_the_clock_was_set_back_came_first(ends: OrderKi
     assert ahead.id in {each.id for each in before_deciding((end, ahead), now)}
     both = replace(end, created_at=ahead.created_at - timedelta(hours=1))
     assert ahead.id not in {each.id for each in before_deciding((both, ahead), now)}
+
+
+@given(moments)
+def test_a_suspension_in_force_is_ended_by_a_resumption_from_the_future(now: Any) -> None:
+    """The clock was ahead by minutes when a key was resumed, and KMS put it right: the resumption was refused."""
+    suspension = order(OrderKind.SUSPEND, id="1", created_at=now, effective_at=now)
+    resumption = order(OrderKind.RESUME, id="2", created_at=now + timedelta(minutes=2))
+    (closed,) = before_deciding((suspension, resumption), now)
+    assert (closed.id, closed.state) == (suspension.id, OrderState.DONE)
 
 
 @pytest.mark.parametrize(("suspended", "resumed"), [(15, 0), (0, 15), (15, -1), (1, 0)])

@@ -216,7 +216,7 @@ class Book:
         """For how long a turn from before may still be under way; what byokd emptied for a suspension, it knows of."""
         if why == "suspended" and life.emptied_s >= since_s:
             return 0.0
-        calm = len(self.obstacles.free(("*", life.lane, life.ref), since_s - 100, self.now_s())) == 1
+        calm = self.obstacles.calm(("*", life.lane, life.ref), since_s - 100, self.now_s())
         return HANDS_OFF_GRACE_S if calm else HANDS_OFF_STORM_S
 
     def restarted(self, lane: str) -> None:

@@ -79,8 +79,8 @@ def scarce_per_second(world: World, kms: ModelKms) -> float:
 
 async def told_of_scarcity(world: World, kms: ModelKms) -> None:
     """Held a moment after a lane got too small a pace: most of its keys are to be renewed, and people hear of it."""
-    engine, hour = world.engine, (world.now_s - HOUR_S, world.now_s)
-    calm = not world.trouble.share and world.book.obstacles.free(("*",), *hour) == [hour]
+    engine, now_s = world.engine, world.now_s
+    calm = not world.trouble.share and world.book.obstacles.calm(("*",), now_s - HOUR_S, now_s)
     if engine is None or not calm or world.lane(kms) not in engine.foresight.lanes:
         return
     keys = [key for key in world.keys if key.lane is kms]

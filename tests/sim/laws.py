@@ -181,9 +181,7 @@ class Laws:
         calm_s = due_s - 4 * HOUR_S - 2 * key.plan.drill_s - key.plan.look_s
         if calm_s < self._known_s(key, period) or late_s > min(ends_s, self.end_s):
             return
-        if len(self.book.obstacles.free(self.book.scopes(key.life), calm_s, late_s)) != 1:
-            return
-        if self.book.obstacles.free(self.book.scopes(key.life), calm_s, late_s)[0] != (calm_s, late_s):
+        if not self.book.obstacles.calm(self.book.scopes(key.life), calm_s, late_s):
             return
         if period.until_s > late_s:
             self._broken(key, "renewed in time", late_s, f"due at {span(due_s)}, nothing was in the way")
@@ -209,7 +207,7 @@ class Laws:
             or last.late  # it came after its time was up, and byokd knew nothing of it
             or last.visible_s > last.at_s + 5
             or abs(last.off_by_s - each.off_by_s) > 5
-            or len(self.book.obstacles.free(("*",), last.at_s - 1, each.at_s)) != 1
+            or not self.book.obstacles.calm(("*",), last.at_s - 1, each.at_s)
         )
 
     def _floor(self, key: SimKey, last: Imported, each: Imported) -> None:

@@ -30,6 +30,10 @@ class Obstacles:
             free.append((cursor, end_s))
         return free
 
+    def calm(self, scopes: tuple[str, ...], begin_s: float, end_s: float) -> bool:
+        """Whether nothing was in the way of any of the scopes all through a span."""
+        return self.free(scopes, begin_s, end_s) == [(begin_s, end_s)]
+
     def last_end(self, scope: str, begin_s: float, end_s: float) -> float | None:
         """When the last of what was in the way of a scope was over, within a span; None where nothing was."""
         return max((b for _, b, _ in self._spans.get(scope, ()) if begin_s < b <= end_s), default=None)

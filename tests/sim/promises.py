@@ -67,7 +67,7 @@ class Promises(Laws):
                     break
             if asked.order.kind is OrderKind.RELEASE or asked.order.state is not OrderState.DONE:
                 continue
-            if len(self.book.obstacles.free(("*",), asked.at_s - 1, end_s)) != 1 or asked.off_by_s:
+            if asked.off_by_s or not self.book.obstacles.calm(("*",), asked.at_s - 1, end_s):
                 continue
             if not any(asked.at_s - 2 <= each.at_s <= end_s for each in key.life.imports if not each.by_hand):
                 text = f"{asked.order.kind.value} of {span(asked.at_s)} counts as done, and nothing was imported"
@@ -100,7 +100,7 @@ class Promises(Laws):
         if last.by_hand and not any(last.at_s < at_s < gone_s for at_s in self.book.watch.looks[key.life.ref]):
             heals = heals or key.plan.heals_delete
         # An import that was under way when the material went is nobody's mistake.
-        calm = len(self.book.obstacles.free(("*", key.life.lane), gone_s - HOUR_S, each.at_s)) == 1
+        calm = self.book.obstacles.calm(("*", key.life.lane), gone_s - HOUR_S, each.at_s)
         return not heals and calm and each.at_s > gone_s + HOUR_S
 
     def _rotated_once(self, key: SimKey) -> None:

@@ -148,3 +148,20 @@ def test_what_was_suspended_while_the_clock_was_ahead_can_be_resumed() -> None:
     verdict = run(_world(ahead, suspend, days=30.0))
 
     assert verdict.ok, verdict.violations[0]
+
+
+def test_a_resumption_that_meets_a_hold_is_carried_out_after_it() -> None:
+    """It was refused, and had ended the suspension: what policy heals no loss stayed without material for good."""
+    suspend = Event(number=0, at_s=2 * DAY_S, kind="suspend_key", span_s=3 * DAY_S)
+    hold = Event(number=1, at_s=4 * DAY_S, kind="hold", span_s=2 * DAY_S, how={"until": True})
+    verdict = run(_world(suspend, hold, keys=(_key(heals_lapse=False, heals_delete=False),), days=30.0))
+
+    assert verdict.ok, verdict.violations[0]
+
+
+def test_a_key_that_is_enabled_half_a_day_before_its_end_is_renewed() -> None:
+    """It was looked at when its emergency began and then at its ValidTo, when it had lapsed."""
+    disable = Event(number=0, at_s=15 * DAY_S, kind="disable", span_s=14.5 * DAY_S)
+    verdict = run(_world(disable, keys=(_key(look_s=int(8 * DAY_S)),), days=60.0))
+
+    assert verdict.ok, verdict.violations[0]

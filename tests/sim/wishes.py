@@ -58,7 +58,7 @@ class Wishes(Laws):
             urgent_s = max(half_s, life_s * key.plan.emergency_share)
             left_s = seconds(each.before) - each.at_s
             scopes = ("*", key.life.lane, key.life.ref)
-            calm = len(self.book.obstacles.free(scopes, each.at_s - 3600, each.at_s)) == 1
+            calm = self.book.obstacles.calm(scopes, each.at_s - 3600, each.at_s)
             if not calm or left_s <= urgent_s + abs(each.off_by_s) + 60:
                 continue
             slack_s = TURN_S + abs(each.off_by_s)
@@ -104,8 +104,8 @@ class Wishes(Laws):
             for each in key.life.imports:
                 until_s = each.visible_s + HEAL_S + key.plan.look_s
                 shown = event.at_s < each.at_s and until_s < over_s
-                free = self.book.obstacles.free(("voice", *self.book.scopes(key.life)), each.at_s - HEAL_S, until_s)
-                calm = free == [(each.at_s - HEAL_S, until_s)]
+                scopes = ("voice", *self.book.scopes(key.life))
+                calm = self.book.obstacles.calm(scopes, each.at_s - HEAL_S, until_s)
                 told = self._heard_of(key, (ConditionKind.PROBE_FAILED,), event.at_s, until_s)
                 # A key that has lost another of its materials cannot be used.
                 lost = any(lost_s < until_s and each.at_s < back_s for lost_s, back_s in self._losses(key))

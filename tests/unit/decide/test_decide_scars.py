@@ -13,7 +13,7 @@ from byokd.decide.transitions import of_material
 from byokd.facts.key import ABSENT, NEVER, KeyState
 from byokd.facts.ledger import HistoryEvent, Import, ImportState, OrderKind, OrderState, Track, Unproved
 from byokd.facts.snapshot import ImportWanted, ProofWanted, Reason
-from tests.kit.builders import DAY, desired, ledger, observed, order, queued, running, snapshot
+from tests.kit.builders import DAY, desired, ledger, observed, order, policy, queued, running, snapshot
 from tests.kit.clock import START
 
 HOUR = timedelta(hours=1)
@@ -62,6 +62,16 @@ def test_a_running_import_is_never_cancelled() -> None:
     )
 
     assert decide(disabled, START).cancel == ""
+
+
+def test_a_key_that_is_enabled_again_before_its_end_is_seen_in_time() -> None:
+    """It was looked at when its emergency began and then at its ValidTo, where `look_every` is long, and lapsed."""
+    seldom = desired(policy=policy(look_every=20 * DAY))
+    for state in (KeyState.DISABLED, KeyState.PENDING_DELETION, KeyState.UNKNOWN):
+        disabled = snapshot(desired=seldom, view=observed(state=state))
+        for left in (25 * DAY, 10 * DAY, 4 * DAY, HOUR):
+            now = START + 60 * DAY - left
+            assert decide(disabled, now).wake_at <= now + left / 8
 
 
 def test_an_order_asks_a_source_again_at_once() -> None:

@@ -96,6 +96,24 @@ async def test_a_key_that_is_being_resumed_says_so_and_what_it_waits_for() -> No
         assert "resolved suspended" in world.inbox.said
 
 
+async def test_a_resumption_that_meets_a_hold_is_carried_out_after_it() -> None:
+    """It was refused and had ended the suspension: the key could not be resumed again, and nothing healed its loss."""
+    async with running(await _world(on_lapse=OnLoss.REPORT, on_foreign_delete=OnLoss.REPORT)) as world:
+        await world.order(OrderKind.SUSPEND)
+        await world.order(OrderKind.HOLD, why="audit", until=world.clock.now() + 2 * DAY)
+        await world.order(OrderKind.RESUME)
+        await world.pass_time(DAY, step=6 * timedelta(hours=1))
+        assert world.kms.state(ARN) is KeyState.PENDING_IMPORT
+        known = await world.know()
+        (waits,) = (each for each in known.ledger.open_orders if each.kind is OrderKind.RESUME)
+        assert waits.outcome.startswith("held by operator until")
+        assert {each.condition.kind for each in known.conditions} >= {ConditionKind.SUSPENDED, ConditionKind.HELD}
+
+        await world.pass_time(2 * DAY, step=6 * timedelta(hours=1))
+        assert world.kms.state(ARN) is KeyState.ENABLED
+        assert (await world.know()).ledger.open_orders == ()
+
+
 async def test_what_could_not_be_brought_back_is_left_and_cuts_nothing_off_less() -> None:
     """One material of two is enough: without it KMS refuses every use of the key. The other one is not lost for it."""
     async with running(await _world()) as world:
