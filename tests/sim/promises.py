@@ -67,7 +67,9 @@ class Promises(Laws):
                     break
             if asked.order.kind is OrderKind.RELEASE or asked.order.state is not OrderState.DONE:
                 continue
-            if asked.off_by_s or not self.book.obstacles.calm(("*",), asked.at_s - 1, end_s):
+            # Whether an import that changes no ValidTo came through, its answer alone tells, which the weather may lose.
+            scopes = ("*", key.life.lane) if key.plan.never else ("*",)
+            if asked.off_by_s or not self.book.obstacles.calm(scopes, asked.at_s - 1, end_s):
                 continue
             if not any(asked.at_s - 2 <= each.at_s <= end_s for each in key.life.imports if not each.by_hand):
                 text = f"{asked.order.kind.value} of {span(asked.at_s)} counts as done, and nothing was imported"
