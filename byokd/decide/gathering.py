@@ -1,9 +1,9 @@
 """Which notices are told in one message, and when: a lane that breaks with all its keys wakes people a few times.
 
 Notices of one *group* differ in nothing but their key: the same channel, lane, kind, condition, severity and stage. The
-first is told at once. Those that follow are told together, and as long as more come, a group's messages
-come further and further apart, up to `Audience.gather_for`. Nothing is dropped, and nothing that is
-raised waits longer than an eighth of the time that its key has left.
+first is told at once. Those that follow are told together, and as long as more come, a group's messages come further
+and further apart, up to `Audience.gather_for`. Nothing is dropped, and nothing that is raised waits longer than an
+eighth of the time that its key has left.
 
 A key that reaches a later tier has another severity or stage, hence another group: it does not wait behind its past.
 """
@@ -48,10 +48,10 @@ def group_of(notice: Notice) -> Group | None:
 
     Resolutions are told together whatever was true last.
     """
-    if isinstance(notice.lane, Absent):
+    lane, condition = notice.lane, notice.condition
+    if isinstance(lane, Absent):
         return None
-    condition = notice.condition
-    same = (notice.channel, notice.lane, notice.kind.value, condition.kind.value)
+    same = (notice.channel, lane, notice.kind.value, condition.kind.value)
     over = notice.kind is NoticeKind.RESOLVED
     return same if over else (*same, condition.severity.name, condition.stage)
 

@@ -209,6 +209,16 @@ def test_settings_do_not_show_webhook_urls(folder):
     assert "s3cr3t" not in repr(config.channels)
 
 
+def test_a_log_gathers_nothing_and_a_webhook_for_an_hour(folder):
+    """A log is a record of each key; who is woken is told together of what breaks together, unless that is unwanted."""
+    hook = '[channels.{}]\ntype = "webhook"\nurl = "https://hooks.example/"\n{}\n'
+    config = folder.load(
+        '[channels.log]\ntype = "log"\n' + hook.format("pager", "") + hook.format("each", 'gather_for = "0s"')
+    )
+    gathers_for = {name: channel.gathers_for for name, channel in config.channels.items()}
+    assert gathers_for == {"log": timedelta(), "pager": timedelta(hours=1), "each": timedelta()}
+
+
 def test_settings_are_json_in_the_configs_own_notation(folder):
     """What commands show of the settings can be pasted back into a config."""
     daemon = folder.load("").daemon.model_dump(mode="json")
