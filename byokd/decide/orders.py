@@ -79,14 +79,14 @@ def _before(order: Order, end: Order | None, now: datetime) -> bool:
     """Whether a hold or a suspension is over by what was ordered to end it.
 
     Where one of them is from the future, the clock was set back between, and stamps do not tell which came first. A
-    turn that made a suspension effective had closed what was ordered to end one: what is open came later. Of a hold
-    from the future a turn is taken to have done so. In doubt the key stays suspended, or held.
+    turn that made one effective had closed what was ordered to end one: what is open came later. Of a hold from the
+    future, turns are taken to have done so. In doubt the key stays suspended, or held.
     """
     if end is None:
         return False
     if (order.created_at > now) != (end.created_at > now):
-        met = isinstance(order.effective_at, datetime)
-        return met or (order.kind is OrderKind.HOLD and order.created_at > now)
+        in_force = isinstance(order.effective_at, datetime)
+        return in_force or (order.kind is OrderKind.HOLD and order.created_at > now)
     return _given(order) < _given(end)
 
 
@@ -149,12 +149,10 @@ def imported(orders: tuple[Order, ...], needed: Sequence[Case], now: datetime) -
 
 
 def after_deciding(orders: tuple[Order, ...], *, reason: Reason, message: str, now: datetime) -> tuple[Order, ...]:
-    """Orders that a decision answers: an import that cannot be; a suspended key whose material is gone."""
-    if reason is Reason.SUSPENDED:
-        effective = (order for order in orders if order.kind is OrderKind.SUSPEND and order.effective_at is ABSENT)
-        changed = [replace(order, effective_at=now, outcome="") for order in effective]
-    else:
-        changed = []
+    """Orders that a decision answers: an import that cannot be; a key that is held, or suspended and empty."""
+    kind = {Reason.SUSPENDED: OrderKind.SUSPEND, Reason.HELD: OrderKind.HOLD}.get(reason)
+    effective = (order for order in orders if order.kind is kind and order.effective_at is ABSENT)
+    changed = [replace(order, effective_at=now, outcome="") for order in effective]
     refused = {Reason.CANNOT_ROTATE: (OrderKind.ROTATE,)}.get(reason, _ACTS if reason in _IMPOSSIBLE else ())
     changed += [
         _closed(order, OrderState.REFUSED, now, message)

@@ -208,7 +208,8 @@ class Order:
     valid_to: Expiry | Absent = ABSENT
     """The expiry that an import is to have; ABSENT leaves it to the policy."""
     effective_at: datetime | Absent = ABSENT
-    """When the material of a suspended key was seen gone, or KMS was last asked to rotate; ABSENT until then."""
+    """When a turn first obeyed a hold, the material of a suspended key was seen gone, or KMS was last asked to rotate;
+    ABSENT until then."""
     closed_at: datetime | Absent = ABSENT
     outcome: str = ""
     """How it ended; of an open order, what hinders it."""

@@ -207,13 +207,14 @@ ACTS = (OrderKind.IMPORT, OrderKind.RESUME, OrderKind.ROTATE)
 
 @given(snapshots, moments)
 def test_what_a_decision_does_to_orders(it: Snapshot, now: Any) -> None:
-    """Without an ended import it refuses what asks for action, saying why, and lets suspensions take effect, once."""
+    """Without an ended import it refuses what asks for action, saying why; holds and suspensions take effect, once."""
     decision = decide(it, now)
     closed = after_deciding(it.ledger.open_orders, reason=decision.reason, message=decision.message, now=now)
 
     for each in closed:
-        if each.kind is OrderKind.SUSPEND:
-            assert (decision.reason, each.state, each.effective_at) == (Reason.SUSPENDED, OrderState.OPEN, now)
+        if each.kind in (OrderKind.SUSPEND, OrderKind.HOLD):
+            obeyed = Reason.HELD if each.kind is OrderKind.HOLD else Reason.SUSPENDED
+            assert (decision.reason, each.state, each.effective_at) == (obeyed, OrderState.OPEN, now)
         else:
             assert each.kind in ACTS
             assert each.state is OrderState.REFUSED
@@ -245,13 +246,15 @@ def test_what_was_ordered_before_the_clock_was_set_back_came_first(ends: OrderKi
     assert ahead.id not in {each.id for each in before_deciding((both, ahead), now)}
 
 
+@pytest.mark.parametrize(("ends", "kind"), [(OrderKind.RELEASE, OrderKind.HOLD), (OrderKind.RESUME, OrderKind.SUSPEND)])
 @given(moments)
-def test_a_suspension_in_force_is_ended_by_a_resumption_from_the_future(now: Any) -> None:
+def test_what_is_in_force_is_ended_by_an_order_from_the_future(ends: OrderKind, kind: OrderKind, now: Any) -> None:
     """The clock was ahead by minutes when a key was resumed, and KMS put it right: the resumption was refused."""
-    suspension = order(OrderKind.SUSPEND, id="1", created_at=now, effective_at=now)
-    resumption = order(OrderKind.RESUME, id="2", created_at=now + timedelta(minutes=2))
-    (closed,) = before_deciding((suspension, resumption), now)
-    assert (closed.id, closed.state) == (suspension.id, OrderState.DONE)
+    in_force = order(kind, id="1", created_at=now, effective_at=now)
+    end = order(ends, id="2", created_at=now + timedelta(minutes=2))
+    closed = {each.id: each.state for each in before_deciding((in_force, end), now)}
+    assert closed[in_force.id] is OrderState.DONE
+    assert in_force.id not in {each.id for each in before_deciding((replace(in_force, effective_at=ABSENT), end), now)}
 
 
 @pytest.mark.parametrize(("suspended", "resumed"), [(15, 0), (0, 15), (15, -1), (1, 0)])

@@ -67,7 +67,7 @@ class Promises(Laws):
                     break
             if asked.order.kind is OrderKind.RELEASE or asked.order.state is not OrderState.DONE:
                 continue
-            # Whether an import that changes no ValidTo came through, its answer alone tells, which the weather may lose.
+            # Whether an import came through that changes no ValidTo, its answer alone tells; the weather may lose it.
             scopes = ("*", key.life.lane) if key.plan.never else ("*",)
             if asked.off_by_s or not self.book.obstacles.calm(scopes, asked.at_s - 1, end_s):
                 continue
