@@ -244,6 +244,19 @@ class Case:
         return tuple(each for each in materials if each.state.permanent and each.material_id not in known)
 
     @property
+    def nearer_expiry(self) -> datetime | None:
+        """The key's `ValidTo` where it lies before that of every material listed.
+
+        It is the earliest of them (API model, KeyMetadata.ValidTo): one of the two answers is from before a change, and
+        nobody knows which.
+        """
+        if self.seen is None or not isinstance(self.seen.expiry, datetime) or not self.seen.materials:
+            return None
+        nearer = self.seen.expiry + TOLERANCE
+        listed = (each.expiry for each in self.seen.materials if each.expiry is not ABSENT)
+        return self.seen.expiry if all(each is NEVER or nearer < each for each in listed) else None
+
+    @property
     def sent(self) -> bool:
         """Whether an import of any material of the key was sent and its outcome not seen."""
         return any(row.state is ImportState.RUNNING for row in self.snapshot.open_imports)

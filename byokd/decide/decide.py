@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from datetime import datetime, timedelta
 
+from byokd.decide.backoff import LONGEST
 from byokd.decide.case import Case, case
 from byokd.decide.conditions import CHECKS, next_threshold
 from byokd.decide.period import moments as of_the_period
 from byokd.decide.probing import again_at, failing_probe
 from byokd.decide.rules import RULES, Rule
 from byokd.decide.several import merged
-from byokd.decide.verdict import Verdict
+from byokd.decide.verdict import SOON, Verdict
 from byokd.facts.key import Absent
 from byokd.facts.ledger import ImportState, Proved
 from byokd.facts.snapshot import Decision, ImportWanted, Snapshot
@@ -61,6 +62,8 @@ def _wake_at(the: Case, verdict: Verdict) -> datetime:
     moments.extend(of_the_period(the))
     if (probe := failing_probe(the.snapshot)) is not None:
         moments.append(again_at(the.snapshot, probe))
+    if (nearer := the.nearer_expiry) is not None:
+        moments.append(the.now + min(LONGEST, max(SOON, (nearer - the.now) / 8)))
     if isinstance(the.snapshot.proof, Proved):
         moments.append(the.snapshot.proof.at + the.policy.drill_every)
     # What lies behind us and could not be done is no reason to look again: a drill of a key that is held, for one.

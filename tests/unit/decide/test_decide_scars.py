@@ -141,3 +141,22 @@ def test_what_does_not_show_in_seconds_is_asked_for_less_and_less() -> None:
         looks, now = looks + 1, decision.wake_at
 
     assert looks <= 12
+
+
+def test_a_nearer_end_that_only_one_answer_shows_is_looked_at_again_in_time() -> None:
+    """Somebody moved the ValidTo to 4 hours from now. DescribeKey showed it, and ListKeyRotations the one before.
+
+    byokd believed the list until its next look a day later.
+    """
+    seen = observed(valid_to=START + 300 * DAY)
+    torn = snapshot(view=replace(seen, expiry=START + 4 * HOUR))
+
+    assert decide(torn, START).wake_at == START + HOUR / 2
+    assert decide(snapshot(view=seen), START).wake_at > START + 4 * HOUR
+
+
+def test_two_answers_that_differ_for_good_are_no_reason_to_look_every_second() -> None:
+    """Were it not the earliest of all, what DescribeKey shows would have every key looked at again and again."""
+    torn = snapshot(view=replace(observed(valid_to=START + 300 * DAY), expiry=START + 200 * DAY))
+
+    assert decide(torn, START).wake_at == START + HOUR
