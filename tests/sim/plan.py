@@ -195,7 +195,7 @@ def _lane(rng: random.Random, number: int) -> LanePlan:
 def _key(rng: random.Random, number: int, lanes: int, life_s: float) -> KeyPlan:
     life = int(min(life_s * rng.uniform(0.6, 1.1), 364 * DAY_S))
     lead = int(life * rng.uniform(0.2, 0.5))
-    often = rng.choice((6, 8, 24))
+    often = rng.choice((2, 4, 8))
     hmac, imported = rng.random() < 0.2, rng.random() < 0.4
     return KeyPlan(
         number=number,
