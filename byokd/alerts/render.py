@@ -14,6 +14,8 @@ The document, version 1; a member is added without a new version, and never chan
     runbook    where to read what to do
     line       all of that in one line for a person
     keys       how many keys the message is about; 0 where it is about a lane as a whole, or the daemon
+    open       how many keys of the lane have the condition now, told or not; null where it is about no key, and in
+               channels that tell of each key by itself
     deadline   when the key's material ends, RFC 3339 in UTC; of several keys, the nearest; null where there is none
     first      where the message is about several keys, the ten nearest their deadlines, each an object with the id,
                subject, detail, since and deadline that it would have had by itself; else empty
@@ -58,6 +60,7 @@ def document(message: Message) -> dict[str, Any]:
         "runbook": runbook(head.condition.kind),
         "line": line(message),
         "keys": 0 if isinstance(head.lane, Absent) else len(message.notices),
+        "open": message.now_open,
         "deadline": _deadline(message),
         "first": [_member(message, notice) for notice in _nearest(message)[:NAMED]] if several else [],
     }
@@ -66,8 +69,7 @@ def document(message: Message) -> dict[str, Any]:
 def line(message: Message) -> str:
     """One line for a person: how bad, what, about which key or how many, since when, and where to read on."""
     head = message.notices[0]
-    several = len(message.notices) > 1
-    about = f"{len(message.notices)} keys of {head.lane}" if several else head.subject
+    about = _about_many(message) if len(message.notices) > 1 else head.subject
     told = " ".join(detail(message).split())
     since = _moment(min(notice.since for notice in message.notices))
     return f"{_word(head)} {head.condition.kind} {about}: {told} (since {since}; {runbook(head.condition.kind)})"
@@ -93,6 +95,12 @@ def detail(message: Message) -> str:
 def runbook(kind: ConditionKind) -> str:
     """Where to read what to do about a condition."""
     return f"docs/runbook.md#{kind.value}"
+
+
+def _about_many(message: Message) -> str:
+    head, now = message.notices[0], message.now_open
+    others = f"{now or 'none'} left" if head.kind is NoticeKind.RESOLVED or not now else f"{now} in all"
+    return f"{len(message.notices)} keys of {head.lane} ({others})"
 
 
 def _id(message: Message) -> str:

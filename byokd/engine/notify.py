@@ -166,6 +166,7 @@ class Notifier:
             message = Message(
                 notices=part,
                 deadlines={each.subject: deadlines[each.subject] for each in part if each.subject in deadlines},
+                now_open=None if alone else await self._now_open(part[0]),
             )
             if not await self._offer(name, message):
                 await self._postpone(part, [notice for later in parts[number + 1 :] for notice in later], now)
@@ -174,6 +175,11 @@ class Notifier:
             await self._store.replace_notices(sent)
             delivered += len(part)
         return delivered
+
+    async def _now_open(self, notice: Notice) -> int | None:
+        """How many keys of a lane have what one of them is told of."""
+        lane = notice.lane
+        return None if isinstance(lane, Absent) else await self._store.count_open(notice.condition.kind, lane)
 
     async def _offer(self, name: str, message: Message) -> bool:
         """Hand a message to its channel; returns whether that took it."""

@@ -125,3 +125,5 @@ class Message:
     """One at least, oldest first."""
     deadlines: Mapping[str, datetime]
     """When the material of these keys ends, by subject; of keys for which that is known."""
+    now_open: int | None = None
+    """How many keys of the lane have such a condition now, told or not; None where it is no key's, or not counted."""

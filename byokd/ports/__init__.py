@@ -13,7 +13,7 @@ from datetime import datetime
 from typing import Protocol
 
 from byokd.facts.change import Change, FleetChange, FleetCounts, KeyFilter, KeyLine
-from byokd.facts.condition import Message, Notice, OpenCondition
+from byokd.facts.condition import ConditionKind, Message, Notice, OpenCondition
 from byokd.facts.key import (
     Absent,
     KeyArn,
@@ -255,6 +255,10 @@ class Store(Protocol):
 
     async def next_notify_at(self) -> datetime | Absent:
         """The earliest time at which a condition or a notice of the outbox is due."""
+        ...
+
+    async def count_open(self, kind: ConditionKind, lane: LaneId) -> int:
+        """How many keys of the lane that are in the config have an open condition of this kind."""
         ...
 
     # For people.

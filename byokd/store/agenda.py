@@ -10,9 +10,9 @@ from collections.abc import Sequence
 from datetime import datetime
 from typing import Any, Final
 
-from sqlalchemy import BindParameter, Connection, Select, bindparam, func, or_, select
+from sqlalchemy import BindParameter, Connection, Select, bindparam, distinct, func, or_, select
 
-from byokd.facts.condition import Notice, OpenCondition
+from byokd.facts.condition import ConditionKind, Notice, OpenCondition
 from byokd.facts.key import ABSENT, Absent, KeyArn, KeyRef, LaneId
 from byokd.facts.ledger import Import
 from byokd.store.snapshots import chunks
@@ -72,6 +72,11 @@ OUTBOX: Final = (
 DEADLINES: Final = select(keys.c.ref, keys.c.expiry).where(
     keys.c.ref.in_(bindparam("refs", expanding=True)), keys.c.expiry < NEVER_S
 )
+OPEN_IN_LANE: Final = (
+    select(func.count(distinct(keys.c.ref)))
+    .join_from(keys, conditions, conditions.c.subject == keys.c.ref)
+    .where(MANAGED, keys.c.lane == _LANE, told.OPEN, conditions.c.kind == bindparam("kind"))
+)
 NEXT_TO_TELL_AT: Final = select(func.min(conditions.c.notify_at)).where(told.TO_TELL)
 NEXT_TO_SEND_AT: Final = select(func.min(notices.c.not_before)).where(told.UNSENT)
 
@@ -125,6 +130,11 @@ def deadlines(connection: Connection, subjects: Sequence[str]) -> dict[str, date
     """When the material of these keys ends, of those for which that is known."""
     found = (row for refs in chunks(subjects) for row in connection.execute(DEADLINES, {"refs": refs}).all())
     return {row.ref: instant(row.expiry) for row in found}
+
+
+def count_open(connection: Connection, kind: ConditionKind, lane: LaneId) -> int:
+    """How many keys of the lane have an open condition of this kind."""
+    return connection.scalar(OPEN_IN_LANE, {"kind": kind.value, "lane": lane}) or 0
 
 
 def next_notify_at(connection: Connection) -> datetime | Absent:

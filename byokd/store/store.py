@@ -10,7 +10,7 @@ from sqlalchemy import Connection
 
 from byokd.errors import StoreError
 from byokd.facts.change import Change, FleetChange, FleetCounts, KeyFilter, KeyLine
-from byokd.facts.condition import Notice, OpenCondition
+from byokd.facts.condition import ConditionKind, Notice, OpenCondition
 from byokd.facts.key import Absent, KeyArn, KeyRef, LaneId
 from byokd.facts.ledger import HistoryEntry, Import, Order
 from byokd.facts.past import LeftBehind, Past
@@ -187,6 +187,10 @@ class SqlStore:
     async def next_notify_at(self) -> datetime | Absent:
         """See `ports.Store`."""
         return await self._reader.read(agenda.next_notify_at)
+
+    async def count_open(self, kind: ConditionKind, lane: LaneId) -> int:
+        """See `ports.Store`."""
+        return await self._reader.read(lambda connection: agenda.count_open(connection, kind, lane))
 
     # For people.
 

@@ -8,7 +8,7 @@ from datetime import datetime, timedelta
 import pytest
 
 from byokd.errors import StoreError
-from byokd.facts.condition import Severity
+from byokd.facts.condition import ConditionKind, Severity
 from byokd.facts.key import ABSENT, NEVER
 from byokd.facts.ledger import (
     ImportState,
@@ -16,11 +16,12 @@ from byokd.facts.ledger import (
     OrderState,
 )
 from byokd.ports import Store
-from tests.kit.builders import DAY, observed, order
+from tests.kit.builders import DAY, LANE_ID, observed, order
 from tests.kit.clock import START
 from tests.kit.store_fleet import (
     HOUR,
     KEY,
+    OTHER_LANE,
     REF,
     Fleet,
     a_key,
@@ -137,6 +138,20 @@ async def test_deadlines_are_those_that_keys_have(fleet: Fleet) -> None:
     asked = [REF, *(each.ref for each in others), "lane:x", "daemon"]
     assert await fleet.store.deadlines(asked) == {REF: START + DAY}
     assert await fleet.store.deadlines([]) == {}
+
+
+async def test_open_conditions_are_counted_by_lane(fleet: Fleet) -> None:
+    """Keys of the lane that are in the config and have it now: not those that had it, nor the lane itself."""
+    left, elsewhere = a_key(2), a_key(3, lane=OTHER_LANE)
+    others = [left, elsewhere, a_key(4), a_key(5)]
+    await fleet.store.sync_fleet([KEY, *others], now=START)
+    await fleet.store.save_conditions([condition(f"c{each.ref[-1]}", subject=each.ref) for each in others[:3]])
+    await fleet.store.save_conditions([condition("c5", subject=others[3].ref, resolved_at=START), condition()])
+    await fleet.store.save_conditions([condition("c6", subject=f"lane:{LANE_ID}")])
+    await fleet.store.sync_fleet([KEY, *others[1:]], now=START)
+    assert await fleet.store.count_open(ConditionKind.EXPIRING, LANE_ID) == 2
+    assert await fleet.store.count_open(ConditionKind.EXPIRING, OTHER_LANE) == 1
+    assert await fleet.store.count_open(ConditionKind.LAPSED, LANE_ID) == 0
 
 
 async def test_the_next_telling_is_the_earlier_of_condition_and_notice(store: Store) -> None:

@@ -101,6 +101,8 @@ async def test_a_lane_without_permissions_is_told_in_a_few_posts_and_so_is_its_r
             resolved = [each for each in pager.told("resolved") if each["condition"] == "access_denied"]
             assert len(resolved) <= 15
             assert sum(each["keys"] for each in resolved) == MANY
+            assert [each["open"] for each in resolved] == sorted((each["open"] for each in resolved), reverse=True)
+            assert resolved[-1]["open"] == 0
             assert await world.store.open_conditions() == ()
 
 

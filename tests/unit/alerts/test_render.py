@@ -28,6 +28,7 @@ def of_many(count: int) -> Message:
     return Message(
         notices=notices,
         deadlines={each.subject: ENDS - timedelta(days=number) for number, each in enumerate(notices) if number},
+        now_open=300,
     )
 
 
@@ -47,6 +48,7 @@ def test_document() -> None:
         "runbook": "docs/runbook.md#expiring",
         "line": line(message),
         "keys": 1,
+        "open": None,
         "deadline": "2026-04-01T00:00:00Z",
         "first": [],
     }
@@ -62,7 +64,7 @@ def test_document_of_many_keys() -> None:
     """It says how many, the nearest deadline, the first few and how to see them all; its words for one key stay."""
     message = of_many(12)
     told = document(message)
-    assert (told["subject"], told["keys"]) == (f"lane:{LANE}", 12)
+    assert (told["subject"], told["keys"], told["open"]) == (f"lane:{LANE}", 12, 300)
     assert (told["since"], told["deadline"], told["stage"]) == ("2026-03-01T12:00:00Z", "2026-03-21T00:00:00Z", "3d")
     assert [each["id"] for each in told["first"]] == [f"n-{number}" for number in range(11, 1, -1)]
     assert told["first"][0] == {
@@ -73,9 +75,20 @@ def test_document_of_many_keys() -> None:
         "deadline": "2026-03-21T00:00:00Z",
     }
     assert line(message) == (
-        f"CRITICAL expiring 12 keys of {LANE}: the nearest deadline is 2026-03-21T00:00:00Z; Key 11 is locked out.; "
+        f"CRITICAL expiring 12 keys of {LANE} (300 in all): "
+        "the nearest deadline is 2026-03-21T00:00:00Z; Key 11 is locked out.; "
         f"{KEY[:-4]}0011, {KEY[:-4]}0010, {KEY[:-4]}0009 and 9 more: `byokd keys --lane {LANE} --condition expiring` "
         "(since 2026-03-01T12:00:00Z; docs/runbook.md#expiring)"
+    )
+
+
+@pytest.mark.parametrize(("left", "told"), [(300, "300 left"), (0, "none left")])
+def test_recovery_of_many_keys(left: int, told: str) -> None:
+    """Of what is over for many keys it is said how many still have it."""
+    message = of_many(12)
+    over = tuple(replace(notice, kind=NoticeKind.RESOLVED) for notice in message.notices)
+    assert line(replace(message, notices=over, now_open=left)).startswith(
+        f"RESOLVED expiring 12 keys of {LANE} ({told}): the nearest deadline"
     )
 
 

@@ -104,6 +104,14 @@ async def test_what_belongs_to_it_is_looked_up(
     assert index in searched
 
 
+async def test_what_is_open_in_a_lane_is_counted_key_by_key(store: SqlStore) -> None:
+    """Neither the years of conditions that are over nor other lanes cost anything."""
+    lines = await plan(store, agenda.OPEN_IN_LANE, AGENDA | {"kind": "lapsed"})
+    searched = [line for line in lines if line.startswith(("SEARCH", "SCAN"))]
+    assert len(searched) == 2
+    assert all("(lane=?" in line or "ix_conditions_open" in line for line in searched)
+
+
 async def test_the_keys_of_a_lane_are_walked_in_the_order_of_an_index(store: SqlStore) -> None:
     """A page of a lane's keys costs that page, however many other lanes there are."""
     lines = await plan(store, lists.PROSPECTS, AGENDA | {"after": "x"})
