@@ -101,6 +101,8 @@ def _found(operation: str, error: Exception, progress: Progress) -> tuple[errors
             return errors.CredentialsInvalid(f"{error.operation_name}: {code}: {message}"), quotes
         case boto.ClientError():
             return _refused(operation, error)
+        case TimeoutError() if not progress.sent:
+            return errors.KmsUnreachable(f"{operation}: no credentials in time, and nothing was sent to KMS"), False
         case TimeoutError() | boto.ReadTimeoutError():
             return errors.KmsUnreachable(f"{operation}: no answer in time"), False
         case boto.HTTPClientError() | boto.ConnectionError() | OSError():

@@ -217,6 +217,16 @@ async def test_a_credential_process_that_hangs(
                 await until(lambda: not running(tmp_path))
 
 
+async def test_credentials_that_do_not_come(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """It was not KMS that did not answer, and the error says so; the command is ended."""
+    commanded(tmp_path, monkeypatch, "$0.sleep 1000")
+    lane = a_lane(endpoint="http://127.0.0.1:9", profile="direct", call_timeout=timedelta(seconds=1))
+    async with open_kms(lane, clock=ManualClock(), session=session(), identity=Identity()) as kms:
+        with pytest.raises(errors.KmsUnreachable, match="no credentials in time, and nothing was sent to KMS"):
+            await kms.describe("arn")
+        await until(lambda: not running(tmp_path))
+
+
 async def test_a_credential_process_that_is_given_up_while_it_begins(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
