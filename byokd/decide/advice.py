@@ -103,7 +103,8 @@ def sustained(ahead: Forecast) -> bool:
 def pace_needed(prospects: Sequence[Prospect], lane: Lane, now: datetime, min_slack: float) -> float | None:
     """The quota of GetParametersForImport, a second, with which nobody gets too little slack; None if none is enough.
 
-    The other operations are taken to follow it. At least what the fleet asks for in the long run.
+    `FASTEST` is the most that is tried. The other operations are taken to follow it. At least what the fleet asks for
+    in the long run.
     """
     sample, every = _sample(prospects)
 
@@ -114,9 +115,9 @@ def pace_needed(prospects: Sequence[Prospect], lane: Lane, now: datetime, min_sl
     first = lane.quotas[IMPORT_PARAMETERS].per_second
     low, high = 0.0, first
     while not enough(high):
-        low, high = high, high * 4
-        if high > 4 * FASTEST:
+        if high >= FASTEST:
             return None
+        low, high = high, min(high * 4, FASTEST)
     return _narrowed(enough, low, high)
 
 

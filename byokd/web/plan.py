@@ -13,7 +13,18 @@ from itertools import islice
 from operator import itemgetter
 from typing import Final
 
-from byokd.decide.advice import Tight, keys_of, lead_needed, level, load, pace_needed, slack_share, sustained, tight
+from byokd.decide.advice import (
+    FASTEST,
+    Tight,
+    keys_of,
+    lead_needed,
+    level,
+    load,
+    pace_needed,
+    slack_share,
+    sustained,
+    tight,
+)
 from byokd.decide.case import Case, case
 from byokd.decide.forecast import NOTHING_LEARNED, Forecast, Learned, Renewal, forecast
 from byokd.decide.period import in_the_way, period_ends, rotates_at
@@ -170,8 +181,8 @@ def _says(ahead: Forecast, found: Tight | None, lane: Lane, helps: Document) -> 
         )
     if not sustained(ahead):
         yield (
-            f"In the long run the keys ask for {ahead.demand_per_s:.3g} imports a second and the lane gives "
-            f"{ahead.per_second:.3g}: no lead and no spread makes up for that."
+            f"In the long run the keys ask for {_rate(ahead.demand_per_s)} imports a second and the lane gives "
+            f"{_rate(ahead.per_second)}: no lead and no spread makes up for that."
         )
     if found is None and sustained(ahead):
         low = ((each, slack_share(each)) for each in ahead.renewals)
@@ -188,11 +199,14 @@ def _says(ahead: Forecast, found: Tight | None, lane: Lane, helps: Document) -> 
 def _ways(ahead: Forecast, found: Tight | None, lane: Lane, helps: Document) -> Iterator[str]:
     pace, factor, spread = helps["pace_per_s"], helps["renew_before_factor"], helps["spread_s"]
     if pace is None:
-        yield "No pace is enough: even a lane without limits would be late. Renew earlier, or let material live longer."
+        yield (
+            f"No pace is enough: even {_rate(FASTEST)} a second would be late. Renew earlier, or let material live "
+            "longer."
+        )
     else:
         asks = "" if pace <= DOCUMENTED_PER_S else ", which may have to be asked of AWS (Service Quotas)"
         present = lane.quotas[ahead.bottleneck].per_second
-        yield f"Enough would be: {ahead.bottleneck} at {_pace(pace)} a second in place of {present:.3g}{asks}."
+        yield f"Enough would be: {ahead.bottleneck} at {_pace(pace)} a second in place of {_rate(present)}{asks}."
     if factor is not None and found is not None:
         lead = found.least.lead
         yield (
@@ -205,7 +219,11 @@ def _ways(ahead: Forecast, found: Tight | None, lane: Lane, helps: Document) -> 
 
 def _pace(per_second: float) -> str:
     """With three digits, and rounded up, so that what is said is enough."""
-    return f"{per_second * 1.005:.3g}"
+    return _rate(min(per_second * 1.005, FASTEST))
+
+
+def _rate(per_second: float) -> str:
+    return f"{per_second:.3g}" if per_second < 1000 else f"{per_second:,.0f}"
 
 
 def _count(keys: int) -> str:

@@ -13,6 +13,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from byokd.decide.advice import (
+    FASTEST,
     STRETCHES,
     keys_of,
     lead_needed,
@@ -243,6 +244,7 @@ def test_the_pace_that_is_advised_is_enough(them: Any, where: Lane, least: float
         ahead = forecast(them, faster, START)
         assert tight(ahead, least) is None
         assert sustained(ahead)
+        assert needed <= max(FASTEST, where.quotas[IMPORT_PARAMETERS].per_second)
 
 
 @few

@@ -158,6 +158,26 @@ def test_a_fleet_that_no_pace_can_keep_alive_is_told() -> None:
     assert any(sentence.startswith("No pace is enough") for sentence in document["says"])
 
 
+@pytest.mark.parametrize(
+    ("keys", "advice"),
+    [
+        (15_000, "Enough would be: GetParametersForImport at 7,"),
+        (25_000, "No pace is enough: even 10,000 a second would be late."),
+    ],
+)
+def test_a_pace_that_the_config_does_not_take_is_no_advice(keys: int, advice: str) -> None:
+    """Each key asks for one import in two seconds; a lane has 10,000 a second at most."""
+    lives = policy(
+        valid_for=timedelta(seconds=10),
+        renew_before=timedelta(seconds=8),
+        spread=timedelta(),
+        renewal_floor=timedelta(seconds=1),
+    )
+    (one,) = imagined_keys(1, lives, START, per_second=1.0, at_once=True)
+    says = lane_plan([one] * keys, replace(at(1.0), min_slack=0.01), START, limit=1)["says"]
+    assert says[-1].startswith(advice)
+
+
 def test_keys_imported_one_by_one_end_one_by_one() -> None:
     """A fleet that byokd imported has the lane's pace in its deadlines; one imported by hand has them all at once."""
     paced = imagined_keys(10, policy(), START, per_second=0.25, at_once=False)
