@@ -144,11 +144,12 @@ def _words(detail: ErrorDetails, loc: SettingPath) -> tuple[str, str]:
         case "enum" | "literal_error" if isinstance(value, str):
             known = re.findall(r"'([^']*)'", str(context.get("expected", "")))
             return f"{quoted(value)} is not known here", did_you_mean(value, known)
+        case "bool_type":
+            return "must be true or false", "without quotes"
         case "string_type":
             return "must be text", "write it in quotes"
         case "dict_type" | "model_type" | "model_attributes_type":
             return "must be a table", f"[{dotted(_written_path(loc))}]"
         case _:
-            return detail["msg"].replace("Input should be", "must be").replace("valid tuple", "list"), OUTLINE.advice(
-                loc
-            )
+            what = detail["msg"].replace("Input should be", "must be").replace("String should have", "must have")
+            return what.replace("valid tuple", "list"), OUTLINE.advice(loc)

@@ -114,10 +114,16 @@ class Portion:
 
     def parse(self, value: object) -> Fraction:
         """Read a share within the bounds, which are written as shares themselves."""
+        bounds = f"from {self.at_least} to below {self.below}"
+        if isinstance(value, int | float) and not isinstance(value, bool) and not self._holds(value):
+            raise Unfit(f"{value:g} is out of bounds", f"{bounds}, in quotes")
         share = value if isinstance(value, Fraction) else parse_share(value)
-        if not parse_share(self.at_least) <= share < parse_share(self.below):
-            raise Unfit(f"{format_share(share)} is out of bounds", f"from {self.at_least} to below {self.below}")
+        if not self._holds(share):
+            raise Unfit(f"{format_share(share)} is out of bounds", bounds)
         return share
+
+    def _holds(self, share: float | Fraction) -> bool:
+        return parse_share(self.at_least) <= share < parse_share(self.below)
 
     def __get_pydantic_core_schema__(self, source: Any, handler: GetCoreSchemaHandler) -> CoreSchema:
         return core_schema.no_info_plain_validator_function(self.parse, serialization=_WRITTEN)

@@ -65,4 +65,4 @@ Line = Annotated[str, Field(min_length=1, max_length=1024), AfterValidator(_line
 
 Flag = Annotated[bool, Strict()]
 Count = Annotated[int, Strict()]
-Rate = Annotated[float, Strict()]
+Rate = Annotated[float, Strict(), Field(allow_inf_nan=False)]
