@@ -9,6 +9,7 @@ minor version, and tests show both.
 from __future__ import annotations
 
 import asyncio
+import json
 import os
 import signal
 import subprocess
@@ -90,6 +91,8 @@ class _Command:
         if code := process.get_returncode():
             how = f"ended with exit code {code}" if code > 0 else f"was killed by signal {-code}"
             raise self._failed(f"{how} ({output.aside} bytes on standard error, not shown)")
+        if not _is_json(output.written):
+            raise self._failed(f"wrote {len(output.written)} bytes that are no JSON (not shown)")
         return bytes(output.written), b""
 
     async def _begin(self, output: _Output) -> asyncio.SubprocessTransport:
@@ -129,6 +132,13 @@ class _Output(asyncio.SubprocessProtocol):
     def connection_lost(self, _: Exception | None) -> None:
         """See asyncio."""
         self.over.set()
+
+
+def _is_json(written: bytearray) -> bool:
+    try:
+        return isinstance(json.loads(written), dict)
+    except ValueError:
+        return False
 
 
 async def _end(process: asyncio.SubprocessTransport, output: _Output) -> None:

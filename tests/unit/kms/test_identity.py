@@ -249,7 +249,10 @@ async def test_a_credential_process_that_is_given_up_while_it_begins(
     [
         ("echo hush >&2; exit 3", r"command ended with exit code 3 \(5 bytes on standard error, not shown\)"),
         ("kill -9 $$", "command was killed by signal 9"),
-        ("echo hush", "no usable credentials"),
+        ("echo hush", r"command wrote 5 bytes that are no JSON \(not shown\)"),
+        ("echo '\"hush\"'", "no JSON"),
+        (r"printf '\377hush'", "no JSON"),
+        ("true", "command wrote 0 bytes"),
         ("head -c 70000 /dev/zero | tr '\\0' h", "command wrote more than 65536 bytes"),
         ('printf \'{"Version": 1, "AccessKeyId": "hush"}\'', "SecretAccessKey"),
     ],
