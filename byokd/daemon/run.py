@@ -28,6 +28,7 @@ from byokd.daemon.build import build, fingerprint_key
 from byokd.daemon.playground import furnish, identity_of, open_local_kms, resolved
 from byokd.daemon.systemd import ServiceManager
 from byokd.engine.engine import Engine, Setup
+from byokd.engine.setback import Setback
 from byokd.errors import ByokdError, ConfigError, StoreError
 from byokd.facts.condition import Condition, ConditionKind, Severity
 from byokd.facts.policy import Lane
@@ -227,11 +228,25 @@ class Daemon:
             await self._reload.wait()
             self._reload.clear()
             self._manager.reloading(self._clock.monotonic())
-            await self._reload_config()
+            what = await self._reload_config()
             self._manager.ready(f"keeping {len(self._config.lanes)} lanes")
+            await self._tell(what)
 
-    async def _reload_config(self) -> None:
-        """All or nothing: a config with problems leaves the running one in force, and people are told."""
+    async def _tell(self, what: Condition | ConditionKind) -> None:
+        """State what came of a reload; where the store fails, again until it can or the next reload is wanted."""
+        setback = Setback(self._clock)
+        while not self._reload.is_set():
+            try:
+                await self._engine.state(what)
+            except StoreError as error:
+                log.error("reload_untold", error=error.code, why=str(error), step=error.step)
+            else:
+                return
+            pause = setback.failed()
+            await self._clock.wait(self._reload, until=self._clock.now() + pause, cap_s=pause.total_seconds())
+
+    async def _reload_config(self) -> Condition | ConditionKind:
+        """All or nothing: a config with problems leaves the running one in force. Returns what is to be told of it."""
         try:
             config = await _loaded(self._path, lambda _: self._store.taken_from())
             if fixed := needs_restart(self._config, config):
@@ -242,14 +257,13 @@ class Daemon:
             log.error("config_rejected", problems=str(error))
             first = str(error).splitlines()[0]
             text = f"the new config has {len(error.problems)} problems and is not in force: {first}"
-            await self._engine.state(
-                Condition(kind=ConditionKind.CONFIG_REJECTED, severity=Severity.WARNING, detail=text)
-            )
         except ByokdError as error:
             log.error("reload_failed", error=error.code, why=str(error), step=error.step)
+            text = f"the new config could not be taken over and is not in force: {error}"
         else:
-            await self._engine.state(ConditionKind.CONFIG_REJECTED)
             log.info("reloaded")
+            return ConditionKind.CONFIG_REJECTED
+        return Condition(kind=ConditionKind.CONFIG_REJECTED, severity=Severity.WARNING, detail=text)
 
     # -- signs of life ------------------------------------------------------------------------------------------------
 

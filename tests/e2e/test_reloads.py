@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import asyncio
+import sqlite3
 from collections.abc import AsyncIterator
-from contextlib import AsyncExitStack, asynccontextmanager
+from contextlib import AsyncExitStack, asynccontextmanager, closing
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 import pytest
+from structlog.testing import capture_logs
 
 from byokd import localkms
 from byokd.config.load import load
@@ -71,7 +73,7 @@ class Daemons:
 
     async def reload(self) -> None:
         """Take the config over, or not."""
-        await self.daemon._reload_config()
+        await self.daemon._tell(await self.daemon._reload_config())
 
     async def told(self) -> list[ConditionKind]:
         """What is open about the daemon."""
@@ -125,6 +127,7 @@ async def test_a_reload_that_is_refused_leaves_all_as_it_is(tmp_path: Path, kms:
         openings.fails = True
         await it.reload()
         assert openings.open == [True, False]
+        assert await it.told() == [ConditionKind.CONFIG_REJECTED]
         assert await it.names() == ["alias/payments"]
 
         openings.fails = False
@@ -133,6 +136,22 @@ async def test_a_reload_that_is_refused_leaves_all_as_it_is(tmp_path: Path, kms:
         assert await it.names() == ["alias/payments", "alias/second"]
         assert await it.told() == []
     assert (openings.opened, openings.closed) == (3, 3)
+
+
+async def test_a_reload_while_another_process_writes(tmp_path: Path, kms: localkms.Server, key: str) -> None:
+    """A bad config meets a store that is busy: the daemon lives on, and people are told when the store can."""
+    async with daemon(write_fleet(tmp_path, endpoint=kms.url), Openings()) as it:
+        it.fleet.config.write_text("broken")
+        with closing(sqlite3.connect(tmp_path / "state" / "byokd.db", isolation_level=None)) as other:
+            other.execute("BEGIN IMMEDIATE")
+            with capture_logs() as lines:
+                reloading = asyncio.create_task(it.reload())
+                while not any(line["event"] == "reload_untold" for line in lines):
+                    await asyncio.sleep(0)
+            assert not reloading.done()
+            other.execute("ROLLBACK")
+        await reloading
+        assert await it.told() == [ConditionKind.CONFIG_REJECTED]
 
 
 @pytest.mark.parametrize("at", ["before", "after"])
