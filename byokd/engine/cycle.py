@@ -73,11 +73,12 @@ _levels = logging.getLogger("byokd.engine")
 
 FRESH_ENOUGH: Final = timedelta(seconds=10)
 """A reading or a proof younger than this need not be repeated before an import."""
+STILL_TRUE: Final = timedelta(minutes=1)
+"""How long a source may take to answer before the key and its orders are looked at again for the import."""
 DELETION: Final = "DeleteImportedKeyMaterial"
 ROTATION: Final = "RotateKeyOnDemand"
 TOKEN_TRIES: Final = 3
 """Fresh tokens that one import may ask for in a row before it counts as failing for good reason and backs off."""
-
 
 _EVERYDAY: Final = (HistoryEvent.IMPORT_QUEUED, HistoryEvent.IMPORT_STARTED, HistoryEvent.EXPIRY_CHANGED)
 """Steps on the way to an outcome; the history has them, and the log only at debug."""
@@ -132,9 +133,9 @@ class Cycle:
         finally:
             self._gather.end(before)
 
-    async def _turn(self, before: Snapshot, seen: Snapshot, *, sets_out: bool) -> Decision:
-        """From a reading to its record."""
-        now = self._clock.now()
+    async def _turn(self, before: Snapshot, seen: Snapshot, *, sets_out: bool, anew: bool = False) -> Decision:
+        """From a reading to its record; `anew` says that the turn has begun again once."""
+        now = began = self._clock.now()
         after, orders = prepare(settle(seen, now), now)
         if has_ended(after):
             # What has just been seen done is put on record before anything else is begun.
@@ -159,11 +160,21 @@ class Cycle:
                 after, now, decision = await self._proved(after, (decision.place,))
             if sets_out and isinstance(decision.action, ImportWanted) and self._pace.near(decision.tier):
                 after = after.turned_to(decision.place)
+                if not anew and now - began > STILL_TRUE and (known := await self._store.snapshots([after.ref])):
+                    return await self._anew(known[0], after)
                 return await self._carry_out(await self._intend(before, after, orders, decision, now))
             # What waits in the queue keeps no other material from its drill: that would come back every second.
             if places := tuple(each.place for each in decision.parts if isinstance(each.action, ProofWanted)):
                 after, now, decision = await self._proved(after, places)
         return await self._conclude(before, after, orders, now, decision)
+
+    async def _anew(self, before: Snapshot, proved: Snapshot) -> Decision:
+        """The turn once more, on what is on record by now and in KMS: its source has answered, and took long for it."""
+        self._gather.end(before)
+        seen = await self._gather.look(before)
+        for place in proved.places if seen.desired == proved.desired else ():
+            seen = replace(seen.turned_to(place), proof=proved.turned_to(place).proof)
+        return await self._turn(before, seen.turned_to(before.place), sets_out=True, anew=True)
 
     async def _delete(
         self, before: Snapshot, after: Snapshot, orders: tuple[Order, ...], wanted: DeletionWanted
@@ -229,8 +240,7 @@ class Cycle:
         """The materials at these places proved, and what follows."""
         for place in places:
             after = await self._gather.prove(after.turned_to(place))
-        now = self._clock.now()
-        return after, now, decide(after, now)
+        return after, (now := self._clock.now()), decide(after, now)
 
     def _recent(self, at: datetime) -> bool:
         return timedelta(0) <= self._clock.now() - at < FRESH_ENOUGH

@@ -165,3 +165,14 @@ def test_a_key_that_is_enabled_half_a_day_before_its_end_is_renewed() -> None:
     verdict = run(_world(disable, keys=(_key(look_s=int(8 * DAY_S)),), days=60.0))
 
     assert verdict.ok, verdict.violations[0]
+
+
+def test_what_people_brought_while_a_source_hung_is_not_imported_over() -> None:
+    """A rotation went on with a reading from before its source hung, into what people had imported meanwhile."""
+    soon_over = Event(number=0, at_s=4 * DAY_S, kind="import_by_hand", how={"life": 240 / (30 * DAY_S)})
+    hang = Event(number=1, at_s=4 * DAY_S, kind="source", span_s=5 * HOUR_S, how={"mode": "hang", "all": False})
+    rotate = Event(number=2, at_s=4 * DAY_S + 60, kind="rotate")
+    by_hand = Event(number=3, at_s=4 * DAY_S + 540, kind="rotate_by_hand", how={"steps": 1})
+    verdict = run(_world(soon_over, hang, rotate, by_hand, keys=(_key(imported=True, stock=1),), days=30.0))
+
+    assert verdict.ok, verdict.violations[0]

@@ -13,9 +13,12 @@ from byokd.engine.pace import Pace
 from byokd.engine.turns import Turns
 from byokd.errors import SourceUnreadable
 from byokd.facts.key import ABSENT, KeyRef, KeyState
+from byokd.facts.ledger import OrderKind
 from byokd.facts.policy import Quota
+from byokd.ports import MaterialProof
 from tests.kit.builders import ARN, DAY, OPERATIONS, desired, lane
 from tests.kit.clock import ManualClock
+from tests.kit.fake_source import FakeSource
 from tests.kit.world import World, running
 
 
@@ -161,3 +164,41 @@ def _pace(clock: ManualClock, rate: float) -> Pace:
     quotas = {operation: Quota(per_second=1000.0, burst=1000.0) for operation in OPERATIONS}
     quotas["GetParametersForImport"] = Quota(per_second=rate, burst=1)
     return Pace(lane(quotas=quotas), clock)
+
+
+@pytest.mark.parametrize("what", ["disabled", "held"])
+async def test_what_people_did_while_a_source_took_its_time_counts(what: str) -> None:
+    """A renewal went on with what had been seen ten minutes before: the key was Disabled since, or held."""
+    world = World()
+    await world.add(desired())
+    async with running(world):
+        await world.pass_time(59 * DAY, step=DAY)
+        imports = world.kms.count("ImportKeyMaterial")
+        world.source.gates[desired().locator] = gate = asyncio.Event()
+        world.clock.advance((2 * DAY).total_seconds())
+        await _run_on()
+        if what == "disabled":
+            world.kms.put(ARN, enabled=False)
+        else:
+            await world.order(OrderKind.HOLD, wait=False)
+        world.clock.advance(600)
+        gate.set()
+        await world.settle()
+        assert world.kms.count("ImportKeyMaterial") == imports
+        assert what in {each.condition.kind.value for each in (await world.know()).conditions}
+
+
+async def test_a_source_that_always_takes_its_time_is_no_reason_not_to_import() -> None:
+    """The turn begins again once, and no more, however long each answer takes."""
+
+    class Slow(FakeSource):
+        async def prove(self, locator: str) -> MaterialProof:
+            world.clock.advance(300)
+            return await super().prove(locator)
+
+    world = World(source=(source := Slow()))
+    world.source = source
+    await world.add(desired())
+    async with running(world):
+        assert world.kms.state(ARN) is KeyState.ENABLED
+        assert world.kms.count("DescribeKey") == 3, "at first, again after the proof, and after the import"
