@@ -268,4 +268,22 @@ BUGS: Final[tuple[Bug, ...]] = (
         "due, urgent = max(0.0, self._s(frame.renew_at)), self._s(frame.urgent_at)",
         "due, urgent = max(0.0, end - key.policy.renew_before.total_seconds()), self._s(frame.urgent_at)",
     ),
+    _bug(
+        "of two answers that differ the later is believed",
+        "decide/decide.py",
+        "    if (nearer := the.nearer_expiry) is not None:\n",
+        "    if (nearer := the.nearer_expiry) is not None and nearer <= the.now:\n",
+    ),
+    _bug(
+        "news of a lane wait for each other for a day",
+        "decide/gathering.py",
+        "    longest = audience.gather_for\n",
+        "    longest = audience.gather_for * 24\n",
+    ),
+    _bug(
+        "a message tells of the first of its keys alone",
+        "engine/notify.py",
+        "                notices=part,\n",
+        "                notices=part[:1],\n",
+    ),
 )
