@@ -83,9 +83,8 @@ class _Command:
             process = await asyncio.shield(beginning)
             await output.over.wait()
         finally:
-            await asyncio.wait([beginning])
-            if not beginning.cancelled() and beginning.exception() is None:
-                await _end(beginning.result(), output)
+            # To its end as well: a lane that stops may break off a call that is being given up.
+            await asyncio.shield(_end(beginning, output))
         if output.too_much:
             raise self._failed(f"wrote more than {_OUTPUT_BYTES} bytes")
         if code := process.get_returncode():
@@ -137,13 +136,16 @@ class _Output(asyncio.SubprocessProtocol):
 def _is_json(written: bytearray) -> bool:
     try:
         return isinstance(json.loads(written), dict)
-    except ValueError:
+    except (ValueError, RecursionError):
         return False
 
 
-async def _end(process: asyncio.SubprocessTransport, output: _Output) -> None:
-    """Close it; where it is not over yet, kill its process group first, and read no more."""
-    with closing(process):
+async def _end(beginning: asyncio.Future[asyncio.SubprocessTransport], output: _Output) -> None:
+    """Close what has begun; where it is not over yet, kill its process group first, and read no more."""
+    await asyncio.wait([beginning])
+    if beginning.cancelled() or beginning.exception() is not None:
+        return
+    with closing(beginning.result()) as process:
         if output.over.is_set():
             return
         with suppress(ProcessLookupError, PermissionError):

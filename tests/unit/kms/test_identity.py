@@ -227,10 +227,11 @@ async def test_credentials_that_do_not_come(tmp_path: Path, monkeypatch: pytest.
         await until(lambda: not running(tmp_path))
 
 
+@pytest.mark.parametrize("times", [1, 2], ids=["once", "twice"])
 async def test_a_credential_process_that_is_given_up_while_it_begins(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, times: int
 ) -> None:
-    """Wherever the call is broken off, nothing of the command is left."""
+    """Wherever the call is broken off, and if it is again while it ends, nothing of the command is left."""
     commanded(tmp_path, monkeypatch, "$0.sleep 1000 &\n$0.sleep 1000")
     lane = a_lane(endpoint="http://127.0.0.1:9", profile="direct", call_timeout=timedelta(minutes=1))
     async with open_kms(lane, clock=ManualClock(), session=session(), identity=Identity()) as kms:
@@ -238,7 +239,9 @@ async def test_a_credential_process_that_is_given_up_while_it_begins(
             call = asyncio.create_task(kms.describe("arn"))
             for _ in range(turns):
                 await asyncio.sleep(0)
-            call.cancel()
+            for _ in range(times):
+                call.cancel()
+                await asyncio.sleep(0)
             with pytest.raises(asyncio.CancelledError):
                 await call
             await until(lambda: not running(tmp_path))
@@ -252,6 +255,7 @@ async def test_a_credential_process_that_is_given_up_while_it_begins(
         ("echo hush", r"command wrote 5 bytes that are no JSON \(not shown\)"),
         ("echo '\"hush\"'", "no JSON"),
         (r"printf '\377hush'", "no JSON"),
+        ("head -c 60000 /dev/zero | tr '\\0' '['", "no JSON"),
         ("true", "command wrote 0 bytes"),
         ("head -c 70000 /dev/zero | tr '\\0' h", "command wrote more than 65536 bytes"),
         ('printf \'{"Version": 1, "AccessKeyId": "hush"}\'', "SecretAccessKey"),
