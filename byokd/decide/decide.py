@@ -63,7 +63,8 @@ def _wake_at(the: Case, verdict: Verdict) -> datetime:
     if (probe := failing_probe(the.snapshot)) is not None:
         moments.append(again_at(the.snapshot, probe))
     if (nearer := the.nearer_expiry) is not None:
-        moments.append(the.now + min(LONGEST, max(SOON, (nearer - the.now) / 8)))
+        wait = min(LONGEST, max(SOON, (nearer - the.now) / 8)) if nearer > the.now else LONGEST
+        moments.append(the.now + wait)
     if isinstance(the.snapshot.proof, Proved):
         moments.append(the.snapshot.proof.at + the.policy.drill_every)
     # What lies behind us and could not be done is no reason to look again: a drill of a key that is held, for one.
