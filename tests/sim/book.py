@@ -320,8 +320,9 @@ class Book:
         shown = life.shown
         if isinstance(shown, datetime):
             left_s = seconds(shown) - now_s
-            late = change.due_at - shown - timedelta(seconds=max(0.0, off_s) + 2)
-            if left_s > 2 and off_s > -2 and late > timedelta(0):
+            ahead_s = max(0.0, off_s) + 2  # to a clock that is ahead the last seconds have passed already
+            late = change.due_at - shown - timedelta(seconds=ahead_s)
+            if left_s > ahead_s and off_s > -2 and late > timedelta(0):
                 self.broken("due by the deadline", life.ref, f"due {change.due_at}, ends {shown}: {change.message}")
         plain = not (life.stock or life.several)
         life.rotations += len(change.given)
