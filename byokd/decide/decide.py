@@ -4,14 +4,14 @@ from __future__ import annotations
 
 from datetime import datetime, timedelta
 
-from byokd.decide.backoff import LONGEST
+from byokd.decide.backoff import LONGEST, SHORTEST
 from byokd.decide.case import Case, case
 from byokd.decide.conditions import CHECKS, next_threshold
 from byokd.decide.period import moments as of_the_period
 from byokd.decide.probing import again_at, failing_probe
 from byokd.decide.rules import RULES, Rule
 from byokd.decide.several import merged
-from byokd.decide.verdict import SOON, Verdict
+from byokd.decide.verdict import Verdict
 from byokd.facts.key import Absent
 from byokd.facts.ledger import ImportState, Proved
 from byokd.facts.snapshot import Decision, ImportWanted, Snapshot
@@ -63,7 +63,7 @@ def _wake_at(the: Case, verdict: Verdict) -> datetime:
     if (probe := failing_probe(the.snapshot)) is not None:
         moments.append(again_at(the.snapshot, probe))
     if (nearer := the.nearer_expiry) is not None:
-        wait = min(LONGEST, max(SOON, (nearer - the.now) / 8)) if nearer > the.now else LONGEST
+        wait = min(LONGEST, max(SHORTEST, (nearer - the.now) / 8)) if nearer > the.now else LONGEST
         moments.append(the.now + wait)
     if isinstance(the.snapshot.proof, Proved):
         moments.append(the.snapshot.proof.at + the.policy.drill_every)

@@ -6,7 +6,7 @@ import asyncio
 from collections.abc import Awaitable, Mapping
 from dataclasses import replace
 from datetime import datetime
-from typing import Any, Final, Literal, TypeVar
+from typing import Final, Literal, TypeVar
 
 from byokd.engine.pace import Pace
 from byokd.errors import (
@@ -67,10 +67,12 @@ class Gatherer:
 
     async def look(self, snapshot: Snapshot) -> Snapshot:
         """The snapshot with a new view, and with the alias pinned if this was the first look."""
+        seen: ObservedKey | None = None
         try:
             seen = await self._describe(snapshot)
+            seen = await self._listed(seen)
         except KmsError as error:
-            return replace(snapshot, view=self._blind(snapshot, error.code, str(error)))
+            return replace(snapshot, view=self._blind(snapshot, error.code, str(error), seen))
         _, _, _, region, account, *_ = seen.arn.split(":")
         if f"{account}/{region}" != snapshot.desired.lane:
             # Nothing is ever imported with the wrong account's credentials, even where they would be let in.
@@ -139,21 +141,25 @@ class Gatherer:
         elif alias is not ABSENT:
             target = seen.arn
         before = last_seen(snapshot.view)
-        known: dict[str, Any] = {
-            "at": sent_at,  # the adapter knows the host's time; what is compared with other stamps has the engine's
-            "alias_target": target,
-            "was_disabled": seen.state is KeyState.PENDING_IMPORT and _was_disabled(before),
-            "begun_at": _begun_at(before, seen, sent_at),
-        }
+        return replace(
+            seen,
+            at=sent_at,  # the adapter knows the host's time; what is compared with other stamps has the engine's
+            alias_target=target,
+            was_disabled=seen.state is KeyState.PENDING_IMPORT and _was_disabled(before),
+            begun_at=_begun_at(before, seen, sent_at),
+        )
+
+    async def _listed(self, seen: ObservedKey) -> ObservedKey:
+        """The reading with the key's materials, of which only a symmetric key has several."""
         if seen.spec != SYMMETRIC or seen.origin != "EXTERNAL":
-            return replace(seen, **known)
+            return seen
         try:
             async with self._pace.request("ListKeyRotations"):
                 materials = await self._kms.list_materials(seen.arn)
         except (AccessDenied, RequestRefused, WrongKeyState, WrongOrigin):
             # DescribeKey told the deadline that counts; not to see the others is no reason to miss that one.
-            return replace(seen, materials_known=False, **known)
-        return replace(seen, materials=materials, materials_known=True, **known)
+            return replace(seen, materials_known=False)
+        return replace(seen, materials=materials, materials_known=True)
 
     async def _call_describe(self, key: str | Absent) -> tuple[ObservedKey, datetime]:
         """What KMS shows, and when it was asked."""
@@ -161,16 +167,19 @@ class Gatherer:
             sent_at = self._clock.now()
             return await self._kms.describe(str(key)), sent_at
 
-    def _blind(self, snapshot: Snapshot, code: str, message: str) -> View:
+    def _blind(self, snapshot: Snapshot, code: str, message: str, told: ObservedKey | None = None) -> View:
+        """A look that failed; `told` is what DescribeKey showed of the key before it did, which is not thrown away."""
         now, before = self._clock.now(), snapshot.view
-        still = isinstance(before, Blind)
+        still, last = isinstance(before, Blind), last_seen(before)
+        if told is not None and isinstance(last, ObservedKey) and last.arn == told.arn:
+            last = replace(told, materials=last.materials, materials_known=last.materials_known)
         return Blind(
             since=before.since if isinstance(before, Blind) else now,
             at=now,
             code=code,
             message=message,
             failures=before.failures + 1 if still and isinstance(before, Blind) else 1,
-            last=last_seen(before),
+            last=last,
         )
 
     def unproved(self, snapshot: Snapshot, error: SourceError) -> Unproved:

@@ -43,7 +43,7 @@ class Running:
         async with self._arrived:
             self._arrived.notify_all()
 
-    async def line(self, text: str, *, times: int = 1, within_s: float = 30.0) -> str:
+    async def line(self, text: str, *, times: int = 1, within_s: float = 90.0) -> str:
         """Wait until `text` was written in so many lines; returns the last of them."""
         try:
             async with asyncio.timeout(within_s), self._arrived:
@@ -62,7 +62,7 @@ class Running:
             with contextlib.suppress(ProcessLookupError):
                 os.kill(self.process.pid, number)
 
-    async def end(self, number: int = signal.SIGTERM, *, within_s: float = 20.0) -> int:
+    async def end(self, number: int = signal.SIGTERM, *, within_s: float = 60.0) -> int:
         """Send a signal and wait for the exit code."""
         self.send(number)
         async with asyncio.timeout(within_s):

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from dataclasses import replace
-from datetime import timedelta
+from datetime import datetime, timedelta
 from typing import Any
 
 from structlog.testing import capture_logs
@@ -133,6 +133,27 @@ async def test_hidden_rotations_do_not_stop_a_renewal() -> None:
         world.kms.fail("ListKeyRotations", *[RequestRefused("ValidationException")] * 1000)
         await world.pass_time(100 * DAY, step=6 * HOUR)
         assert world.kms.state(ARN) is KeyState.ENABLED
+
+
+async def test_a_look_that_fails_half_way_keeps_what_it_was_told() -> None:
+    """DescribeKey told of a ValidTo 3 hours ahead, and that was forgotten when ListKeyRotations failed after it.
+
+    byokd went on to look once an hour, as if months were left.
+    """
+    world = World()
+    await world.add()
+    async with running(world):
+        world.kms.fail("ListKeyRotations", *[KmsUnreachable("no route")] * 1000)
+        await world.pass_time(DAY, step=HOUR)
+        (material,) = world.kms.key(ARN).materials
+        end = world.clock.now() + 3 * HOUR
+        world.kms.put(ARN, materials=(replace(material, expiry=end),))
+        await world.pass_time(2 * HOUR + 45 * MINUTE, step=MINUTE)
+        world.kms.heal("ListKeyRotations")
+        await world.pass_time(5 * MINUTE, step=MINUTE)
+        renewed = world.kms.key(ARN).materials[0].expiry
+        assert isinstance(renewed, datetime)
+        assert renewed > end
 
 
 def test_what_was_deleted_on_purpose_stays_deleted_at_its_old_valid_to() -> None:
