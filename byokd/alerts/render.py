@@ -14,8 +14,8 @@ The document, version 1; a member is added without a new version, and never chan
     runbook    where to read what to do
     line       all of that in one line for a person
     keys       how many keys the message is about; 0 where it is about a lane as a whole, or the daemon
-    open       how many keys of the lane have the condition now, told or not; null where it is about no key, and in
-               channels that tell of each key by itself
+    open       how many keys of the lane have the condition now, as severe as the channel asks for, told or not; null
+               where it is about no key, and in channels that tell of each key by itself
     deadline   when the key's material ends, RFC 3339 in UTC; of several keys, the nearest; null where there is none
     first      where the message is about several keys, the ten nearest their deadlines, each an object with the id,
                subject, detail, since and deadline that it would have had by itself; else empty

@@ -6,12 +6,13 @@ and further apart, up to `Audience.gather_for`. Nothing is dropped, and nothing 
 eighth of the time that its key has left.
 
 A key that reaches a later tier has another severity or stage, hence another group: it does not wait behind its past.
+That what is told of one key keeps its order is the outbox's to see to (`ports.Store`).
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Sequence
+from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Final
 
@@ -26,7 +27,7 @@ FIRST_PAUSE: Final = timedelta(seconds=15)
 LENGTHENED: Final = 4
 """By how much each pause between a group's messages is longer than the one before."""
 OUTAGE: Final = timedelta(minutes=5)
-"""The longest that people wait to hear of one more key that is unusable."""
+"""The longest that people wait to hear of one more key that is unusable, or past its deadline."""
 EIGHTH: Final = 8
 """Of the time left, or of that between two reminders."""
 
@@ -64,19 +65,21 @@ def longest_wait(notice: Notice, audience: Audience, deadline: datetime | None, 
     longest = audience.gather_for
     if notice.kind is NoticeKind.RESOLVED or not longest:
         return longest
+    passed = deadline is not None and deadline <= now
     if notice.kind is NoticeKind.REMINDER:
         longest = max(longest, audience.remind_every // EIGHTH)
-    elif notice.condition.kind in OUTAGES:
+    elif passed or notice.condition.kind in OUTAGES:
         longest = min(longest, OUTAGE)
-    return longest if deadline is None or deadline <= now else min(longest, (deadline - now) // EIGHTH)
+    return longest if deadline is None or passed else min(longest, (deadline - now) // EIGHTH)
 
 
 def next_beat(beat: Beat | None, longest: timedelta, now: datetime) -> Beat:
     """When something of a group is told that is new at `now` and may wait for `longest`.
 
-    A group that has been quiet for that long begins anew, at once.
+    A group that has been quiet for that long begins anew, at once. So does one whose beat is further ahead than its
+    pause, which none ever is unless the clock was set back.
     """
-    if beat is None or now - beat.at >= max(longest, beat.pause):
+    if beat is None or now - beat.at >= max(longest, beat.pause) or beat.at - now > beat.pause:
         return Beat(at=now, pause=FIRST_PAUSE)
     if now <= beat.at:
         return Beat(at=min(beat.at, now + longest), pause=beat.pause)
@@ -84,31 +87,20 @@ def next_beat(beat: Beat | None, longest: timedelta, now: datetime) -> Beat:
     return Beat(at=at, pause=max(FIRST_PAUSE, min(LENGTHENED * beat.pause, longest)))
 
 
-def scheduled(notice: Notice, earlier: Iterable[Notice], beat: Beat) -> tuple[Notice, ...]:
-    """A new notice with the time at which to tell it, its group's beat; and those of `earlier` whose time changes.
-
-    What waits of the same condition is told first. It is brought forward by what is told now, since that is worse, and
-    keeps its resolution waiting.
-    """
-    waiting = [each for each in earlier if each.channel == notice.channel and isinstance(each.sent_at, Absent)]
-    if notice.kind is NoticeKind.RESOLVED:
-        return (replace(notice, not_before=max([beat.at, *(each.not_before for each in waiting)])),)
-    hastened = [replace(each, not_before=beat.at) for each in waiting if each.not_before > beat.at]
-    return replace(notice, not_before=beat.at), *hastened
-
-
 def gathered(notices: Sequence[Notice], *, alone: bool = False) -> list[tuple[Notice, ...]]:
     """Notices of one channel as messages, in the order in which to tell them; `alone`: each by itself.
 
     What is told of one condition of one key keeps its order: a notice that would overtake another one begins a message
-    of its own.
+    of its own. What failed together is told together again and with nothing else, so that a receiver that took it all
+    the same knows it by its id.
     """
     messages: list[list[Notice]] = []
-    open_one: dict[Group, int] = {}
+    open_one: dict[tuple[Group, datetime | None], int] = {}
     latest: dict[tuple[str, str], int] = {}
     for notice in notices:
         about = notice.subject, notice.condition.kind.value
-        group = None if alone else group_of(notice)
+        common = None if alone else group_of(notice)
+        group = None if common is None else (common, notice.not_before if notice.attempts else None)
         number = len(messages) if group is None else open_one.get(group, len(messages))
         if number < latest.get(about, 0):
             number = len(messages)

@@ -14,13 +14,13 @@ from typing import Any, Final, TypeVar, cast
 
 import structlog
 
-from byokd.decide.gathering import Beat, Group, gathered, group_of, longest_wait, next_beat, scheduled
-from byokd.decide.notices import Audience, redeliver_at, tell
+from byokd.decide.gathering import Beat, Group, gathered, group_of, longest_wait, next_beat
+from byokd.decide.notices import FIRST_RETRY, Audience, redeliver_at, tell
 from byokd.engine.progress import Progress
 from byokd.engine.setback import Setback
 from byokd.errors import ByokdError, ChannelError
 from byokd.facts.condition import Message, Notice
-from byokd.facts.key import Absent
+from byokd.facts.key import ABSENT, Absent
 from byokd.ports import Channel, Clock, NewId, Store
 
 log = structlog.get_logger("byokd.alerts")
@@ -58,6 +58,9 @@ class Notifier:
         self._setback = Setback(clock)
         # Not on record: after a restart the next notice of each group is told at once.
         self._beats: dict[Group, Beat] = {}
+        self._rests: dict[str, datetime] = {}
+        """Until when a channel that failed is left alone."""
+        self._met: Sequence[Audience] | None = None
         self._event = asyncio.Event()
         self._stopping = False
 
@@ -75,8 +78,11 @@ class Notifier:
         while not self._stopping:
             self._event.clear()
             try:
-                busy = await self._compose() + await self._deliver()
-                again = await self._store.next_notify_at()
+                await self._meet()
+                composed = await self._compose()
+                now = self._clock.now()
+                busy = composed + await self._deliver(now)
+                again = await self._next_at(now)
             except ByokdError as error:
                 log.error("notify_trouble", error=error.code, why=str(error), step=error.step)
                 pause = self._setback.failed()
@@ -88,9 +94,28 @@ class Notifier:
             latest = self._clock.now() + self._safety_wake
             await self._rest(latest if isinstance(again, Absent) else min(again, latest), self._safety_wake)
 
+    async def _next_at(self, now: datetime) -> datetime | Absent:
+        """When there is something to do that there was not at `now`."""
+        again = await self._store.next_notify_at(after=now)
+        times = (again, *(until for until in self._rests.values() if until > now))
+        return min((at for at in times if not isinstance(at, Absent)), default=ABSENT)
+
     async def _rest(self, until: datetime, cap: timedelta) -> None:
         with self._progress.resting(LOOP, cap.total_seconds()):
             await self._clock.wait(self._event, until=until, cap_s=cap.total_seconds())
+
+    async def _meet(self) -> None:
+        """After a start or a reload, decide anew what a channel was told nothing of; log what waits for nobody."""
+        audiences = self.audiences
+        if audiences == self._met:
+            return
+        for each in audiences:
+            await self._store.tell_anew(each.channel, at_least=each.min_severity)
+        names = {each.channel for each in audiences}
+        for name, count in (await self._store.waiting_by_channel()).items():
+            if name not in names:
+                log.warning("notices_without_channel", channel=name, notices=count)
+        self._met = audiences
 
     async def _compose(self) -> int:
         """Decide the notices of all conditions that are due for it; returns how many conditions there were.
@@ -109,10 +134,10 @@ class Notifier:
         due = await self._store.conditions_to_tell(now=now, limit=BATCH)
         deadlines = await self._store.deadlines([condition.subject for condition, _ in due]) if due else {}
         saves = []
-        hastened: list[Notice] = []
+        beats: dict[Group, Beat] = {}
         for condition, told in due:
             telling = tell(condition, told, self.audiences, now)
-            notices: list[Notice] = []
+            notices = []
             for channel, kind in telling.notices:
                 notice = Notice(
                     id=self._new_id(),
@@ -125,40 +150,42 @@ class Notifier:
                     created_at=now,
                     not_before=now,
                 )
-                beat = self._beat(notice, deadlines.get(condition.subject), now)
-                notice, *others = scheduled(notice, (*told, *notices), beat)
-                notices.append(notice)
-                hastened += others
+                at = self._time(notice, deadlines.get(condition.subject), now, beats)
+                notices.append(replace(notice, not_before=at))
             saves.append(
                 self._store.save_notices(condition.id, notices, decided_for=condition, again_at=telling.again_at)
             )
         await _all(saves)
-        await self._store.replace_notices(hastened)
+        # Not before: a group of which nothing came on record was not told yet, however often that is tried.
+        self._beats |= beats
         return len(due)
 
-    def _beat(self, notice: Notice, deadline: datetime | None, now: datetime) -> Beat:
-        """When the group of a new notice is told of it."""
+    def _time(self, notice: Notice, deadline: datetime | None, now: datetime, beats: dict[Group, Beat]) -> datetime:
+        """When to tell a new notice; `beats` are those of this round, which its group's joins."""
         group = group_of(notice)
         if group is None:
-            return Beat(at=now, pause=timedelta())
+            return now
         audience = next(each for each in self.audiences if each.channel == notice.channel)
-        beat = next_beat(self._beats.get(group), longest_wait(notice, audience, deadline, now), now)
-        self._beats[group] = beat
-        return beat
+        last = beats.get(group, self._beats.get(group))
+        beats[group] = next_beat(last, longest_wait(notice, audience, deadline, now), now)
+        return beats[group].at
 
-    async def _deliver(self) -> int:
+    async def _deliver(self, now: datetime) -> int:
         """Offer what is due to its channels, the channels side by side; returns how many notices were delivered."""
-        by_channel: dict[str, list[Notice]] = {}
-        for notice in await self._store.outbox(now=self._clock.now(), limit=AT_ONCE):
-            by_channel.setdefault(notice.channel, []).append(notice)
-        return sum(await _all([self._hand_over(name, mine) for name, mine in by_channel.items()]))
+        # A rest that is longer than any is of a clock that was set back since.
+        self._rests = {name: at for name, at in self._rests.items() if now < at <= now + FIRST_RETRY}
+        awake = [each for each in self.audiences if each.channel not in self._rests]
+        return sum(await _all([self._hand_over(each, now) for each in awake]))
 
-    async def _hand_over(self, name: str, notices: Sequence[Notice]) -> int:
-        alone = any(each.channel == name and not each.gather_for for each in self.audiences)
+    async def _hand_over(self, audience: Audience, due_at: datetime) -> int:
+        name, alone = audience.channel, not audience.gather_for
+        notices = await self._store.outbox(name, now=due_at, limit=BATCH if alone else AT_ONCE)
+        if not notices:
+            return 0
         parts = gathered(notices, alone=alone)
         deadlines = await self._store.deadlines([notice.subject for part in parts[:BATCH] for notice in part])
         delivered = 0
-        for number, part in enumerate(parts[:BATCH]):
+        for part in parts[:BATCH]:
             if self._stopping:
                 break
             self._progress.moved(LOOP)
@@ -166,20 +193,21 @@ class Notifier:
             message = Message(
                 notices=part,
                 deadlines={each.subject: deadlines[each.subject] for each in part if each.subject in deadlines},
-                now_open=None if alone else await self._now_open(part[0]),
+                now_open=None if alone else await self._now_open(part[0], audience),
             )
+            tried = [_tried(notice, now) for notice in part]
             if not await self._offer(name, message):
-                await self._postpone(part, [notice for later in parts[number + 1 :] for notice in later], now)
+                await self._postpone(name, tried)
                 break
-            sent = [replace(notice, attempts=notice.attempts + 1, sent_at=now) for notice in part]
-            await self._store.replace_notices(sent)
+            await self._store.replace_notices([replace(notice, sent_at=now) for notice in tried])
             delivered += len(part)
         return delivered
 
-    async def _now_open(self, notice: Notice) -> int | None:
-        """How many keys of a lane have what one of them is told of."""
-        lane = notice.lane
-        return None if isinstance(lane, Absent) else await self._store.count_open(notice.condition.kind, lane)
+    async def _now_open(self, notice: Notice, audience: Audience) -> int | None:
+        """How many keys of a lane have what one of them is told of, of those that the channel is told of."""
+        if isinstance(notice.lane, Absent):
+            return None
+        return await self._store.count_open(notice.condition.kind, notice.lane, at_least=audience.min_severity)
 
     async def _offer(self, name: str, message: Message) -> bool:
         """Hand a message to its channel; returns whether that took it."""
@@ -194,24 +222,27 @@ class Notifier:
             return True
         return False
 
-    async def _postpone(self, failed: Sequence[Notice], others: Sequence[Notice], now: datetime) -> None:
-        """Offer the notices of a message that failed again later, and rest its channel with the `others` for a moment.
+    async def _postpone(self, name: str, tried: Sequence[Notice]) -> None:
+        """Offer the notices of a message that failed again later, and leave its channel alone for a moment.
 
-        A channel that failed once would keep people waiting with each further message. The others wait for less than
-        the one that failed, or a message that no channel takes would stand in their way.
+        Each further message would cost a time-out. The moment is shorter than what the failed one waits, or a message
+        that no channel takes would stand in the way of the others.
         """
-        attempts = max(notice.attempts for notice in failed) + 1
-        again_at, soon = redeliver_at(attempts, now), redeliver_at(1, now)
-        await self._store.replace_notices(
-            [replace(notice, attempts=attempts, not_before=again_at) for notice in failed]
-            + [replace(notice, not_before=soon) for notice in others]
-        )
+        now = self._clock.now()
+        self._rests[name] = now + FIRST_RETRY
+        again_at = redeliver_at(max(notice.attempts for notice in tried), now)
+        await self._store.replace_notices([replace(notice, not_before=again_at) for notice in tried])
 
     def _channel(self, name: str) -> Channel:
         try:
             return self.channels[name]
         except KeyError:
             raise ChannelError(f"the config has no channel {name!r} any more") from None
+
+
+def _tried(notice: Notice, now: datetime) -> Notice:
+    """A notice that its channel was offered. It was made no later than that, whatever the clock said before."""
+    return replace(notice, attempts=notice.attempts + 1, created_at=min(notice.created_at, now))
 
 
 async def _all(steps: Sequence[Coroutine[Any, Any, T]]) -> list[T]:

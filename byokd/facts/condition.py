@@ -126,4 +126,7 @@ class Message:
     deadlines: Mapping[str, datetime]
     """When the material of these keys ends, by subject; of keys for which that is known."""
     now_open: int | None = None
-    """How many keys of the lane have such a condition now, told or not; None where it is no key's, or not counted."""
+    """How many keys of the lane have such a condition now, of those that the channel is told of, be it told or not.
+
+    None where it is no key's, or not counted.
+    """

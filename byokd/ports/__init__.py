@@ -13,7 +13,7 @@ from datetime import datetime
 from typing import Protocol
 
 from byokd.facts.change import Change, FleetChange, FleetCounts, KeyFilter, KeyLine
-from byokd.facts.condition import ConditionKind, Message, Notice, OpenCondition
+from byokd.facts.condition import ConditionKind, Message, Notice, OpenCondition, Severity
 from byokd.facts.key import (
     Absent,
     KeyArn,
@@ -234,15 +234,25 @@ class Store(Protocol):
     ) -> None:
         """Put new notices into the outbox and decide again at `again_at` (ABSENT: only when the condition changes).
 
-        A condition that changed since `decided_for` was read stays due.
+        A condition that changed since `decided_for` was read stays due. What waits about the same, which is to say in
+        the same channel, of the same subject and kind of condition, is brought forward to what is new.
         """
         ...
 
-    async def outbox(self, *, now: datetime, limit: int) -> tuple[Notice, ...]:
-        """Undelivered notices with `not_before` <= now, oldest first; also those made later than now.
+    async def tell_anew(self, channel: str, *, at_least: Severity) -> None:
+        """Have notices decided of all open conditions, as severe, that the channel was told nothing of."""
+        ...
 
-        The clock was set back since such a one was made, hence what it waits for may be far away.
+    async def outbox(self, channel: str, *, now: datetime, limit: int) -> tuple[Notice, ...]:
+        """Undelivered notices of a channel with `not_before` <= now, oldest first; also those made later than now.
+
+        The clock was set back since such a one was made, hence what it waits for may be far away. A notice is left out
+        while an older one about the same (see `save_notices`) has to wait.
         """
+        ...
+
+    async def waiting_by_channel(self) -> Mapping[str, int]:
+        """How many notices are undelivered, by channel."""
         ...
 
     async def replace_notices(self, notices: Sequence[Notice]) -> None:
@@ -253,12 +263,12 @@ class Store(Protocol):
         """When the managed material of these keys ends or has ended, of those for which there is such a time."""
         ...
 
-    async def next_notify_at(self) -> datetime | Absent:
-        """The earliest time at which a condition or a notice of the outbox is due."""
+    async def next_notify_at(self, *, after: datetime) -> datetime | Absent:
+        """The earliest time at which a condition is due, or a notice whose `not_before` is later than `after`."""
         ...
 
-    async def count_open(self, kind: ConditionKind, lane: LaneId) -> int:
-        """How many keys of the lane that are in the config have an open condition of this kind."""
+    async def count_open(self, kind: ConditionKind, lane: LaneId, *, at_least: Severity) -> int:
+        """How many keys of the lane that are in the config have an open condition of this kind, and as severe."""
         ...
 
     # For people.

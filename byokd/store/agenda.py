@@ -10,9 +10,9 @@ from collections.abc import Sequence
 from datetime import datetime
 from typing import Any, Final
 
-from sqlalchemy import BindParameter, Connection, Select, bindparam, distinct, func, or_, select
+from sqlalchemy import BindParameter, Connection, Select, bindparam, distinct, exists, func, or_, select, tuple_
 
-from byokd.facts.condition import ConditionKind, Notice, OpenCondition
+from byokd.facts.condition import ConditionKind, Notice, OpenCondition, Severity
 from byokd.facts.key import ABSENT, Absent, KeyArn, KeyRef, LaneId
 from byokd.facts.ledger import Import
 from byokd.store.snapshots import chunks
@@ -62,12 +62,31 @@ NOTICES_OF: Final = (
     .where(notices.c.condition_id.in_(bindparam("ids", expanding=True)))
     .order_by(notices.c.created_at, notices.c.id)
 )
+_earlier: Final = notices.alias("earlier")
 OUTBOX: Final = (
     select(notices)
-    # One that was made later than now is of a clock that was set back since, and so is the time until which it waits.
-    .where(told.UNSENT, or_(notices.c.not_before <= _NOW, notices.c.created_at > _NOW))
+    .where(
+        told.UNSENT,
+        notices.c.channel == bindparam("channel"),
+        # One that was made later than now is of a clock that was set back since, and so is the time that it waits for.
+        or_(notices.c.not_before <= _NOW, notices.c.created_at > _NOW),
+        ~exists(
+            select(_earlier.c.id).where(
+                told.UNSENT_EARLIER,
+                _earlier.c.subject == notices.c.subject,
+                _earlier.c.kind == notices.c.kind,
+                _earlier.c.channel == notices.c.channel,
+                tuple_(_earlier.c.created_at, _earlier.c.id) < tuple_(notices.c.created_at, notices.c.id),
+                _earlier.c.not_before > _NOW,
+                _earlier.c.created_at <= _NOW,
+            )
+        ),
+    )
     .order_by(notices.c.created_at, notices.c.id)
     .limit(_LIMIT)
+)
+WAITING_BY_CHANNEL: Final = (
+    select(notices.c.channel, func.count().label("waiting")).where(told.UNSENT).group_by(notices.c.channel)
 )
 DEADLINES: Final = select(keys.c.ref, keys.c.expiry).where(
     keys.c.ref.in_(bindparam("refs", expanding=True)), keys.c.expiry < NEVER_S
@@ -75,10 +94,16 @@ DEADLINES: Final = select(keys.c.ref, keys.c.expiry).where(
 OPEN_IN_LANE: Final = (
     select(func.count(distinct(keys.c.ref)))
     .join_from(keys, conditions, conditions.c.subject == keys.c.ref)
-    .where(MANAGED, keys.c.lane == _LANE, told.OPEN, conditions.c.kind == bindparam("kind"))
+    .where(
+        MANAGED,
+        keys.c.lane == _LANE,
+        told.OPEN,
+        conditions.c.kind == bindparam("kind"),
+        conditions.c.severity >= bindparam("at_least"),
+    )
 )
 NEXT_TO_TELL_AT: Final = select(func.min(conditions.c.notify_at)).where(told.TO_TELL)
-NEXT_TO_SEND_AT: Final = select(func.min(notices.c.not_before)).where(told.UNSENT)
+NEXT_TO_SEND_AT: Final = select(func.min(notices.c.not_before)).where(told.UNSENT, notices.c.not_before > _AFTER)
 
 
 def due(connection: Connection, lane: LaneId, *, now: datetime, limit: int) -> tuple[KeyRef, ...]:
@@ -120,10 +145,15 @@ def conditions_to_tell(
     return tuple((condition, tuple(notices_of[condition.id])) for condition in due_now)
 
 
-def outbox(connection: Connection, *, now: datetime, limit: int) -> tuple[Notice, ...]:
-    """Undelivered notices that may be tried, oldest first."""
-    rows = connection.execute(OUTBOX, {"now": seconds(now), "limit": limit})
+def outbox(connection: Connection, channel: str, *, now: datetime, limit: int) -> tuple[Notice, ...]:
+    """Undelivered notices of a channel that may be tried, oldest first."""
+    rows = connection.execute(OUTBOX, {"channel": channel, "now": seconds(now), "limit": limit})
     return tuple(read_notice(row) for row in rows)
+
+
+def waiting_by_channel(connection: Connection) -> dict[str, int]:
+    """How many notices each channel has still to be told."""
+    return {row.channel: row.waiting for row in connection.execute(WAITING_BY_CHANNEL)}
 
 
 def deadlines(connection: Connection, subjects: Sequence[str]) -> dict[str, datetime]:
@@ -132,14 +162,14 @@ def deadlines(connection: Connection, subjects: Sequence[str]) -> dict[str, date
     return {row.ref: instant(row.expiry) for row in found}
 
 
-def count_open(connection: Connection, kind: ConditionKind, lane: LaneId) -> int:
-    """How many keys of the lane have an open condition of this kind."""
-    return connection.scalar(OPEN_IN_LANE, {"kind": kind.value, "lane": lane}) or 0
+def count_open(connection: Connection, kind: ConditionKind, lane: LaneId, *, at_least: Severity) -> int:
+    """How many keys of the lane have an open condition of this kind, and as severe."""
+    return connection.scalar(OPEN_IN_LANE, {"kind": kind.value, "lane": lane, "at_least": int(at_least)}) or 0
 
 
-def next_notify_at(connection: Connection) -> datetime | Absent:
-    """When the next condition or notice is due."""
-    times = (_earliest(connection, NEXT_TO_TELL_AT), _earliest(connection, NEXT_TO_SEND_AT))
+def next_notify_at(connection: Connection, *, after: datetime) -> datetime | Absent:
+    """When the next condition is due, or a notice that is not due at `after`."""
+    times = (_earliest(connection, NEXT_TO_TELL_AT), _earliest(connection, NEXT_TO_SEND_AT, after=seconds(after)))
     return min((at for at in times if not isinstance(at, Absent)), default=ABSENT)
 
 

@@ -7,7 +7,7 @@ from datetime import datetime
 from typing import Any
 
 from byokd.facts.change import Change
-from byokd.facts.condition import Notice, OpenCondition
+from byokd.facts.condition import Notice, OpenCondition, Severity
 from byokd.facts.key import Absent, KeyRef
 from byokd.facts.ledger import ImportState, Order
 from byokd.store import writes
@@ -81,7 +81,10 @@ def conditions_unit(conditions: Sequence[OpenCondition]) -> Unit:
 def notices_unit(
     condition_id: str, notices: Sequence[Notice], *, decided_for: OpenCondition, again_at: datetime | Absent
 ) -> Unit:
-    """New notices of a condition, and when to decide again; the latter only if the condition is still the same."""
+    """New notices of a condition, before which is told what waits; and when to decide again.
+
+    The latter only if the condition is still the same.
+    """
     was = condition_values(decided_for)
     row: dict[str, Any] = {f"was_{name}": value for name, value in was.items() if name not in ("id", "notify_at")}
     row |= {"of_condition": condition_id, "again_at": seconds_or_null(again_at)}
@@ -89,6 +92,7 @@ def notices_unit(
         subjects=frozenset({decided_for.subject}),
         rows={
             writes.INSERT_NOTICE: [notice_values(notice) for notice in notices],
+            writes.HASTEN: [_hasten_row(notice) for notice in notices],
             writes.DECIDE_AGAIN: [row],
         },
     )
@@ -100,6 +104,23 @@ def replacement_unit(notices: Sequence[Notice]) -> Unit:
     for row in rows:
         row["of_notice"] = row.pop("id")
     return Unit(subjects=frozenset(notice.subject for notice in notices), rows={writes.UPDATE_NOTICE: rows})
+
+
+def tell_anew_unit(channel: str, at_least: Severity) -> Unit:
+    """Open conditions that a channel was told nothing of."""
+    row = {"of_channel": channel, "at_least": int(at_least)}
+    return Unit(subjects=frozenset(), rows={writes.TELL_ANEW: [row]})
+
+
+def _hasten_row(notice: Notice) -> dict[str, Any]:
+    return {
+        "of_subject": notice.subject,
+        "of_kind": notice.condition.kind.value,
+        "of_channel": notice.channel,
+        "new_created_at": seconds(notice.created_at),
+        "new_id": notice.id,
+        "at": seconds(notice.not_before),
+    }
 
 
 def _order_row(order: Order) -> dict[str, Any]:

@@ -26,7 +26,7 @@ class Migrations:
     head: str
 
 
-OURS: Final = Migrations(scripts=Path(__file__).parent / "migrations", head="0010")
+OURS: Final = Migrations(scripts=Path(__file__).parent / "migrations", head="0011")
 NEW: Final = ""
 """The revision of a database without tables."""
 

@@ -10,7 +10,7 @@ from sqlalchemy import Connection
 
 from byokd.errors import StoreError
 from byokd.facts.change import Change, FleetChange, FleetCounts, KeyFilter, KeyLine
-from byokd.facts.condition import ConditionKind, Notice, OpenCondition
+from byokd.facts.condition import ConditionKind, Notice, OpenCondition, Severity
 from byokd.facts.key import Absent, KeyArn, KeyRef, LaneId
 from byokd.facts.ledger import HistoryEntry, Import, Order
 from byokd.facts.past import LeftBehind, Past
@@ -171,9 +171,17 @@ class SqlStore:
             changes.notices_unit(condition_id, notices, decided_for=decided_for, again_at=again_at)
         )
 
-    async def outbox(self, *, now: datetime, limit: int) -> tuple[Notice, ...]:
+    async def tell_anew(self, channel: str, *, at_least: Severity) -> None:
         """See `ports.Store`."""
-        return await self._reader.read(lambda connection: agenda.outbox(connection, now=now, limit=limit))
+        await self._writer.write(changes.tell_anew_unit(channel, at_least))
+
+    async def outbox(self, channel: str, *, now: datetime, limit: int) -> tuple[Notice, ...]:
+        """See `ports.Store`."""
+        return await self._reader.read(lambda connection: agenda.outbox(connection, channel, now=now, limit=limit))
+
+    async def waiting_by_channel(self) -> dict[str, int]:
+        """See `ports.Store`."""
+        return await self._reader.read(agenda.waiting_by_channel)
 
     async def replace_notices(self, notices: Sequence[Notice]) -> None:
         """See `ports.Store`."""
@@ -184,13 +192,13 @@ class SqlStore:
         """See `ports.Store`."""
         return await self._reader.read(lambda connection: agenda.deadlines(connection, subjects))
 
-    async def next_notify_at(self) -> datetime | Absent:
+    async def next_notify_at(self, *, after: datetime) -> datetime | Absent:
         """See `ports.Store`."""
-        return await self._reader.read(agenda.next_notify_at)
+        return await self._reader.read(lambda connection: agenda.next_notify_at(connection, after=after))
 
-    async def count_open(self, kind: ConditionKind, lane: LaneId) -> int:
+    async def count_open(self, kind: ConditionKind, lane: LaneId, *, at_least: Severity) -> int:
         """See `ports.Store`."""
-        return await self._reader.read(lambda connection: agenda.count_open(connection, kind, lane))
+        return await self._reader.read(lambda connection: agenda.count_open(connection, kind, lane, at_least=at_least))
 
     # For people.
 

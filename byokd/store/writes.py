@@ -24,6 +24,7 @@ from sqlalchemy import (
     literal,
     null,
     select,
+    tuple_,
     update,
 )
 from sqlalchemy.sql.dml import UpdateBase
@@ -139,6 +140,36 @@ UPSERT_CONDITION: Final = Write(upsert(conditions))
 
 INSERT_NOTICE: Final = Write(insert_new(notices))
 
+# People are told in order: what waits about the same comes no later than what is new.
+HASTEN: Final = Write(
+    update(notices)
+    .where(
+        told.UNSENT,
+        notices.c.subject == bindparam("of_subject"),
+        notices.c.kind == bindparam("of_kind"),
+        notices.c.channel == bindparam("of_channel"),
+        tuple_(notices.c.created_at, notices.c.id) < tuple_(bindparam("new_created_at"), bindparam("new_id")),
+        notices.c.not_before > bindparam("at"),
+    )
+    .values(not_before=bindparam("at"))
+)
+
+TELL_ANEW: Final = Write(
+    update(conditions)
+    .where(
+        told.OPEN,
+        # Without it the planner would read the years of conditions that are over.
+        conditions.c.subject > "",
+        conditions.c.severity >= bindparam("at_least"),
+        ~exists(
+            select(notices.c.id).where(
+                notices.c.condition_id == conditions.c.id, notices.c.channel == bindparam("of_channel")
+            )
+        ),
+    )
+    .values(notify_at=told.AT_ONCE)
+)
+
 DECIDE_AGAIN: Final = Write(
     update(conditions)
     .where(
@@ -174,6 +205,8 @@ IN_ORDER: Final = (
     UPDATE_ORDER,
     UPSERT_CONDITION,
     INSERT_NOTICE,
+    HASTEN,
+    TELL_ANEW,
     DECIDE_AGAIN,
     UPDATE_NOTICE,
     INSERT_HISTORY,

@@ -8,7 +8,7 @@ from datetime import datetime, timedelta
 import pytest
 
 from byokd.errors import StoreError
-from byokd.facts.condition import ConditionKind, Severity
+from byokd.facts.condition import ConditionKind, NoticeKind, Severity
 from byokd.facts.key import ABSENT, NEVER
 from byokd.facts.ledger import (
     ImportState,
@@ -50,7 +50,7 @@ async def test_open_conditions_come_worst_first_and_resolved_ones_are_gone(store
 
 async def test_a_condition_is_told_when_it_changes_and_when_it_was_said_to_be_told_again(store: Store) -> None:
     """Deciding about a condition rests it until its time, or until it changes."""
-    assert await store.next_notify_at() is ABSENT
+    assert await store.next_notify_at(after=START) is ABSENT
     await store.save_conditions([condition()])
     assert await store.conditions_to_tell(now=START, limit=9) == ((condition(), ()),)
     assert await store.conditions_to_tell(now=START, limit=0) == ()
@@ -83,14 +83,15 @@ async def test_the_outbox_gives_undelivered_notices_oldest_first(store: Store) -
     early = notice("n2", created_at=START - HOUR)
     backing_off = notice("n3", not_before=START + DAY)
     await store.save_notices("c1", [late, early, backing_off], decided_for=condition(), again_at=ABSENT)
-    assert await store.outbox(now=START, limit=9) == (early, late)
-    assert await store.outbox(now=START, limit=1) == (early,)
-    assert await store.outbox(now=START + DAY, limit=9) == (early, late, backing_off)
-    assert await store.next_notify_at() == START
+    assert await store.outbox("log", now=START, limit=9) == (early, late)
+    assert await store.outbox("log", now=START, limit=1) == (early,)
+    assert await store.outbox("log", now=START + DAY, limit=9) == (early, late, backing_off)
+    assert await store.next_notify_at(after=START - DAY) == START
+    assert await store.next_notify_at(after=START) == START + DAY
     assert (await store.counts()).notices_waiting == 3
     await store.replace_notices([replace(each, attempts=1, sent_at=START) for each in (early, late)])
-    assert await store.outbox(now=START, limit=9) == ()
-    assert await store.next_notify_at() == START + DAY
+    assert await store.outbox("log", now=START, limit=9) == ()
+    assert await store.next_notify_at(after=START) == START + DAY
     assert (await store.counts()).notices_waiting == 1
 
 
@@ -99,8 +100,62 @@ async def test_the_outbox_gives_what_a_clock_that_was_ahead_has_put_off(store: S
     await store.save_conditions([condition()])
     ahead = notice(created_at=START + DAY, not_before=START + 2 * DAY)
     await store.save_notices("c1", [ahead], decided_for=condition(), again_at=ABSENT)
-    assert await store.outbox(now=START, limit=9) == (ahead,)
-    assert await store.outbox(now=START + DAY, limit=9) == ()
+    assert await store.outbox("log", now=START, limit=9) == (ahead,)
+    assert await store.outbox("log", now=START + DAY, limit=9) == ()
+
+
+async def test_nothing_is_offered_before_what_is_older_about_the_same(store: Store) -> None:
+    """Of one channel, subject and kind; another condition of them is the same thing again."""
+    await store.save_conditions([condition(), condition("c2")])
+    waits = notice("n1", not_before=START + DAY)
+    again = notice("n2", "c2", created_at=START + HOUR, not_before=START + 2 * DAY)
+    others = [
+        notice("n3", subject="daemon", created_at=START + HOUR),
+        notice("n4", channel="pager", created_at=START + HOUR),
+        notice("n5", condition=replace(waits.condition, kind=ConditionKind.LAPSED), created_at=START + HOUR),
+    ]
+    for each in (waits, again, *others):
+        await store.save_notices("c1", [each], decided_for=condition(), again_at=ABSENT)
+    await store.replace_notices([again := replace(again, not_before=START + HOUR)])
+    assert await store.outbox("log", now=START + HOUR, limit=9) == (others[0], others[2])
+    assert await store.outbox("pager", now=START + HOUR, limit=9) == (others[1],)
+    assert await store.outbox("log", now=START + DAY, limit=9) == (waits, again, others[0], others[2])
+    await store.replace_notices([replace(waits, sent_at=START)])
+    assert await store.outbox("log", now=START + HOUR, limit=9) == (again, others[0], others[2])
+
+
+async def test_what_is_new_brings_forward_what_waits_about_the_same(store: Store) -> None:
+    """In the write that brings it, to its own time, and never back; what is no older is left alone."""
+    await store.save_conditions([condition(), condition("c2")])
+    waits = notice("n1", not_before=START + DAY)
+    soon = notice("n2", not_before=START + timedelta(minutes=1))
+    elsewhere = notice("n3", channel="pager", not_before=START + DAY)
+    await store.save_notices("c1", [waits, soon, elsewhere], decided_for=condition(), again_at=ABSENT)
+    over = notice("n4", "c2", kind=NoticeKind.RESOLVED, created_at=START + timedelta(seconds=1))
+    both = [over, replace(over, id="n5", kind=NoticeKind.RAISED, not_before=START + HOUR)]
+    await store.save_notices("c2", both[1:], decided_for=condition("c2"), again_at=ABSENT)
+    assert await store.outbox("log", now=START + HOUR, limit=1) == (replace(waits, not_before=soon.not_before),)
+    await store.save_notices("c2", both[:1], decided_for=condition("c2"), again_at=ABSENT)
+    assert await store.outbox("log", now=over.created_at, limit=9) == (
+        replace(waits, not_before=START),
+        replace(soon, not_before=START),
+        over,
+    )
+    assert await store.waiting_by_channel() == {"log": 4, "pager": 1}
+
+
+async def test_a_channel_that_is_new_is_told_of_what_is_open(store: Store) -> None:
+    """Conditions that it heard nothing of become due again, as far as it wants to hear of them."""
+    them = [condition(), condition("c2"), condition("c3", severity=Severity.INFO), condition("c4", resolved_at=START)]
+    await store.save_conditions(them)
+    for each in them:
+        mine = [notice(f"of {each.id}", each.id)] if each.id != "c2" else []
+        await store.save_notices(each.id, mine, decided_for=each, again_at=ABSENT)
+    assert await store.conditions_to_tell(now=START, limit=9) == ()
+    await store.tell_anew("log", at_least=Severity.INFO)
+    assert [each.id for each, _ in await store.conditions_to_tell(now=START, limit=9)] == ["c2"]
+    await store.tell_anew("pager", at_least=Severity.WARNING)
+    assert [each.id for each, _ in await store.conditions_to_tell(now=START, limit=9)] == ["c1", "c2"]
 
 
 async def test_a_notice_saved_twice_as_new_is_one_and_an_unknown_one_an_error(store: Store) -> None:
@@ -109,7 +164,7 @@ async def test_a_notice_saved_twice_as_new_is_one_and_an_unknown_one_an_error(st
     await store.save_notices("c1", [notice()], decided_for=condition(), again_at=ABSENT)
     await store.replace_notices([notice(sent_at=START)])
     await store.save_notices("c1", [notice()], decided_for=condition(), again_at=ABSENT)
-    assert await store.outbox(now=START, limit=9) == ()
+    assert await store.outbox("log", now=START, limit=9) == ()
     with pytest.raises(StoreError):
         await store.replace_notices([notice("n2")])
     with pytest.raises(StoreError):
@@ -123,10 +178,10 @@ async def test_notices_are_replaced_all_or_none(store: Store) -> None:
     sent = [replace(notice(each), attempts=1, sent_at=START) for each in ("n1", "n2")]
     with pytest.raises(StoreError):
         await store.replace_notices([*sent, notice("n3")])
-    assert await store.outbox(now=START, limit=9) == (notice("n1"), notice("n2"))
+    assert await store.outbox("log", now=START, limit=9) == (notice("n1"), notice("n2"))
     await store.replace_notices(sent)
     await store.replace_notices([])
-    assert await store.outbox(now=START, limit=9) == ()
+    assert await store.outbox("log", now=START, limit=9) == ()
 
 
 async def test_deadlines_are_those_that_keys_have(fleet: Fleet) -> None:
@@ -149,22 +204,24 @@ async def test_open_conditions_are_counted_by_lane(fleet: Fleet) -> None:
     await fleet.store.save_conditions([condition("c5", subject=others[3].ref, resolved_at=START), condition()])
     await fleet.store.save_conditions([condition("c6", subject=f"lane:{LANE_ID}")])
     await fleet.store.sync_fleet([KEY, *others[1:]], now=START)
-    assert await fleet.store.count_open(ConditionKind.EXPIRING, LANE_ID) == 2
-    assert await fleet.store.count_open(ConditionKind.EXPIRING, OTHER_LANE) == 1
-    assert await fleet.store.count_open(ConditionKind.LAPSED, LANE_ID) == 0
+    assert await fleet.store.count_open(ConditionKind.EXPIRING, LANE_ID, at_least=Severity.INFO) == 2
+    assert await fleet.store.count_open(ConditionKind.EXPIRING, OTHER_LANE, at_least=Severity.INFO) == 1
+    assert await fleet.store.count_open(ConditionKind.LAPSED, LANE_ID, at_least=Severity.INFO) == 0
+    await fleet.store.save_conditions([condition(severity=Severity.INFO)])
+    assert await fleet.store.count_open(ConditionKind.EXPIRING, LANE_ID, at_least=Severity.WARNING) == 1
 
 
 async def test_the_next_telling_is_the_earlier_of_condition_and_notice(store: Store) -> None:
     """One sleep serves both halves of the alert loop."""
     await store.save_conditions([condition()])
-    at_once = await store.next_notify_at()
+    at_once = await store.next_notify_at(after=START)
     assert isinstance(at_once, datetime)
     assert at_once <= START
     later = notice(not_before=START + 2 * HOUR)
     await store.save_notices("c1", [later], decided_for=condition(), again_at=START + HOUR)
-    assert await store.next_notify_at() == START + HOUR
+    assert await store.next_notify_at(after=START) == START + HOUR
     await store.save_notices("c1", [], decided_for=condition(), again_at=START + DAY)
-    assert await store.next_notify_at() == START + 2 * HOUR
+    assert await store.next_notify_at(after=START) == START + 2 * HOUR
 
 
 # -- pruning ----------------------------------------------------------------------------------------------------------
@@ -210,7 +267,7 @@ async def test_pruning_keeps_what_decisions_rest_on(fleet: Fleet) -> None:
     known = await fleet.read()
     assert (known.ledger.refused_import, known.ledger.open_import) == (refused, row(2))
     assert len(known.ledger.open_orders) == 1
-    assert await fleet.store.outbox(now=START, limit=9) == (notice("n2", "unsent"),)
+    assert await fleet.store.outbox("log", now=START, limit=9) == (notice("n2", "unsent"),)
     told = await fleet.store.conditions_to_tell(now=START, limit=9)
     assert [each.id for each, _ in told] == ["untold"]
     await fleet.store.save_conditions([condition()])

@@ -26,6 +26,7 @@ class MemoryOutbox:
         self._notify_at: dict[str, datetime] = {}
         self._notices: dict[str, Notice] = {}
         self._unsent: dict[str, Notice] = {}
+        self._unsent_about: defaultdict[tuple[str, str, str], set[str]] = defaultdict(set)
         self._notices_of: defaultdict[str, list[str]] = defaultdict(list)
 
     async def open_conditions(self, subject: str = "") -> tuple[OpenCondition, ...]:
@@ -51,14 +52,31 @@ class MemoryOutbox:
             if notice.id not in self._notices:
                 self._notices_of[notice.condition_id].append(notice.id)
                 self._put_notice(notice)
+            self._hasten(notice)
         if self._conditions.get(condition_id) == decided_for:
             self._notify_at.pop(condition_id, None)
             if not isinstance(again_at, Absent):
                 self._notify_at[condition_id] = again_at
 
-    async def outbox(self, *, now: datetime, limit: int) -> tuple[Notice, ...]:
-        ready = (each for each in self._unsent.values() if each.not_before <= now or each.created_at > now)
-        return tuple(heapq.nsmallest(limit, ready, key=_oldest_first))
+    async def tell_anew(self, channel: str, *, at_least: Severity) -> None:
+        for each in (each for of in self._open.values() for each in of.values()):
+            told = any(notice.channel == channel for notice in self._all_of(each.id))
+            if each.condition.severity >= at_least and not told:
+                self._notify_at[each.id] = AT_ONCE
+
+    async def outbox(self, channel: str, *, now: datetime, limit: int) -> tuple[Notice, ...]:
+        mine = sorted((each for each in self._unsent.values() if each.channel == channel), key=_oldest_first)
+        ready, held = [], set()
+        for each in mine:
+            about = each.subject, each.condition.kind
+            if each.not_before > now and each.created_at <= now:
+                held.add(about)
+            elif about not in held:
+                ready.append(each)
+        return tuple(ready[:limit])
+
+    async def waiting_by_channel(self) -> dict[str, int]:
+        return dict(Counter(each.channel for each in self._unsent.values()))
 
     async def replace_notices(self, notices: Sequence[Notice]) -> None:
         if any(notice.id not in self._notices for notice in notices):
@@ -66,9 +84,9 @@ class MemoryOutbox:
         for notice in notices:
             self._put_notice(notice)
 
-    async def next_notify_at(self) -> datetime | Absent:
-        times = (*self._notify_at.values(), *(notice.not_before for notice in self._unsent.values()))
-        return min(times, default=ABSENT)
+    async def next_notify_at(self, *, after: datetime) -> datetime | Absent:
+        waits = (notice.not_before for notice in self._unsent.values() if notice.not_before > after)
+        return min((*self._notify_at.values(), *waits), default=ABSENT)
 
     # For the rest of the store.
 
@@ -112,11 +130,18 @@ class MemoryOutbox:
         told = set(self._notices_of) | set(self._notify_at)
         return gone + prune_rows([self._conditions], lambda each: each.resolved_at, told, before=before, limit=limit)
 
+    def _hasten(self, new: Notice) -> None:
+        for each in [self._notices[it] for it in self._unsent_about[_about(new)]]:
+            if _oldest_first(each) < _oldest_first(new) and each.not_before > new.not_before:
+                self._put_notice(replace(each, not_before=new.not_before))
+
     def _put_notice(self, notice: Notice) -> None:
         self._notices[notice.id] = notice
         self._unsent.pop(notice.id, None)
+        self._unsent_about[_about(notice)].discard(notice.id)
         if isinstance(notice.sent_at, Absent):
             self._unsent[notice.id] = notice
+            self._unsent_about[_about(notice)].add(notice.id)
 
     def _all_of(self, condition_id: str) -> tuple[Notice, ...]:
         notices = (self._notices[each] for each in self._notices_of.get(condition_id, ()))
@@ -125,6 +150,10 @@ class MemoryOutbox:
 
 def _worst_first(condition: OpenCondition) -> tuple[int, datetime, str]:
     return -condition.condition.severity, condition.since, condition.id
+
+
+def _about(notice: Notice) -> tuple[str, str, str]:
+    return notice.channel, notice.subject, notice.condition.kind
 
 
 def _oldest_first(notice: Notice) -> tuple[datetime, str]:

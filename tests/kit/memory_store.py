@@ -14,7 +14,7 @@ from datetime import datetime
 
 from byokd.errors import LeaseLost, StoreError
 from byokd.facts.change import Change, FleetChange, FleetCounts, KeyFilter, KeyLine
-from byokd.facts.condition import ConditionKind
+from byokd.facts.condition import ConditionKind, Severity
 from byokd.facts.key import ABSENT, NEVER_LOOKED, Absent, KeyArn, KeyRef, LaneId
 from byokd.facts.ledger import (
     NOT_PROVED,
@@ -243,9 +243,10 @@ class MemoryStore(MemoryOrders, MemoryOutbox, MemoryPast):
         ends = {ref: shown_expiry(each) for ref, each in known.items()}
         return {ref: at for ref, at in ends.items() if isinstance(at, datetime)}
 
-    async def count_open(self, kind: ConditionKind, lane: LaneId) -> int:
+    async def count_open(self, kind: ConditionKind, lane: LaneId, *, at_least: Severity) -> int:
         mine = (ref for ref, key in self._keys.items() if key.managed and key.known.desired.lane == lane)
-        return sum(self._has(ref, kind) for ref in mine)
+        told = ((each.condition for each in self.open_of(ref)) for ref in mine)
+        return sum(any(each.kind is kind and each.severity >= at_least for each in those) for those in told)
 
     async def counts(self) -> FleetCounts:
         managed = [key for key in self._keys.values() if key.managed]

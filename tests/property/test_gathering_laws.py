@@ -18,7 +18,6 @@ from byokd.decide.gathering import (
     group_of,
     longest_wait,
     next_beat,
-    scheduled,
 )
 from byokd.decide.notices import OUTAGES, Audience
 from byokd.facts.condition import Condition, ConditionKind, Notice, NoticeKind, Severity
@@ -134,6 +133,8 @@ def test_nobody_waits_longer_than_is_good_for_the_key(it: Notice, them: Audience
         assert longest <= OUTAGE
     if it.kind is not NoticeKind.RESOLVED and deadline is not None and deadline > now:
         assert longest <= (deadline - now) / EIGHTH
+    if it.kind is NoticeKind.RAISED and deadline is not None and deadline <= now:
+        assert longest <= OUTAGE
 
 
 @given(beats, spans, moments)
@@ -141,8 +142,20 @@ def test_a_beat_comes_now_or_soon(beat: Beat | None, longest: timedelta, now: An
     """Whatever was before, and wherever the clock was set: never in the past, never later than it may."""
     following = next_beat(beat, longest, now)
     assert now <= following.at <= now + longest
-    if beat is None:
+    assert following.at - now <= following.pause
+    if beat is None or beat.at - now > beat.pause:
         assert following.at == now
+
+
+@given(outboxes, st.lists(st.tuples(st.integers(0, 2), st.integers(0, 2)), min_size=60, max_size=60))
+def test_what_failed_together_is_told_together_again(them: list[Notice], failed: list[tuple[int, int]]) -> None:
+    """And with nothing else: a receiver that took it, though byokd does not know that, knows it by its id."""
+    tried = [
+        replace(each, attempts=attempts, not_before=START + after * HOUR)
+        for each, (attempts, after) in zip(them, failed, strict=False)
+    ]
+    for message in gathered(tried):
+        assert len({(each.attempts > 0, each.attempts and each.not_before) for each in message}) == 1
 
 
 @given(
@@ -160,29 +173,3 @@ def test_however_many_keys_break_the_messages_are_few(broken: list[tuple[int, in
         told.add(beat.at)
     hurried = sum(not spare for _, spare in broken)
     assert len(told) <= 6 * (1 + (now - START) / longest + hurried)
-
-
-@given(notices, st.lists(notices, max_size=5), st.lists(spans, min_size=5, max_size=5), moments)
-def test_what_waits_of_a_condition_is_told_before_what_is_new_of_it(
-    it: Notice, before: list[Notice], waits: list[timedelta], now: Any
-) -> None:
-    """A resolution waits for it, and what is worse brings it forward; nothing new but a resolution waits for it."""
-    earlier = [
-        replace(each, id=f"{number}", not_before=now + wait)
-        for number, (each, wait) in enumerate(zip(before, waits, strict=False))
-    ]
-    new, *others = scheduled(it, earlier, Beat(at=now, pause=HOUR))
-    times = {each.id: each.not_before for each in (*earlier, *others)}
-    assert all(at <= new.not_before for at in times.values())
-    assert it.kind is NoticeKind.RESOLVED or new.not_before == now
-    assert new.not_before in (now, *times.values())
-
-
-@given(notices, st.lists(notices, max_size=5), spans, moments)
-def test_what_was_told_or_is_for_others_changes_nothing(
-    it: Notice, before: list[Notice], wait: timedelta, now: Any
-) -> None:
-    """Only what waits in the same channel counts."""
-    done = [replace(each, not_before=now + wait, sent_at=START) for each in before]
-    elsewhere = [replace(each, not_before=now + wait, channel="log") for each in before]
-    assert scheduled(it, done + elsewhere, Beat(at=now, pause=HOUR)) == (replace(it, not_before=now),)

@@ -377,7 +377,7 @@ async def all_is_well(world: World) -> None:
         rows = await world.memory.imports(ref=ref, only_open=True, limit=10)
         if any(row.attempts > 2 for row in rows):
             book.broken("converges", ref, f"an import is open: {rows[0]}")
-    unsent = await world.memory.outbox(now=now, limit=10)
+    unsent = await world.memory.outbox("inbox", now=now, limit=10)
     old = [notice for notice in unsent if (now - notice.created_at).total_seconds() > HOUR_S]
     if old:
         book.broken("alerts arrive", old[0].subject, f"{len(old)} notices are not delivered")

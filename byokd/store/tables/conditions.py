@@ -18,6 +18,8 @@ OPEN: Final = text("conditions.resolved_at IS NULL")
 RESOLVED: Final = text("conditions.resolved_at IS NOT NULL")
 TO_TELL: Final = text("conditions.notify_at IS NOT NULL")
 UNSENT: Final = text("notices.sent_at IS NULL")
+UNSENT_EARLIER: Final = text("earlier.sent_at IS NULL")
+"""Of notices under another name."""
 SENT: Final = text("notices.sent_at IS NOT NULL")
 
 AT_ONCE: Final = 0
@@ -60,7 +62,17 @@ notices: Final = Table(
     Column("sent_at", Seconds),
 )
 
-partial_index("ix_notices_unsent", notices.c.created_at, notices.c.id, where=UNSENT)
+partial_index("ix_notices_unsent", notices.c.channel, notices.c.created_at, notices.c.id, where=UNSENT)
+partial_index(
+    "ix_notices_unsent_about",
+    notices.c.subject,
+    notices.c.kind,
+    notices.c.channel,
+    # Without them the planner would rather read all that the channel was not told yet.
+    notices.c.created_at,
+    notices.c.id,
+    where=UNSENT,
+)
 partial_index("ix_notices_by_not_before", notices.c.not_before, where=UNSENT)
 partial_index("ix_notices_sent", notices.c.sent_at, notices.c.id, where=SENT)
 

@@ -2,71 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
 from dataclasses import replace
 from datetime import timedelta
 
 from byokd.errors import ChannelError
-from byokd.facts.condition import Condition, ConditionKind, Message, NoticeKind, OpenCondition, Severity
+from byokd.facts.condition import ConditionKind, Message, NoticeKind, Severity
 from byokd.facts.key import ABSENT
 from tests.kit.clock import START
-from tests.kit.world import Inbox, World, running
-
-HOUR = timedelta(hours=1)
-MANY = 450
-"""More than are decided in one go."""
-LANE = "111122223333/eu-central-1"
-
-
-class Moody(Inbox):
-    """An inbox that refuses what it is told, while it is told to."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.refuses = 0
-        """So many messages; below 0, all of them."""
-        self.asked = 0
-
-    async def deliver(self, message: Message) -> None:
-        """See `ports.Channel`."""
-        self.asked += 1
-        if self.refuses:
-            self.refuses -= 1
-            raise ChannelError("not now")
-        await super().deliver(message)
-
-
-def locked_out(
-    number: int, *, kind: ConditionKind = ConditionKind.ACCESS_DENIED, severity: Severity = Severity.WARNING
-) -> OpenCondition:
-    """What is true about one key of the lane."""
-    return OpenCondition(
-        id=f"c-{number:05}-{kind}",
-        subject=f"arn:aws:kms:eu-central-1:111122223333:key/{number:05}",
-        condition=Condition(kind=kind, severity=severity, detail="the lane's role is gone"),
-        since=START,
-    )
-
-
-def telling(channel: Inbox) -> World:
-    """A world without keys, whose conditions are made by hand."""
-    world = World()
-    world.inbox = world.channel = channel
-    world.gather_for = HOUR
-    return world
-
-
-async def state(world: World, conditions: Iterable[OpenCondition]) -> None:
-    """Let something be true, and people be told."""
-    await world.store.save_conditions(list(conditions))
-    assert world.engine is not None
-    world.engine.wake()
-    await world.settle()
-
-
-def sizes(world: World) -> list[int]:
-    """How many notices each message had."""
-    return [len(message.notices) for message in world.inbox.messages]
+from tests.kit.telling import HOUR, LANE, MANY, Moody, locked_out, sizes, state, telling
+from tests.kit.world import Inbox, running
 
 
 async def test_what_breaks_at_once_is_one_message() -> None:
@@ -74,7 +18,7 @@ async def test_what_breaks_at_once_is_one_message() -> None:
     async with running(telling(Inbox())) as world:
         await state(world, (locked_out(number) for number in range(MANY)))
         assert sizes(world) == [MANY]
-        assert await world.store.outbox(now=START + 99 * HOUR, limit=9) == ()
+        assert await world.store.outbox("inbox", now=START + 99 * HOUR, limit=9) == ()
 
 
 async def test_what_breaks_bit_by_bit_is_a_few_messages() -> None:
@@ -166,7 +110,7 @@ async def test_a_message_that_fails_is_told_again_as_one() -> None:
     async with running(telling(inbox)) as world:
         inbox.refuses = 3
         await state(world, (locked_out(number) for number in range(MANY)))
-        waiting = await world.store.outbox(now=START + HOUR, limit=MANY + 1)
+        waiting = await world.store.outbox("inbox", now=START + HOUR, limit=MANY + 1)
         assert {notice.attempts for notice in waiting} == {1}
         assert len(waiting) == MANY
         await world.pass_time(timedelta(minutes=5), step=timedelta(seconds=10))

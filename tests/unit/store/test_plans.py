@@ -18,7 +18,7 @@ from tests.kit.clock import START
 from tests.kit.store_fleet import a_key
 
 REFS = [a_key(number).ref for number in range(50)]
-AGENDA = {"lane": LANE_ID, "now": 0, "after": 0, "limit": 9}
+AGENDA = {"lane": LANE_ID, "now": 0, "after": 0, "limit": 9, "channel": "c"}
 
 
 async def plan(store: SqlStore, statement: Executable, parameters: dict[str, Any]) -> list[str]:
@@ -48,7 +48,6 @@ async def plan(store: SqlStore, statement: Executable, parameters: dict[str, Any
         (agenda.READY_IMPORTS, "ix_imports_by_rank"),
         (agenda.NEXT_READY_AT, "ix_imports_by_not_before"),
         (agenda.TO_TELL, "ix_conditions_to_tell"),
-        (agenda.OUTBOX, "ix_notices_unsent"),
         (agenda.NEXT_TO_TELL_AT, "ix_conditions_to_tell"),
         (agenda.NEXT_TO_SEND_AT, "ix_notices_by_not_before"),
         (lists.page(KeyFilter(), limit=100, after=""), "ix_keys_by_time_left"),
@@ -104,9 +103,33 @@ async def test_what_belongs_to_it_is_looked_up(
     assert index in searched
 
 
+async def test_the_outbox_is_read_in_its_order_and_what_is_older_about_the_same_looked_up(store: SqlStore) -> None:
+    """Neither other channels nor the years of notices that were sent cost anything."""
+    lines = await plan(store, agenda.OUTBOX, AGENDA)
+    searched = [line for line in lines if line.startswith(("SEARCH", "SCAN"))]
+    assert "ix_notices_unsent (channel=?)" in searched[0]
+    assert "ix_notices_unsent_about (subject=? AND kind=? AND channel=?" in searched[1]
+    assert not [line for line in lines if "TEMP B-TREE" in line]
+
+
+async def test_what_waits_about_the_same_is_looked_up(store: SqlStore) -> None:
+    """For each new notice."""
+    about = {"of_subject": "x", "of_kind": "lapsed", "of_channel": "c", "new_created_at": 0, "new_id": "x", "at": 0}
+    (line,) = await plan(store, writes.HASTEN.statement, about)
+    assert "ix_notices_unsent_about (subject=? AND kind=? AND channel=?" in line
+
+
+async def test_what_a_channel_was_not_told_of_is_found_among_what_is_open(store: SqlStore) -> None:
+    """At each start: conditions that are over cost nothing."""
+    lines = await plan(store, writes.TELL_ANEW.statement, {"of_channel": "c", "at_least": 0})
+    searched = [line for line in lines if line.startswith(("SEARCH", "SCAN"))]
+    assert "ix_conditions_open" in searched[0]
+    assert "(condition_id=?)" in searched[1]
+
+
 async def test_what_is_open_in_a_lane_is_counted_key_by_key(store: SqlStore) -> None:
     """Neither the years of conditions that are over nor other lanes cost anything."""
-    lines = await plan(store, agenda.OPEN_IN_LANE, AGENDA | {"kind": "lapsed"})
+    lines = await plan(store, agenda.OPEN_IN_LANE, AGENDA | {"kind": "lapsed", "at_least": 0})
     searched = [line for line in lines if line.startswith(("SEARCH", "SCAN"))]
     assert len(searched) == 2
     assert all("(lane=?" in line or "ix_conditions_open" in line for line in searched)

@@ -1,0 +1,218 @@
+"""The last word about a key is the latest, whatever fails; and trouble of one message, channel or store stays there."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+from datetime import timedelta
+from typing import Any
+
+import pytest
+
+from byokd.alerts.render import document
+from byokd.errors import ChannelError, StoreFull
+from byokd.facts.condition import ConditionKind, Message, Notice, NoticeKind, Severity
+from tests.kit.memory_store import MemoryStore
+from tests.kit.telling import HOUR, MANY, Moody, locked_out, sizes, state, telling
+from tests.kit.world import Inbox, World, running
+
+SECOND = timedelta(seconds=1)
+DAY = timedelta(days=1)
+
+
+class Counting(MemoryStore):
+    """A store that counts the notices which it gives and takes, and whose disk may be full."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.read = self.written = 0
+        self.full = False
+
+    async def outbox(self, channel: str, *, now: Any, limit: int) -> tuple[Notice, ...]:
+        """See `ports.Store`."""
+        found = await super().outbox(channel, now=now, limit=limit)
+        self.read += len(found)
+        return found
+
+    async def replace_notices(self, notices: Sequence[Notice]) -> None:
+        """See `ports.Store`."""
+        self.written += len(notices)
+        await super().replace_notices(notices)
+
+    async def save_notices(self, *args: Any, **kwargs: Any) -> None:
+        """See `ports.Store`."""
+        if self.full:
+            raise StoreFull("no space left")
+        await super().save_notices(*args, **kwargs)
+
+
+class Choosy(Moody):
+    """Refuses what it does not understand, for ever."""
+
+    async def deliver(self, message: Message) -> None:
+        """See `ports.Channel`."""
+        if message.notices[0].condition.kind is ConditionKind.ACCESS_DENIED:
+            self.asked += 1
+            raise ChannelError("422")
+        await super().deliver(message)
+
+
+def counting(channel: Inbox) -> tuple[World, Counting]:
+    """A world whose channel tells each key by itself, and its store."""
+    store = Counting()
+    world = telling(channel, store=store)
+    world.gather_for = timedelta()
+    return world, store
+
+
+def heard(world: World, number: int) -> list[tuple[NoticeKind, str]]:
+    """What people were told of one key, as kind and condition."""
+    return [
+        (each.kind, each.condition_id) for each in world.inbox.notices if each.subject == locked_out(number).subject
+    ]
+
+
+async def test_the_last_word_about_a_key_that_broke_again_is_that_it_broke() -> None:
+    """A condition that comes back is another one on record, and the same thing to people."""
+    bad = [locked_out(number, kind=ConditionKind.LAPSED, severity=Severity.CRITICAL) for number in range(5)]
+    async with running(telling(Inbox())) as world:
+        await state(world, bad)
+        await world.pass_time(5 * 60 * SECOND, step=5 * SECOND)
+        for each in bad[:2]:
+            await state(world, [replace(each, resolved_at=world.clock.now())])  # that of the second waits for 15 s
+            world.clock.advance(2)
+        await state(world, [replace(bad[1], id="again", since=world.clock.now())])
+        await world.pass_time(10 * 60 * SECOND, step=5 * SECOND)
+        first = bad[1].id
+        assert heard(world, 1) == [
+            (NoticeKind.RAISED, first),
+            (NoticeKind.RESOLVED, first),
+            (NoticeKind.RAISED, "again"),
+        ]
+
+
+@pytest.mark.parametrize("away_s", range(0, 1500, 100))
+async def test_a_receiver_that_was_away_hears_things_in_their_order(away_s: int) -> None:
+    """What failed rests for longer than the channel does; what came after it about the same key waits for it."""
+    inbox = Moody()
+    bad = locked_out(0, severity=Severity.CRITICAL)
+    async with running(telling(inbox)) as world:
+        inbox.refuses = -1
+        await state(world, [bad])
+        await world.pass_time(311 * SECOND, step=5 * SECOND)
+        await state(world, [replace(bad, resolved_at=world.clock.now())])
+        await world.pass_time(away_s * SECOND, step=5 * SECOND)
+        inbox.refuses = 0
+        await world.pass_time(20 * 60 * SECOND, step=5 * SECOND)
+        assert [kind for kind, _ in heard(world, 0)] == [NoticeKind.RAISED, NoticeKind.RESOLVED]
+
+
+async def test_what_could_not_be_written_is_told_as_soon_as_it_can() -> None:
+    """A group of which nothing came on record was not told: its first does not wait, however often that was tried."""
+    world, store = counting(Inbox())
+    world.gather_for = HOUR
+    async with running(world):
+        store.full = True
+        await state(world, [locked_out(0, severity=Severity.CRITICAL)])
+        await world.pass_time(HOUR, step=5 * SECOND)
+        store.full = False
+        await world.pass_time(60 * SECOND, step=5 * SECOND)
+        assert sizes(world) == [1]
+
+
+async def test_after_a_clock_was_set_back_what_is_refused_still_makes_way() -> None:
+    """What was made later than now is offered at once, and then no sooner than anything else that failed."""
+    inbox = Choosy()
+    async with running(telling(inbox)) as world:
+        inbox.refuses = -1
+        others = [locked_out(number, kind=ConditionKind.EXPIRING) for number in range(10)]
+        await state(world, [locked_out(number) for number in range(10)] + others)
+        world.clock.step(-10 * 86_400)
+        inbox.refuses = 0
+        await world.settle()
+        await world.pass_time(HOUR, step=5 * SECOND)
+        assert sizes(world) == [10]
+        assert inbox.asked < 20
+
+
+async def test_after_a_clock_was_set_back_a_quiet_group_begins_anew() -> None:
+    """Its beat is days ahead, which says nothing."""
+    async with running(telling(Inbox())) as world:
+        world.clock.step(3 * 86_400)
+        await state(world, [locked_out(0)])
+        world.clock.step(-3 * 86_400)
+        await world.pass_time(2 * HOUR)
+        await state(world, [locked_out(1)])
+        assert sizes(world) == [1, 1]
+
+
+async def test_reminders_do_not_come_long_after_all_is_over() -> None:
+    """They may take hours; once it is over they are told with that at the latest."""
+    world = telling(Inbox())
+    async with running(world):
+        bad = [locked_out(number, severity=Severity.CRITICAL) for number in range(300)]
+        for each in bad:
+            await state(world, [replace(each, since=world.clock.now())])
+            world.clock.advance(120)
+        await world.pass_time(DAY + HOUR * 3 - 300 * 120 * SECOND, step=120 * SECOND)
+        await state(world, [replace(each, resolved_at=world.clock.now()) for each in bad])
+        await world.pass_time(HOUR, step=120 * SECOND)
+        assert (await world.store.counts()).notices_waiting == 0
+        assert {kind for kind, _ in heard(world, 299)} == {NoticeKind.RAISED, NoticeKind.RESOLVED}
+        assert [heard(world, number)[-1][0] for number in range(300)] == [NoticeKind.RESOLVED] * 300
+
+
+async def test_a_dead_channel_costs_one_notice_at_a_time() -> None:
+    """However much waits for it: what was not tried is not written."""
+    inbox = Moody()
+    inbox.refuses = -1
+    world, store = counting(inbox)
+    async with running(world):
+        await state(world, (locked_out(number) for number in range(MANY)))
+        await world.pass_time(HOUR, step=10 * SECOND)
+        assert store.written == inbox.asked <= 361
+
+
+async def test_each_notice_is_read_once_where_each_is_told_by_itself() -> None:
+    """The cost of a storm grows with the storm."""
+    world, store = counting(Inbox())
+    async with running(world):
+        await state(world, (locked_out(number) for number in range(MANY)))
+        assert store.read == store.written == MANY
+
+
+async def test_a_channel_under_another_name_is_told_of_all_that_is_open() -> None:
+    """What waits for the old name goes nowhere; the new one hears of what is true."""
+    world, other = telling(Inbox()), Inbox()
+    async with running(world):
+        await state(world, [locked_out(0)])
+        world.clock.advance(1)
+        await state(world, (locked_out(number) for number in range(1, 50)))
+        (audience,) = world.setup().audiences
+        assert world.engine is not None
+        await world.engine.apply(
+            world.setup(channels={"oncall": other}, audiences=(replace(audience, channel="oncall"),))
+        )
+        await world.settle()
+        assert [len(message.notices) for message in other.messages] == [50]
+        assert len(world.inbox.notices) == 1
+        assert await world.store.waiting_by_channel() == {"inbox": 49}
+
+
+async def test_what_a_receiver_took_without_saying_so_has_its_id_when_it_comes_again() -> None:
+    """Others do not join what is tried again."""
+
+    class Deaf(Moody):
+        async def deliver(self, message: Message) -> None:
+            ids.append((len(message.notices), document(message)["id"]))
+            await super().deliver(message)
+
+    ids: list[tuple[int, str]] = []
+    inbox = Deaf()
+    async with running(telling(inbox)) as world:
+        inbox.refuses = 1
+        await state(world, (locked_out(number) for number in range(9)))
+        await state(world, (locked_out(number) for number in range(9, 20)))
+        await world.pass_time(60 * SECOND, step=5 * SECOND)
+        assert [size for size, _ in ids] == [9, 9, 11]
+        assert ids[0] == ids[1]
