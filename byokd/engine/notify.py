@@ -19,7 +19,7 @@ from byokd.decide.notices import FIRST_RETRY, Audience, redeliver_at, tell
 from byokd.engine.progress import Progress
 from byokd.engine.setback import Setback
 from byokd.errors import ByokdError, ChannelError
-from byokd.facts.condition import Message, Notice
+from byokd.facts.condition import ConditionKind, Message, Notice, OpenCondition
 from byokd.facts.key import ABSENT, Absent
 from byokd.ports import Channel, Clock, NewId, Store
 
@@ -135,7 +135,7 @@ class Notifier:
         deadlines = await self._store.deadlines([condition.subject for condition, _ in due]) if due else {}
         saves = []
         beats: dict[Group, Beat] = {}
-        for condition, told in due:
+        for condition, told in _first_of_each(due):
             telling = tell(condition, told, self.audiences, now)
             notices = []
             for channel, kind in telling.notices:
@@ -238,6 +238,14 @@ class Notifier:
             return self.channels[name]
         except KeyError:
             raise ChannelError(f"the config has no channel {name!r} any more") from None
+
+
+def _first_of_each(due: Sequence[tuple[OpenCondition, T]]) -> list[tuple[OpenCondition, T]]:
+    """The oldest of each subject and kind: if its write failed, what is newer would come on record before it."""
+    first: dict[tuple[str, ConditionKind], tuple[OpenCondition, T]] = {}
+    for each in due:
+        first.setdefault((each[0].subject, each[0].condition.kind), each)
+    return list(first.values())
 
 
 def _tried(notice: Notice, now: datetime) -> Notice:

@@ -349,6 +349,7 @@ class Book:
             self.broken("alerts are on record", notice.subject, f"a notice of no condition: {notice.condition.detail}")
             return
         told.heard.append((self.now_s(), notice))
+        self.watch.heard(notice)
 
     def ordered(self, order: Order, *, empty: bool) -> None:
         """An operator gave an order; the key was `empty` of its material, or not."""

@@ -22,7 +22,17 @@ from tests.sim.book import Book
 from tests.sim.loop import virtual_sleep
 
 WRITES: Final = frozenset(
-    ("sync_fleet", "acquire_lane", "save", "wake", "add_orders", "save_conditions", "save_notices", "replace_notices")
+    (
+        "sync_fleet",
+        "acquire_lane",
+        "save",
+        "wake",
+        "add_orders",
+        "save_conditions",
+        "save_notices",
+        "tell_anew",
+        "replace_notices",
+    )
 )
 _FIRST: Final = {"import": "get_parameters", "rotation": "rotate_on_demand"}
 """From which call on a crash of this kind counts the passages."""

@@ -85,6 +85,10 @@ class Watch:
         """By id of the row."""
         self.notices: dict[str, float] = {}
         """When each notice that was put into the outbox is to be told."""
+        self._made: dict[str, int] = {}
+        """By id of a notice, its place among all that were put into the outbox."""
+        self._heard: dict[tuple[str, ConditionKind], int] = {}
+        """Likewise, of the latest that arrived about a subject."""
         self.rotations: defaultdict[str, list[float]] = defaultdict(list)
         self.recalled: dict[str, tuple[float, float, int]] = {}
         """By lane: since when it runs, at which share of its quota it began, and what it has sent since."""
@@ -123,8 +127,17 @@ class Watch:
         """A notice is in the outbox, to be told at once or with others."""
         waits_s = (notice.not_before - notice.created_at).total_seconds()
         self.notices.setdefault(notice.id, self._now_s() + waits_s)
+        self._made.setdefault(notice.id, len(self._made))
         if waits_s > LONGEST_WAIT_S and notice.kind is NoticeKind.RAISED:
             self._broken("told in time", notice.subject, f"waits {waits_s:.0f} s to be told with others")
+
+    def heard(self, notice: Notice) -> None:
+        """A notice arrives, maybe again; never after one that is newer, or people believe what is over."""
+        about, place = (notice.subject, notice.condition.kind), self._made[notice.id]
+        if place < self._heard.get(about, 0):
+            what = f"{notice.kind.value} {notice.condition.kind.value}"
+            self._broken("told in order", notice.subject, f"{what} arrives after what is newer")
+        self._heard[about] = max(place, self._heard.get(about, 0))
 
     def forgotten(self, ref: str) -> None:
         """A key leaves the config: what is open of it is cancelled."""

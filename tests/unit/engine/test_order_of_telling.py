@@ -12,6 +12,7 @@ import pytest
 from byokd.alerts.render import document
 from byokd.errors import ChannelError, StoreFull
 from byokd.facts.condition import ConditionKind, Message, Notice, NoticeKind, Severity
+from tests.kit.clock import START
 from tests.kit.memory_store import MemoryStore
 from tests.kit.telling import HOUR, MANY, Moody, locked_out, sizes, state, telling
 from tests.kit.world import Inbox, World, running
@@ -27,6 +28,8 @@ class Counting(MemoryStore):
         super().__init__()
         self.read = self.written = 0
         self.full = False
+        self.fails: set[str] = set()
+        """Conditions of which the next write fails."""
 
     async def outbox(self, channel: str, *, now: Any, limit: int) -> tuple[Notice, ...]:
         """See `ports.Store`."""
@@ -39,11 +42,12 @@ class Counting(MemoryStore):
         self.written += len(notices)
         await super().replace_notices(notices)
 
-    async def save_notices(self, *args: Any, **kwargs: Any) -> None:
+    async def save_notices(self, condition_id: str, *args: Any, **kwargs: Any) -> None:
         """See `ports.Store`."""
-        if self.full:
+        if self.full or condition_id in self.fails:
+            self.fails.discard(condition_id)
             raise StoreFull("no space left")
-        await super().save_notices(*args, **kwargs)
+        await super().save_notices(condition_id, *args, **kwargs)
 
 
 class Choosy(Moody):
@@ -89,6 +93,18 @@ async def test_the_last_word_about_a_key_that_broke_again_is_that_it_broke() -> 
             (NoticeKind.RESOLVED, first),
             (NoticeKind.RAISED, "again"),
         ]
+
+
+async def test_one_write_that_fails_turns_nothing_round() -> None:
+    """That it is over and that it is back are decided one after the other, or the second might be on record alone."""
+    world, store = counting(Inbox())
+    bad = locked_out(0)
+    async with running(world):
+        await state(world, [bad])
+        store.fails.add(bad.id)
+        await state(world, [replace(bad, resolved_at=START), replace(bad, id="d", since=START)])
+        await world.pass_time(60 * SECOND, step=5 * SECOND)
+        assert heard(world, 0) == [(NoticeKind.RAISED, bad.id), (NoticeKind.RESOLVED, bad.id), (NoticeKind.RAISED, "d")]
 
 
 @pytest.mark.parametrize("away_s", range(0, 1500, 100))
