@@ -195,11 +195,10 @@ class Notifier:
                 deadlines={each.subject: deadlines[each.subject] for each in part if each.subject in deadlines},
                 now_open=None if alone else await self._now_open(part[0], audience),
             )
-            tried = [_tried(notice, now) for notice in part]
             if not await self._offer(name, message):
-                await self._postpone(name, tried)
+                await self._postpone(name, part)
                 break
-            await self._store.replace_notices([replace(notice, sent_at=now) for notice in tried])
+            await self._store.replace_notices([_tried(notice, now, sent_at=now) for notice in part])
             delivered += len(part)
         return delivered
 
@@ -222,7 +221,7 @@ class Notifier:
             return True
         return False
 
-    async def _postpone(self, name: str, tried: Sequence[Notice]) -> None:
+    async def _postpone(self, name: str, failed: Sequence[Notice]) -> None:
         """Offer the notices of a message that failed again later, and leave its channel alone for a moment.
 
         Each further message would cost a time-out. The moment is shorter than what the failed one waits, or a message
@@ -230,8 +229,8 @@ class Notifier:
         """
         now = self._clock.now()
         self._rests[name] = now + FIRST_RETRY
-        again_at = redeliver_at(max(notice.attempts for notice in tried), now)
-        await self._store.replace_notices([replace(notice, not_before=again_at) for notice in tried])
+        again_at = redeliver_at(max(notice.attempts for notice in failed) + 1, now)
+        await self._store.replace_notices([_tried(notice, now, not_before=again_at) for notice in failed])
 
     def _channel(self, name: str) -> Channel:
         try:
@@ -248,9 +247,9 @@ def _first_of_each(due: Sequence[tuple[OpenCondition, T]]) -> list[tuple[OpenCon
     return list(first.values())
 
 
-def _tried(notice: Notice, now: datetime) -> Notice:
+def _tried(notice: Notice, now: datetime, **outcome: Any) -> Notice:
     """A notice that its channel was offered. It was made no later than that, whatever the clock said before."""
-    return replace(notice, attempts=notice.attempts + 1, created_at=min(notice.created_at, now))
+    return replace(notice, attempts=notice.attempts + 1, created_at=min(notice.created_at, now), **outcome)
 
 
 async def _all(steps: Sequence[Coroutine[Any, Any, T]]) -> list[T]:
