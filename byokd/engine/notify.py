@@ -224,7 +224,7 @@ class Notifier:
     async def _postpone(self, name: str, failed: Sequence[Notice]) -> None:
         """Offer the notices of a message that failed again later, and leave its channel alone for a moment.
 
-        Each further message would cost a time-out. The moment is shorter than what the failed one waits, or a message
+        Each further message would cost a time-out. From its second try on the failed one waits for longer, or a message
         that no channel takes would stand in the way of the others.
         """
         now = self._clock.now()
