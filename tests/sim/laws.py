@@ -132,7 +132,8 @@ class Laws:
                 since_s = min(
                     (lost_s for lost_s, back_s in self._losses(key) if lost_s < ends_s < back_s), default=ends_s
                 )
-                if not self._heard_of(key, kinds, since_s - 60, b) and not self._suspension_told(key, ends_s, b):
+                wanted = self._suspension_told(key, ends_s, b) or self._suspended_unseen(key, ends_s, speaks, limit_s)
+                if not self._heard_of(key, kinds, since_s - 60, b) and not wanted:
                     self._broken(key, "an outage is told", b, f"lapsed at {span(ends_s)}, and nobody was told")
                 return
 
@@ -140,6 +141,14 @@ class Laws:
         """Whether people knew a key suspended when what somebody had imported meanwhile ended, seen by byokd or not."""
         begun = (begin_s for begin_s, end_s in key.life.suspensions if begin_s <= ends_s < end_s)
         return any(self._heard_of(key, (ConditionKind.SUSPENDED,), begin_s, by_s) for begin_s in begun)
+
+    def _suspended_unseen(self, key: SimKey, ends_s: float, speaks: tuple[str, ...], limit_s: float) -> bool:
+        """Whether it ended while people had the key suspended, in a time that passed before byokd could tell of it."""
+        for begin_s, end_s in key.life.suspensions:
+            if begin_s <= ends_s < end_s:
+                free = self.book.obstacles.free(speaks, begin_s, min(end_s, self.end_s))
+                return all(b - a <= limit_s for a, b in free)
+        return False
 
     def _losses(self, key: SimKey) -> Iterator[tuple[float, float]]:
         """When the key lost one of its materials, and when it had that back."""
