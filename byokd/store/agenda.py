@@ -10,8 +10,23 @@ from collections.abc import Sequence
 from datetime import datetime
 from typing import Any, Final
 
-from sqlalchemy import BindParameter, Connection, Select, bindparam, distinct, exists, func, or_, select, tuple_
+from sqlalchemy import (
+    BindParameter,
+    ColumnElement,
+    Connection,
+    FromClause,
+    Select,
+    and_,
+    bindparam,
+    distinct,
+    exists,
+    func,
+    not_,
+    select,
+    tuple_,
+)
 
+from byokd.decide.notices import LONGEST_RETRY
 from byokd.facts.condition import ConditionKind, Notice, OpenCondition, Severity
 from byokd.facts.key import ABSENT, Absent, KeyArn, KeyRef, LaneId
 from byokd.facts.ledger import Import
@@ -63,13 +78,24 @@ NOTICES_OF: Final = (
     .order_by(notices.c.created_at, notices.c.id)
 )
 _earlier: Final = notices.alias("earlier")
+
+
+def _waits(of: FromClause) -> ColumnElement[bool]:
+    """Whether a notice waits for its time.
+
+    One that was made later than now, or is to be tried again later than any is, is of a clock that was set back since,
+    and so is the time that it waits for.
+    """
+    tried_ahead = and_(of.c.attempts > 0, of.c.not_before > _NOW + LONGEST_RETRY.total_seconds())
+    return and_(of.c.not_before > _NOW, of.c.created_at <= _NOW, not_(tried_ahead))
+
+
 OUTBOX: Final = (
     select(notices)
     .where(
         told.UNSENT,
         notices.c.channel == bindparam("channel"),
-        # One that was made later than now is of a clock that was set back since, and so is the time that it waits for.
-        or_(notices.c.not_before <= _NOW, notices.c.created_at > _NOW),
+        not_(_waits(notices)),
         ~exists(
             select(_earlier.c.id).where(
                 told.UNSENT_EARLIER,
@@ -77,8 +103,7 @@ OUTBOX: Final = (
                 _earlier.c.kind == notices.c.kind,
                 _earlier.c.channel == notices.c.channel,
                 tuple_(_earlier.c.created_at, _earlier.c.id) < tuple_(notices.c.created_at, notices.c.id),
-                _earlier.c.not_before > _NOW,
-                _earlier.c.created_at <= _NOW,
+                _waits(_earlier),
             )
         ),
     )

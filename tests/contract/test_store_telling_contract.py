@@ -104,6 +104,15 @@ async def test_the_outbox_gives_what_a_clock_that_was_ahead_has_put_off(store: S
     assert await store.outbox("log", now=START + DAY, limit=9) == ()
 
 
+async def test_the_outbox_gives_what_was_tried_while_the_clock_was_ahead(store: Store) -> None:
+    """No notice waits for longer than a quarter of an hour to be tried again; one that seems to is due."""
+    await store.save_conditions([condition()])
+    tried = notice(attempts=1, not_before=START + timedelta(hours=4))
+    await store.save_notices("c1", [tried], decided_for=condition(), again_at=ABSENT)
+    assert await store.outbox("log", now=START, limit=9) == (tried,)
+    assert await store.outbox("log", now=START + timedelta(hours=3, minutes=50), limit=9) == ()
+
+
 async def test_nothing_is_offered_before_what_is_older_about_the_same(store: Store) -> None:
     """Of one channel, subject and kind; another condition of them is the same thing again."""
     await store.save_conditions([condition(), condition("c2")])

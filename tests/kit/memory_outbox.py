@@ -8,6 +8,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 from datetime import UTC, datetime
 
+from byokd.decide.notices import LONGEST_RETRY
 from byokd.errors import StoreError
 from byokd.facts.condition import Notice, OpenCondition, Severity
 from byokd.facts.key import ABSENT, Absent
@@ -69,7 +70,8 @@ class MemoryOutbox:
         ready, held = [], set()
         for each in mine:
             about = each.subject, each.condition.kind
-            if each.not_before > now and each.created_at <= now:
+            tried_ahead = each.attempts > 0 and each.not_before > now + LONGEST_RETRY
+            if each.not_before > now and each.created_at <= now and not tried_ahead:
                 held.add(about)
             elif about not in held:
                 ready.append(each)
