@@ -115,3 +115,19 @@ def gathered(notices: Sequence[Notice], *, alone: bool = False) -> list[tuple[No
 
 def _parts(message: list[Notice]) -> list[tuple[Notice, ...]]:
     return [tuple(message)] if len(message) > FEW else [(notice,) for notice in message]
+
+
+def beside(messages: Sequence[tuple[Notice, ...]]) -> list[tuple[Notice, ...]]:
+    """What may be offered though the first of these messages was not taken, in the order in which to try it.
+
+    What was tried least comes first, and then what is worst: what is never taken must not stand in the way of news. Of
+    one condition of one key only the oldest is there, and nothing of those that the failed message is about.
+    """
+    seen: set[tuple[str, str]] = set()
+    others = []
+    for message in messages:
+        about = {(notice.subject, notice.condition.kind.value) for notice in message}
+        if seen and not about & seen:
+            others.append(message)
+        seen |= about
+    return sorted(others, key=lambda each: (each[0].attempts, -each[0].condition.severity))

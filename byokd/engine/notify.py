@@ -14,7 +14,7 @@ from typing import Any, Final, TypeVar, cast
 
 import structlog
 
-from byokd.decide.gathering import Beat, Group, gathered, group_of, longest_wait, next_beat
+from byokd.decide.gathering import Beat, Group, beside, gathered, group_of, longest_wait, next_beat
 from byokd.decide.notices import FIRST_RETRY, Audience, redeliver_at, tell
 from byokd.engine.progress import Progress
 from byokd.engine.setback import Setback
@@ -31,6 +31,8 @@ BATCH: Final = 200
 """Conditions decided in one go, and messages given to one channel before the others' news are looked for."""
 AT_ONCE: Final = 10_000
 """Conditions decided, or notices looked at, in one round; hence the most that one message tells of."""
+GIVE_S: Final = 10.0
+"""How long a channel is given messages before the news of others are looked for, so that a slow one delays nobody."""
 LOOP: Final = "notify"
 
 
@@ -60,6 +62,10 @@ class Notifier:
         self._beats: dict[Group, Beat] = {}
         self._rests: dict[str, datetime] = {}
         """Until when a channel that failed is left alone."""
+        self._failed: set[str] = set()
+        """Channels that did not take all that they were offered last."""
+        self._unrecorded: set[str] = set()
+        """Notices that were taken and could not be recorded as that."""
         self._met: Sequence[Audience] | None = None
         self._event = asyncio.Event()
         self._stopping = False
@@ -79,9 +85,7 @@ class Notifier:
             self._event.clear()
             try:
                 await self._meet()
-                composed = await self._compose()
-                now = self._clock.now()
-                busy = composed + await self._deliver(now)
+                busy, now = await self._round()
                 again = await self._next_at(now)
             except ByokdError as error:
                 log.error("notify_trouble", error=error.code, why=str(error), step=error.step)
@@ -93,6 +97,19 @@ class Notifier:
                 continue
             latest = self._clock.now() + self._safety_wake
             await self._rest(latest if isinstance(again, Absent) else min(again, latest), self._safety_wake)
+
+    async def _round(self) -> tuple[int, datetime]:
+        """Decide what there is to tell, and tell it; how much there was, and when it was looked for.
+
+        What is in the outbox is told also where nothing can be decided, since the disk is full.
+        """
+        try:
+            composed = await self._compose()
+        except ByokdError:
+            await self._deliver(self._clock.now())
+            raise
+        now = self._clock.now()
+        return composed + await self._deliver(now), now
 
     async def _next_at(self, now: datetime) -> datetime | Absent:
         """When there is something to do that there was not at `now`."""
@@ -178,33 +195,48 @@ class Notifier:
         return sum(await _all([self._hand_over(each, now) for each in awake]))
 
     async def _hand_over(self, audience: Audience, due_at: datetime) -> int:
+        """Give a channel what is due; returns how many notices were delivered.
+
+        A message that fails may be one that the channel never takes, so others are tried, until one more fails.
+        """
         name, alone = audience.channel, not audience.gather_for
-        notices = await self._store.outbox(name, now=due_at, limit=BATCH if alone else AT_ONCE)
-        if not notices:
-            return 0
-        parts = gathered(notices, alone=alone)
+        limit = BATCH if alone and name not in self._failed else AT_ONCE
+        parts = gathered(await self._store.outbox(name, now=due_at, limit=limit), alone=alone)
+        delivered, at = await self._give(audience, parts)
+        if at is None:
+            self._failed.discard(name)
+            return delivered
+        self._failed.add(name)
+        more, _ = await self._give(audience, beside(parts[at:]))
+        return delivered + more
+
+    async def _give(self, audience: Audience, parts: Sequence[tuple[Notice, ...]]) -> tuple[int, int | None]:
+        """Offer messages until one fails, or for `GIVE_S`: how many notices were taken, and the number of that one."""
+        until_s = self._clock.monotonic() + GIVE_S
         deadlines = await self._store.deadlines([notice.subject for part in parts[:BATCH] for notice in part])
-        delivered = 0
-        for part in parts[:BATCH]:
-            if self._stopping:
+        taken = 0
+        for number, part in enumerate(parts[:BATCH]):
+            if self._stopping or self._clock.monotonic() > until_s:
                 break
             self._progress.moved(LOOP)
-            now = self._clock.now()
+            now, ids = self._clock.now(), {notice.id for notice in part}
             message = Message(
                 notices=part,
                 deadlines={each.subject: deadlines[each.subject] for each in part if each.subject in deadlines},
-                now_open=None if alone else await self._now_open(part[0], audience),
+                now_open=await self._now_open(part[0], audience),
             )
-            if not await self._offer(name, message):
-                await self._postpone(name, part)
-                break
+            if not ids <= self._unrecorded and not await self._offer(audience.channel, message):
+                await self._postpone(audience.channel, part)
+                return taken, number
+            self._unrecorded |= ids
             await self._store.replace_notices([_tried(notice, now, sent_at=now) for notice in part])
-            delivered += len(part)
-        return delivered
+            self._unrecorded -= ids
+            taken += len(part)
+        return taken, None
 
     async def _now_open(self, notice: Notice, audience: Audience) -> int | None:
         """How many keys of a lane have what one of them is told of, of those that the channel is told of."""
-        if isinstance(notice.lane, Absent):
+        if isinstance(notice.lane, Absent) or not audience.gather_for:
             return None
         return await self._store.count_open(notice.condition.kind, notice.lane, at_least=audience.min_severity)
 
@@ -240,9 +272,12 @@ class Notifier:
 
 
 def _first_of_each(due: Sequence[tuple[OpenCondition, T]]) -> list[tuple[OpenCondition, T]]:
-    """The oldest of each subject and kind: if its write failed, what is newer would come on record before it."""
+    """The oldest of each subject and kind: if its write failed, what is newer would come on record before it.
+
+    What is over came before what is open, whatever the clock said.
+    """
     first: dict[tuple[str, ConditionKind], tuple[OpenCondition, T]] = {}
-    for each in due:
+    for each in sorted(due, key=lambda each: isinstance(each[0].resolved_at, Absent)):
         first.setdefault((each[0].subject, each[0].condition.kind), each)
     return list(first.values())
 

@@ -91,8 +91,9 @@ def notices_unit(
     return Unit(
         subjects=frozenset({decided_for.subject}),
         rows={
+            writes.MADE_BEFORE: [_thread(notice) | _made_before(notice) for notice in notices],
             writes.INSERT_NOTICE: [notice_values(notice) for notice in notices],
-            writes.HASTEN: [_hasten_row(notice) for notice in notices],
+            writes.HASTEN: [_thread(notice) | _hastened_by(notice) for notice in notices],
             writes.DECIDE_AGAIN: [row],
         },
     )
@@ -112,15 +113,17 @@ def tell_anew_unit(channel: str, at_least: Severity) -> Unit:
     return Unit(subjects=frozenset(), rows={writes.TELL_ANEW: [row]})
 
 
-def _hasten_row(notice: Notice) -> dict[str, Any]:
-    return {
-        "of_subject": notice.subject,
-        "of_kind": notice.condition.kind.value,
-        "of_channel": notice.channel,
-        "new_created_at": seconds(notice.created_at),
-        "new_id": notice.id,
-        "at": seconds(notice.not_before),
-    }
+def _thread(notice: Notice) -> dict[str, Any]:
+    return {"of_subject": notice.subject, "of_kind": notice.condition.kind.value, "of_channel": notice.channel}
+
+
+def _made_before(notice: Notice) -> dict[str, Any]:
+    made_at = seconds(notice.created_at)
+    return {"new_created_at": made_at, "just_before": made_at - 1}
+
+
+def _hastened_by(notice: Notice) -> dict[str, Any]:
+    return {"new_created_at": seconds(notice.created_at), "new_id": notice.id, "at": seconds(notice.not_before)}
 
 
 def _order_row(order: Order) -> dict[str, Any]:

@@ -138,6 +138,19 @@ UPDATE_ORDER: Final = Write(
 
 UPSERT_CONDITION: Final = Write(upsert(conditions))
 
+# What waits was made before what is new, whatever the clock said then.
+MADE_BEFORE: Final = Write(
+    update(notices)
+    .where(
+        told.UNSENT,
+        notices.c.subject == bindparam("of_subject"),
+        notices.c.kind == bindparam("of_kind"),
+        notices.c.channel == bindparam("of_channel"),
+        notices.c.created_at > bindparam("new_created_at"),
+    )
+    .values(created_at=bindparam("just_before"))
+)
+
 INSERT_NOTICE: Final = Write(insert_new(notices))
 
 # People are told in order: what waits about the same comes no later than what is new.
@@ -163,7 +176,10 @@ TELL_ANEW: Final = Write(
         conditions.c.severity >= bindparam("at_least"),
         ~exists(
             select(notices.c.id).where(
-                notices.c.condition_id == conditions.c.id, notices.c.channel == bindparam("of_channel")
+                notices.c.condition_id == conditions.c.id,
+                notices.c.channel == bindparam("of_channel"),
+                notices.c.severity >= conditions.c.severity,
+                notices.c.stage == conditions.c.stage,
             )
         ),
     )
@@ -204,6 +220,7 @@ IN_ORDER: Final = (
     INSERT_ORDER,
     UPDATE_ORDER,
     UPSERT_CONDITION,
+    MADE_BEFORE,
     INSERT_NOTICE,
     HASTEN,
     TELL_ANEW,

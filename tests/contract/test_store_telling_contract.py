@@ -133,6 +133,16 @@ async def test_nothing_is_offered_before_what_is_older_about_the_same(store: Sto
     assert await store.outbox("log", now=START + HOUR, limit=9) == (again, others[0], others[2])
 
 
+async def test_what_is_new_comes_after_what_waits_whatever_the_clock_said(store: Store) -> None:
+    """The clock was set back while a resolution waited; told last, it would end what has begun again."""
+    await store.save_conditions([condition(), condition("c2")])
+    over = notice("n1", kind=NoticeKind.RESOLVED, created_at=START + HOUR, not_before=START + 2 * HOUR)
+    await store.save_notices("c1", [over], decided_for=condition(), again_at=ABSENT)
+    again = notice("n0", "c2", created_at=START, not_before=START)
+    await store.save_notices("c2", [again], decided_for=condition("c2"), again_at=ABSENT)
+    assert [each.id for each in await store.outbox("log", now=START, limit=9)] == ["n1", "n0"]
+
+
 async def test_what_is_new_brings_forward_what_waits_about_the_same(store: Store) -> None:
     """In the write that brings it, to its own time, and never back; what is no older is left alone."""
     await store.save_conditions([condition(), condition("c2")])
@@ -165,6 +175,17 @@ async def test_a_channel_that_is_new_is_told_of_what_is_open(store: Store) -> No
     assert [each.id for each, _ in await store.conditions_to_tell(now=START, limit=9)] == ["c2"]
     await store.tell_anew("pager", at_least=Severity.WARNING)
     assert [each.id for each, _ in await store.conditions_to_tell(now=START, limit=9)] == ["c1", "c2"]
+
+
+async def test_a_channel_that_comes_back_is_told_of_what_got_worse(store: Store) -> None:
+    """It had heard of the condition as it was before the channel left the config."""
+    worse = condition(severity=Severity.CRITICAL)
+    await store.save_conditions([worse])
+    heard = notice(condition=replace(worse.condition, severity=Severity.WARNING), sent_at=START)
+    await store.save_notices("c1", [heard], decided_for=worse, again_at=ABSENT)
+    assert await store.conditions_to_tell(now=START, limit=9) == ()
+    await store.tell_anew("log", at_least=Severity.INFO)
+    assert [each.id for each, _ in await store.conditions_to_tell(now=START, limit=9)] == ["c1"]
 
 
 async def test_a_notice_saved_twice_as_new_is_one_and_an_unknown_one_an_error(store: Store) -> None:

@@ -6,7 +6,7 @@ import heapq
 from collections import Counter, defaultdict
 from collections.abc import Sequence
 from dataclasses import replace
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 
 from byokd.decide.notices import LONGEST_RETRY
 from byokd.errors import StoreError
@@ -50,6 +50,8 @@ class MemoryOutbox:
         if any(notice.condition_id not in self._conditions for notice in notices):
             raise StoreError("A notice of a condition that is not on record.")
         for notice in notices:
+            self._made_before(notice)
+        for notice in notices:
             if notice.id not in self._notices:
                 self._notices_of[notice.condition_id].append(notice.id)
                 self._put_notice(notice)
@@ -61,7 +63,12 @@ class MemoryOutbox:
 
     async def tell_anew(self, channel: str, *, at_least: Severity) -> None:
         for each in (each for of in self._open.values() for each in of.values()):
-            told = any(notice.channel == channel for notice in self._all_of(each.id))
+            told = any(
+                notice.channel == channel
+                and notice.condition.severity >= each.condition.severity
+                and notice.condition.stage == each.condition.stage
+                for notice in self._all_of(each.id)
+            )
             if each.condition.severity >= at_least and not told:
                 self._notify_at[each.id] = AT_ONCE
 
@@ -131,6 +138,11 @@ class MemoryOutbox:
                 self._notices_of[condition_id] = left
         told = set(self._notices_of) | set(self._notify_at)
         return gone + prune_rows([self._conditions], lambda each: each.resolved_at, told, before=before, limit=limit)
+
+    def _made_before(self, new: Notice) -> None:
+        for each in [self._notices[it] for it in self._unsent_about[_about(new)]]:
+            if each.created_at > new.created_at:
+                self._put_notice(replace(each, created_at=new.created_at - timedelta(seconds=1)))
 
     def _hasten(self, new: Notice) -> None:
         for each in [self._notices[it] for it in self._unsent_about[_about(new)]]:

@@ -14,6 +14,7 @@ from byokd.decide.gathering import (
     FEW,
     OUTAGE,
     Beat,
+    beside,
     gathered,
     group_of,
     longest_wait,
@@ -173,3 +174,22 @@ def test_however_many_keys_break_the_messages_are_few(broken: list[tuple[int, in
         told.add(beat.at)
     hurried = sum(not spare for _, spare in broken)
     assert len(told) <= 6 * (1 + (now - START) / longest + hurried)
+
+
+@given(outboxes, st.lists(st.integers(0, 20), min_size=60, max_size=60), st.booleans())
+def test_beside_what_failed_its_keys_are_left_alone(them: list[Notice], tries: list[int], alone: bool) -> None:
+    """Nothing of theirs is offered, of the others the oldest of each, and what was tried least first."""
+    messages = gathered([replace(each, attempts=tries[number]) for number, each in enumerate(them)], alone=alone)
+
+    offered = beside(messages)
+
+    taken: set[tuple[str, str]] = set()
+    for message in messages[:1] + offered:
+        about = {(each.subject, each.condition.kind.value) for each in message}
+        assert not about & taken
+        taken |= about
+        earlier = messages[: messages.index(message)]
+        assert message is messages[0] or not any(
+            about & {(each.subject, each.condition.kind.value) for each in before} for before in earlier
+        )
+    assert [message[0].attempts for message in offered] == sorted(message[0].attempts for message in offered)

@@ -6,7 +6,7 @@ import asyncio
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
-from byokd.clock import SystemClock, _armed_timer
+from byokd.clock import SortableIds, SystemClock, _armed_timer
 
 FAR = timedelta(hours=1)
 
@@ -61,3 +61,11 @@ async def test_a_wait_ends_by_its_event_and_by_its_time() -> None:
     await clock.wait(event, until=datetime.now(UTC) + FAR)
     await clock.wait(asyncio.Event(), until=datetime.now(UTC) - FAR)
     await clock.wait(asyncio.Event(), until=datetime.now(UTC) + FAR, cap_s=0.0)
+
+
+def test_ids_sort_in_the_order_of_their_making() -> None:
+    """Thousands are made within a millisecond; a beginning and an end told at once keep their order by them."""
+    new_id = SortableIds()
+    made = [new_id() for _ in range(5_000)]
+    assert made == sorted(set(made))
+    assert {len(each) for each in made} == {28}

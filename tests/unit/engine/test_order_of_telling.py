@@ -28,6 +28,8 @@ class Counting(MemoryStore):
         super().__init__()
         self.read = self.written = 0
         self.full = False
+        self.keeps = True
+        """Whether it records what was told."""
         self.fails: set[str] = set()
         """Conditions of which the next write fails."""
 
@@ -39,6 +41,8 @@ class Counting(MemoryStore):
 
     async def replace_notices(self, notices: Sequence[Notice]) -> None:
         """See `ports.Store`."""
+        if not self.keeps:
+            raise StoreFull("no space left")
         self.written += len(notices)
         await super().replace_notices(notices)
 
@@ -178,15 +182,15 @@ async def test_reminders_do_not_come_long_after_all_is_over() -> None:
         assert [heard(world, number)[-1][0] for number in range(300)] == [NoticeKind.RESOLVED] * 300
 
 
-async def test_a_dead_channel_costs_one_notice_at_a_time() -> None:
-    """However much waits for it: what was not tried is not written."""
+async def test_a_dead_channel_costs_two_notices_at_a_time() -> None:
+    """However much waits for it: what was not tried is not written. One failure may be the message's fault, not two."""
     inbox = Moody()
     inbox.refuses = -1
     world, store = counting(inbox)
     async with running(world):
         await state(world, (locked_out(number) for number in range(MANY)))
         await world.pass_time(HOUR, step=10 * SECOND)
-        assert store.written == inbox.asked <= 361
+        assert store.written == inbox.asked <= 2 * 361
 
 
 async def test_each_notice_is_read_once_where_each_is_told_by_itself() -> None:
@@ -232,3 +236,75 @@ async def test_what_a_receiver_took_without_saying_so_has_its_id_when_it_comes_a
         await world.pass_time(60 * SECOND, step=5 * SECOND)
         assert [size for size, _ in ids] == [9, 9, 11]
         assert ids[0] == ids[1]
+
+
+async def test_hundreds_of_messages_that_nobody_takes_do_not_silence_a_channel() -> None:
+    """Each was tried in its turn, and there were so many that news had none: a key that lapsed was never told."""
+    world = telling(Choosy())
+    world.gather_for = timedelta()
+    async with running(world):
+        await state(world, (locked_out(number) for number in range(200)))
+        await world.pass_time(HOUR, step=10 * SECOND)
+        await state(world, [locked_out(500, kind=ConditionKind.LAPSED, severity=Severity.CRITICAL)])
+        await world.pass_time(30 * SECOND, step=5 * SECOND)
+        assert sizes(world) == [1]
+
+
+async def test_a_slow_channel_keeps_no_other_waiting() -> None:
+    """Its receiver takes nine seconds for each message, and all channels waited until it had taken two hundred."""
+    world, healthy = telling(Inbox()), Inbox()
+    lapsed = locked_out(500, kind=ConditionKind.LAPSED, severity=Severity.CRITICAL)
+
+    class Slow(Inbox):
+        async def deliver(self, message: Message) -> None:
+            world.clock.advance(9)
+            await super().deliver(message)
+            if len(self.messages) == 5:
+                await world.store.save_conditions([lapsed])
+            if not healthy.messages:
+                before.append(message)
+
+    before: list[Message] = []
+    async with running(world):
+        (audience,) = world.setup().audiences
+        assert world.engine is not None
+        alone = replace(audience, channel="slow", gather_for=timedelta())
+        oncall = replace(audience, channel="oncall", min_severity=Severity.CRITICAL)
+        slow = Slow()
+        await world.engine.apply(
+            world.setup(channels={"slow": slow, "oncall": healthy}, audiences=(alone, oncall)),
+        )
+        await state(world, (locked_out(number) for number in range(100)))
+        await world.pass_time(HOUR, step=10 * SECOND)
+        assert len(slow.messages) == 101
+        assert [message.notices[0].subject for message in healthy.messages] == [lapsed.subject]
+        assert len(before) < 10
+
+
+async def test_a_full_disk_keeps_nothing_that_is_in_the_outbox() -> None:
+    """What cannot be decided waits; what was decided before does not."""
+    world, store = counting(Inbox())
+    world.gather_for = HOUR
+    async with running(world):
+        await state(world, [locked_out(0)])
+        world.clock.advance(1)
+        await state(world, [locked_out(1)])
+        assert sizes(world) == [1]
+        store.full = True
+        await state(world, [locked_out(2)])
+        await world.pass_time(60 * SECOND, step=5 * SECOND)
+        assert sizes(world) == [1, 1]
+
+
+async def test_what_cannot_be_recorded_as_told_is_not_told_again_and_again() -> None:
+    """The process knows that it was taken, and records that once it can."""
+    world, store = counting(Inbox())
+    store.keeps = False
+    async with running(world):
+        await state(world, [locked_out(0)])
+        await world.pass_time(HOUR, step=10 * SECOND)
+        assert sizes(world) == [1]
+        store.keeps = True
+        await world.pass_time(2 * 60 * SECOND, step=10 * SECOND)
+        assert sizes(world) == [1]
+        assert (await store.counts()).notices_waiting == 0
