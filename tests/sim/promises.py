@@ -118,7 +118,8 @@ class Promises(Laws):
         """What was sent and not seen is explained as soon as KMS can be looked at."""
         for sent in self.book.watch.sent:
             key = next(each for each in self.world.keys if each.life.ref == sent.ref)
-            limit_s = key.plan.settle_s + BASE_S + self._queue_s(key)
+            # Who could not look for hours waits up to an hour before the next look, as before any other.
+            limit_s = key.plan.settle_s + HOUR_S + BASE_S + self._queue_s(key)
             end_s = self.end_s if sent.end_s is None else sent.end_s
             for a, b in self.book.obstacles.free(self.book.scopes(key.life), sent.begin_s, end_s):
                 if b - a > limit_s:
