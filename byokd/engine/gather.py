@@ -30,6 +30,7 @@ from byokd.facts.key import (
     KeyState,
     NeverLooked,
     ObservedKey,
+    ObservedMaterial,
     View,
     last_seen,
 )
@@ -172,7 +173,7 @@ class Gatherer:
         now, before = self._clock.now(), snapshot.view
         still, last = isinstance(before, Blind), last_seen(before)
         if told is not None and isinstance(last, ObservedKey) and last.arn == told.arn:
-            last = replace(told, materials=last.materials, materials_known=last.materials_known)
+            last = replace(told, materials=_still_listed(last, told), materials_known=last.materials_known)
         return Blind(
             since=before.since if isinstance(before, Blind) else now,
             at=now,
@@ -197,6 +198,25 @@ class Gatherer:
 
 def _was_disabled(before: ObservedKey | Literal[NeverLooked.NEVER_LOOKED]) -> bool:
     return isinstance(before, ObservedKey) and (before.state is KeyState.DISABLED or before.was_disabled)
+
+
+def _still_listed(last: ObservedKey, told: ObservedKey) -> tuple[ObservedMaterial, ...]:
+    """The materials listed last, as far as `told`, a newer DescribeKey without its list, does not tell otherwise.
+
+    It speaks of the whole key: that one of the materials it needs is missing, or which ends first. Of a key that needs
+    a single one, that is this one; of several nobody knows which, nor after a rotation.
+    """
+    needed = [each for each in last.materials if each.state.permanent]
+    if len(needed) != 1 or told.current_material != last.current_material:
+        return last.materials
+    (only,) = needed
+    if told.state is KeyState.PENDING_IMPORT:
+        now = replace(only, imported=False, expiry=ABSENT)
+    elif told.expiry is not ABSENT and (told.state, told.expiry) != (last.state, last.expiry):
+        now = replace(only, imported=True, expiry=told.expiry)
+    else:
+        return last.materials
+    return tuple(now if each is only else each for each in last.materials)
 
 
 def _begun_at(
