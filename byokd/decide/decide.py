@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from datetime import datetime, timedelta
 
-from byokd.decide.backoff import LONGEST, SHORTEST
+from byokd.decide.backoff import LONGEST, LONGEST_IN_EMERGENCY, SHORTEST
 from byokd.decide.case import Case, case
 from byokd.decide.conditions import CHECKS, next_threshold
 from byokd.decide.period import moments as of_the_period
@@ -12,7 +12,7 @@ from byokd.decide.probing import again_at, failing_probe
 from byokd.decide.rules import RULES, Rule
 from byokd.decide.several import merged
 from byokd.decide.verdict import Verdict
-from byokd.facts.key import Absent
+from byokd.facts.key import Absent, KeyState
 from byokd.facts.ledger import ImportState, Proved
 from byokd.facts.snapshot import Decision, ImportWanted, Snapshot
 
@@ -65,10 +65,24 @@ def _wake_at(the: Case, verdict: Verdict) -> datetime:
     if (nearer := the.nearer_expiry) is not None:
         wait = min(LONGEST, max(SHORTEST, (nearer - the.now) / 8)) if nearer > the.now else LONGEST
         moments.append(the.now + wait)
+    if _misses_nothing_listed(the):
+        moments.append(the.now + LONGEST_IN_EMERGENCY)
     if isinstance(the.snapshot.proof, Proved):
         moments.append(the.snapshot.proof.at + the.policy.drill_every)
     # What lies behind us and could not be done is no reason to look again: a drill of a key that is held, for one.
     return min([at for at in moments if at > the.now], default=the.now + timedelta(seconds=1))
+
+
+def _misses_nothing_listed(the: Case) -> bool:
+    """Whether the key is PendingImport, and all materials that it needs are listed as imported.
+
+    One of the two answers is from before a change. That may be one that KMS will not show for long, or for ever where
+    it does not list the material that is missing: the key is looked at as often as in any emergency that lasts.
+    """
+    if the.seen is None or the.seen.state is not KeyState.PENDING_IMPORT:
+        return False
+    needed = [each for each in the.seen.materials if each.state.permanent]
+    return bool(needed) and all(each.imported for each in needed)
 
 
 def _cancel(the: Case, verdict: Verdict) -> str:

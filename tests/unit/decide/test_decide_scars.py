@@ -12,6 +12,7 @@ from byokd.decide.orders import after_deciding
 from byokd.decide.transitions import of_material
 from byokd.facts.key import ABSENT, NEVER, KeyState
 from byokd.facts.ledger import HistoryEvent, Import, ImportState, OrderKind, OrderState, Track, Unproved
+from byokd.facts.policy import OnLoss
 from byokd.facts.snapshot import ImportWanted, ProofWanted, Reason
 from tests.kit.builders import DAY, desired, ledger, observed, order, policy, queued, running, snapshot
 from tests.kit.clock import START
@@ -161,3 +162,18 @@ def test_two_answers_that_differ_for_good_are_no_reason_to_look_every_second() -
         torn = snapshot(view=replace(observed(valid_to=START + 300 * DAY), expiry=shown))
 
         assert decide(torn, START).wake_at == START + HOUR
+
+
+def test_a_missing_material_that_only_one_answer_shows_is_looked_at_again_soon() -> None:
+    """Somebody deleted the material. DescribeKey said PendingImport, and the list was from before.
+
+    byokd believed the list, told nobody and healed nothing until its next look, a quarter of a day later.
+    """
+    torn = snapshot(view=observed(state=KeyState.PENDING_IMPORT, expiry=ABSENT))
+    wait = decide(torn, START).wake_at - START
+
+    # Nor every second, should the two differ for good.
+    assert wait == timedelta(minutes=5)
+    for agreed in (observed(), observed(valid_to=ABSENT)):
+        report = desired(policy=policy(on_foreign_delete=OnLoss.REPORT))
+        assert decide(snapshot(desired=report, view=agreed), START).wake_at == START + 6 * HOUR
