@@ -16,7 +16,8 @@ from tests.sim.real import run_over_real_parts
 from tests.sim.run import Verdict, run
 
 SEEDS = tuple(range(1, 17))
-"""Both rings live through the same worlds."""
+SLOW_SEEDS = SEEDS[:10]
+"""The slower ring lives through as many of the same worlds as take it some minutes."""
 GOAL = 200.0
 SLOW_GOAL = 10.0
 LONG_S = 180 * DAY_S
@@ -26,7 +27,7 @@ LONG_S = 180 * DAY_S
 async def measure() -> Iterator[Figure]:
     """The figures; a law that is broken is no figure, and raises `AssertionError`."""
     quick = [await asyncio.to_thread(run, seed) for seed in SEEDS]
-    slow = [await asyncio.to_thread(_over_real_parts, seed) for seed in SEEDS]
+    slow = [await asyncio.to_thread(_over_real_parts, seed) for seed in SLOW_SEEDS]
     for verdict in (*quick, *slow):
         assert verdict.ok, f"make sim SEED={verdict.plan.seed}: {verdict.violations[0]}"
     return _figures(quick, slow)
