@@ -12,6 +12,8 @@ FIRST: Final = timedelta(seconds=5)
 LONGEST: Final = timedelta(hours=1)
 LONGEST_IN_EMERGENCY: Final = timedelta(minutes=5)
 SHORTEST: Final = timedelta(seconds=1)
+EIGHTH: Final = 8
+"""What the time left to a deadline is divided by: nothing that can wait waits for longer than that part of it."""
 LONGEST_WITHOUT_STORE: Final = timedelta(minutes=1)
 """The longest wait for a store that fails: nothing is renewed until it works again, so it is not left for long."""
 
@@ -39,7 +41,7 @@ def retry_at(
     else:
         wait *= 1 - share_of(f"{who}|{failures}") / 5
     if not isinstance(deadline, Absent) and deadline > now:
-        wait = min(wait, (deadline - now) / 8)
+        wait = min(wait, (deadline - now) / EIGHTH)
     return now + timedelta(seconds=max(SHORTEST.total_seconds(), round(wait.total_seconds())))
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from datetime import datetime, timedelta
 
-from byokd.decide.backoff import LONGEST, LONGEST_IN_EMERGENCY, SHORTEST
+from byokd.decide.backoff import EIGHTH, LONGEST, LONGEST_IN_EMERGENCY, SHORTEST
 from byokd.decide.case import Case, case
 from byokd.decide.conditions import CHECKS, next_threshold
 from byokd.decide.period import moments as of_the_period
@@ -63,7 +63,7 @@ def _wake_at(the: Case, verdict: Verdict) -> datetime:
     if (probe := failing_probe(the.snapshot)) is not None:
         moments.append(again_at(the.snapshot, probe))
     if (nearer := the.nearer_expiry) is not None:
-        wait = min(LONGEST, max(SHORTEST, (nearer - the.now) / 8)) if nearer > the.now else LONGEST
+        wait = min(LONGEST, max(SHORTEST, (nearer - the.now) / EIGHTH)) if nearer > the.now else LONGEST
         moments.append(the.now + wait)
     if _misses_nothing_listed(the):
         moments.append(the.now + LONGEST_IN_EMERGENCY)

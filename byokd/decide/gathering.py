@@ -16,6 +16,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Final
 
+from byokd.decide.backoff import EIGHTH
 from byokd.decide.notices import OUTAGES, Audience
 from byokd.facts.condition import Notice, NoticeKind
 from byokd.facts.key import Absent
@@ -28,8 +29,6 @@ LENGTHENED: Final = 4
 """By how much each pause between a group's messages is longer than the one before."""
 OUTAGE: Final = timedelta(minutes=5)
 """The longest that people wait to hear of one more key that is unusable, or past its deadline."""
-EIGHTH: Final = 8
-"""Of the time left, or of that between two reminders."""
 
 Group = tuple[str, ...]
 

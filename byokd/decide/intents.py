@@ -10,7 +10,7 @@ from dataclasses import replace
 from datetime import datetime, timedelta
 from typing import Final
 
-from byokd.decide.backoff import retry_at
+from byokd.decide.backoff import EIGHTH, retry_at
 from byokd.decide.case import applied, case, in_stock, managed_material
 from byokd.facts.key import Absent, ObservedKey
 from byokd.facts.ledger import Import, ImportState
@@ -56,5 +56,5 @@ def settles_at(row: Import, policy: Policy) -> datetime:
     started = row.created_at if isinstance(row.started_at, Absent) else row.started_at
     limit = policy.settle_for if row.answered else min(policy.settle_for, UNANSWERED)
     if row.deadline > started:
-        limit = min(limit, max((row.deadline - started) / 8, timedelta(seconds=1)))
+        limit = min(limit, max((row.deadline - started) / EIGHTH, timedelta(seconds=1)))
     return started + timedelta(seconds=int(limit.total_seconds()))

@@ -13,8 +13,8 @@ from collections.abc import Callable
 from datetime import datetime, timedelta
 from typing import Final
 
+from byokd.decide.backoff import EIGHTH, retry_at
 from byokd.decide.backoff import LONGEST as LONGEST_WAIT
-from byokd.decide.backoff import retry_at
 from byokd.decide.case import Case, Loss
 from byokd.decide.intents import settles_at
 from byokd.decide.period import may_rotate, rotates_at, rotation_due
@@ -240,7 +240,7 @@ def refused(the: Case) -> Verdict | None:
         return None
     wait = REFUSED_IN_EMERGENCY if the.emergency else max(the.policy.drill_every, SOON)
     if the.deadline > the.now:
-        wait = min(wait, max(SOON, (the.deadline - row.finished_at) / 8))
+        wait = min(wait, max(SOON, (the.deadline - row.finished_at) / EIGHTH))
     again = row.finished_at + timedelta(seconds=int(wait.total_seconds()))
     if again <= the.now:
         return None

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Final
 
+from byokd.decide.backoff import EIGHTH
 from byokd.decide.case import Case, wanted_expiry
 from byokd.facts.key import ABSENT, Absent
 from byokd.facts.ledger import Order, Tier
@@ -47,4 +48,4 @@ def taken_back_at(the: Case) -> datetime | Absent:
     """
     if the.window is None or the.tier not in (Tier.DUE, Tier.URGENT, Tier.EMERGENCY):
         return ABSENT
-    return the.now + max(SOON, timedelta(seconds=int((the.window.valid_to - the.now).total_seconds() / 8)))
+    return the.now + max(SOON, timedelta(seconds=int((the.window.valid_to - the.now).total_seconds() / EIGHTH)))

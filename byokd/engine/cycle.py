@@ -196,10 +196,8 @@ class Cycle:
             hindered = f"{error} → {error.step}"
             log.warning("deletion_failed", key=after.desired.name, error=error.code, why=str(error))
         if hindered != order.outcome:
-            after, orders = (
-                with_order(after, replace(order, outcome=hindered)),
-                (*orders, replace(order, outcome=hindered)),
-            )
+            told = replace(order, outcome=hindered)
+            after, orders = with_order(after, told), (*orders, told)
         after = await self._gather.look(after)
         now = self._clock.now()
         return await self._conclude(before, settle(after, now), orders, now)
@@ -240,7 +238,8 @@ class Cycle:
         """The materials at these places proved, and what follows."""
         for place in places:
             after = await self._gather.prove(after.turned_to(place))
-        return after, (now := self._clock.now()), decide(after, now)
+        now = self._clock.now()
+        return after, now, decide(after, now)
 
     def _recent(self, at: datetime) -> bool:
         return timedelta(0) <= self._clock.now() - at < FRESH_ENOUGH

@@ -84,7 +84,6 @@ class Notifier:
         while not self._stopping:
             self._event.clear()
             try:
-                await self._meet()
                 busy, now = await self._round()
                 again = await self._next_at(now)
             except ByokdError as error:
@@ -104,6 +103,7 @@ class Notifier:
         What is in the outbox is told also where nothing can be decided, since the disk is full.
         """
         try:
+            await self._meet()
             composed = await self._compose()
         except ByokdError:
             await self._deliver(self._clock.now())
@@ -122,7 +122,7 @@ class Notifier:
             await self._clock.wait(self._event, until=until, cap_s=cap.total_seconds())
 
     async def _meet(self) -> None:
-        """After a start or a reload, decide anew what a channel was told nothing of; log what waits for nobody."""
+        """After a start or a reload, decide anew what a channel was not told as it is; log what waits for nobody."""
         audiences = self.audiences
         if audiences == self._met:
             return

@@ -240,7 +240,7 @@ class Store(Protocol):
         ...
 
     async def tell_anew(self, channel: str, *, at_least: Severity) -> None:
-        """Have notices decided of all open conditions, as severe, that the channel was told nothing of."""
+        """Have notices decided of all open conditions, as severe, that the channel was not told as they are."""
         ...
 
     async def outbox(self, channel: str, *, now: datetime, limit: int) -> tuple[Notice, ...]:

@@ -108,7 +108,7 @@ def replacement_unit(notices: Sequence[Notice]) -> Unit:
 
 
 def tell_anew_unit(channel: str, at_least: Severity) -> Unit:
-    """Open conditions that a channel was told nothing of."""
+    """Open conditions that a channel was not told as they are."""
     row = {"of_channel": channel, "at_least": int(at_least)}
     return Unit(subjects=frozenset(), rows={writes.TELL_ANEW: [row]})
 

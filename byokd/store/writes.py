@@ -14,6 +14,7 @@ from sqlalchemy import (
     Connection,
     Dialect,
     Text,
+    and_,
     bindparam,
     case,
     cast,
@@ -138,16 +139,17 @@ UPDATE_ORDER: Final = Write(
 
 UPSERT_CONDITION: Final = Write(upsert(conditions))
 
+_WAITING_IN_THREAD: Final = and_(
+    told.UNSENT,
+    notices.c.subject == bindparam("of_subject"),
+    notices.c.kind == bindparam("of_kind"),
+    notices.c.channel == bindparam("of_channel"),
+)
+
 # What waits was made before what is new, whatever the clock said then.
 MADE_BEFORE: Final = Write(
     update(notices)
-    .where(
-        told.UNSENT,
-        notices.c.subject == bindparam("of_subject"),
-        notices.c.kind == bindparam("of_kind"),
-        notices.c.channel == bindparam("of_channel"),
-        notices.c.created_at > bindparam("new_created_at"),
-    )
+    .where(_WAITING_IN_THREAD, notices.c.created_at > bindparam("new_created_at"))
     .values(created_at=bindparam("just_before"))
 )
 
@@ -157,10 +159,7 @@ INSERT_NOTICE: Final = Write(insert_new(notices))
 HASTEN: Final = Write(
     update(notices)
     .where(
-        told.UNSENT,
-        notices.c.subject == bindparam("of_subject"),
-        notices.c.kind == bindparam("of_kind"),
-        notices.c.channel == bindparam("of_channel"),
+        _WAITING_IN_THREAD,
         tuple_(notices.c.created_at, notices.c.id) < tuple_(bindparam("new_created_at"), bindparam("new_id")),
         notices.c.not_before > bindparam("at"),
     )

@@ -17,6 +17,7 @@ from byokd.facts.ledger import HistoryEntry, HistoryEvent, Import, Order, OrderK
 from byokd.facts.policy import DesiredKey, Lane
 from byokd.facts.snapshot import Snapshot
 from byokd.ports import Channel, Kms, OpenKms, Source, Store
+from byokd.ports.estate import OpenEstate
 from tests.kit.builders import ARN, desired, lane, order
 from tests.kit.clock import ManualClock
 from tests.kit.fake_kms import FakeKms
@@ -60,6 +61,7 @@ class World:
         lane: Lane | None = None,
         clock: ManualClock | None = None,
         open_kms: OpenKms | None = None,
+        open_estate: OpenEstate | None = None,
         source: Source | None = None,
         other_lanes: tuple[Lane, ...] = (),
     ) -> None:
@@ -76,6 +78,7 @@ class World:
         self.store: Store = store or MemoryStore()
         self.engine: Engine | None = None
         self._open_kms = open_kms or self._open_fake
+        self._open_estate = open_estate
         self._source = source or self.source
 
     def new_id(self) -> str:
@@ -96,7 +99,12 @@ class World:
     async def start(self, *, rest: bool = True, within_s: float = 20.0) -> None:
         """Start an engine on whatever the store holds, and let it come to `rest`."""
         self.engine = Engine(
-            store=self.store, clock=self.clock, new_id=self.new_id, open_kms=self._open_kms, node="test"
+            store=self.store,
+            clock=self.clock,
+            new_id=self.new_id,
+            open_kms=self._open_kms,
+            open_estate=self._open_estate,
+            node="test",
         )
         await self.engine.apply(self.setup())
         if rest:

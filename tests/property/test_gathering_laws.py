@@ -9,8 +9,8 @@ from typing import Any
 from hypothesis import given
 from hypothesis import strategies as st
 
+from byokd.decide.backoff import EIGHTH
 from byokd.decide.gathering import (
-    EIGHTH,
     FEW,
     OUTAGE,
     Beat,

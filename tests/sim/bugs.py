@@ -65,7 +65,7 @@ BUGS: Final[tuple[Bug, ...]] = (
     _bug(
         "a wait after a failure does not look at the deadline",
         "decide/backoff.py",
-        "        wait = min(wait, (deadline - now) / 8)\n",
+        "        wait = min(wait, (deadline - now) / EIGHTH)\n",
         "        pass\n",
     ),
     _bug(

@@ -39,6 +39,12 @@ class Counting(MemoryStore):
         self.read += len(found)
         return found
 
+    async def tell_anew(self, channel: str, *, at_least: Severity) -> None:
+        """See `ports.Store`."""
+        if self.full:
+            raise StoreFull("no space left")
+        await super().tell_anew(channel, at_least=at_least)
+
     async def replace_notices(self, notices: Sequence[Notice]) -> None:
         """See `ports.Store`."""
         if not self.keeps:
@@ -292,6 +298,21 @@ async def test_a_full_disk_keeps_nothing_that_is_in_the_outbox() -> None:
         assert sizes(world) == [1]
         store.full = True
         await state(world, [locked_out(2)])
+        await world.pass_time(60 * SECOND, step=5 * SECOND)
+        assert sizes(world) == [1, 1]
+
+
+async def test_a_full_disk_at_a_start_keeps_nothing_that_is_in_the_outbox_either() -> None:
+    """What a channel was not told cannot be decided anew then, and that is no reason to be silent."""
+    world, store = counting(Inbox())
+    world.gather_for = HOUR
+    async with running(world):
+        await state(world, [locked_out(0)])
+        world.clock.advance(1)
+        await state(world, [locked_out(1)])
+        assert sizes(world) == [1]
+    store.full = True
+    async with running(world):
         await world.pass_time(60 * SECOND, step=5 * SECOND)
         assert sizes(world) == [1, 1]
 

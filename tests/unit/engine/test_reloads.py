@@ -13,7 +13,6 @@ from typing import Any
 
 import pytest
 
-from byokd.engine.engine import Engine
 from byokd.errors import AccessDenied
 from byokd.facts.condition import ConditionKind
 from byokd.facts.key import ABSENT, Absent, KeyArn, LaneId
@@ -45,22 +44,8 @@ class Counted(World):
     """A world whose engine's clients are counted, by the factories that it is given."""
 
     def __init__(self) -> None:
-        super().__init__()
+        super().__init__(open_kms=self._counted_kms, open_estate=self._counted_estate)
         self.kinds: dict[str, list[Client]] = {"kms": [], "estate": []}
-
-    async def start(self, *, rest: bool = True, within_s: float = 20.0) -> None:
-        """See `World`."""
-        self.engine = Engine(
-            store=self.store,
-            clock=self.clock,
-            new_id=self.new_id,
-            open_kms=self._open_counted,
-            open_estate=self._open_estate,
-            node="test",
-        )
-        await self.engine.apply(self.setup(lanes=(self.lane,)))
-        if rest:
-            await self.settle(within_s=within_s)
 
     async def reload(self, *lanes: Lane) -> None:
         """A config with these lanes comes into force."""
@@ -89,12 +74,12 @@ class Counted(World):
         return [each for clients in self.kinds.values() for each in clients if each.closed != 1]
 
     @asynccontextmanager
-    async def _open_counted(self, lane_: Lane) -> AsyncIterator[Kms]:
+    async def _counted_kms(self, lane_: Lane) -> AsyncIterator[Kms]:
         async with self._counted("kms", lane_, self.kms) as client:
             yield client
 
     @asynccontextmanager
-    async def _open_estate(self, lane_: Lane) -> AsyncIterator[Estate]:
+    async def _counted_estate(self, lane_: Lane) -> AsyncIterator[Estate]:
         async with self._counted("estate", lane_, FakeEstate(self.kms)) as client:
             yield client
 

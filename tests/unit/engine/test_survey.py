@@ -10,12 +10,10 @@ from typing import Any
 
 import pytest
 
-from byokd.engine.engine import Engine
 from byokd.errors import AccessDenied
 from byokd.facts.condition import ConditionKind, OpenCondition, Severity
 from byokd.facts.key import ABSENT, KeyArn, KeyRef, MaterialId
 from byokd.facts.policy import Lane
-from byokd.ports import Kms
 from byokd.ports.estate import Estate
 from tests.kit.builders import ARN, DAY, desired, lane
 from tests.kit.fake_estate import FakeEstate
@@ -29,20 +27,12 @@ class Surveyed(World):
     """A world whose engine may search its lane, once a day unless a test says otherwise."""
 
     def __init__(self, **changes: Any) -> None:
-        super().__init__(lane=lane(**({"discover_every": DAY} | changes)))
+        super().__init__(lane=lane(**({"discover_every": DAY} | changes)), open_estate=self._opened_estate)
         self.estate = FakeEstate(self.kms)
 
     async def start(self, *, rest: bool = True, within_s: float = 20.0) -> None:
         """See `World`; waits for the first survey too."""
-        self.engine = Engine(
-            store=self.store,
-            clock=self.clock,
-            new_id=self.new_id,
-            open_kms=self._opened,
-            open_estate=self._opened_estate,
-            node="test",
-        )
-        await self.engine.apply(self.setup())
+        await super().start(rest=False)
         await self.survey()
         await self.settle(within_s=within_s)
 
@@ -69,10 +59,6 @@ class Surveyed(World):
         """Open conditions of the lane of one kind."""
         found = await self.store.open_conditions(f"lane:{self.lane.id}")
         return [each for each in found if each.condition.kind is kind]
-
-    @asynccontextmanager
-    async def _opened(self, _: Lane) -> AsyncIterator[Kms]:
-        yield self.kms
 
     @asynccontextmanager
     async def _opened_estate(self, _: Lane) -> AsyncIterator[Estate]:
