@@ -170,9 +170,9 @@ BUGS: Final[tuple[Bug, ...]] = (
     ),
     _bug(
         "a notice that failed is not offered again",
-        "decide/notices.py",
-        "    return now + min(doubled, LONGEST_RETRY)\n",
-        "    return now + timedelta(days=3650)\n",
+        "engine/notify.py",
+        "[_tried(notice, now, not_before=again_at) for notice in failed]",
+        "[_tried(notice, now, sent_at=now) for notice in failed]",
     ),
     _bug(
         "an alert is never resolved",
