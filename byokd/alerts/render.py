@@ -44,9 +44,9 @@ _NEVER: Final = datetime.max.replace(tzinfo=UTC)
 
 def document(message: Message) -> dict[str, Any]:
     """The message as JSON members, in the order of the module's description."""
-    head = message.notices[0]
-    several = len(message.notices) > 1
-    stages = {notice.condition.stage for notice in message.notices}
+    keys = _keys(message)
+    head, several = keys[0], len(keys) > 1
+    stages = {notice.condition.stage for notice in keys}
     return {
         "version": VERSION,
         "id": _id(message),
@@ -59,7 +59,7 @@ def document(message: Message) -> dict[str, Any]:
         "stage": stages.pop() if len(stages) == 1 else "",
         "runbook": runbook(head.condition.kind),
         "line": line(message),
-        "keys": 0 if isinstance(head.lane, Absent) else len(message.notices),
+        "keys": 0 if isinstance(head.lane, Absent) else len(keys),
         "open": message.now_open,
         "deadline": _deadline(message),
         "first": [_member(message, notice) for notice in _nearest(message)[:NAMED]] if several else [],
@@ -68,8 +68,8 @@ def document(message: Message) -> dict[str, Any]:
 
 def line(message: Message) -> str:
     """One line for a person: how bad, what, about which key or how many, since when, and where to read on."""
-    head = message.notices[0]
-    about = _about_many(message) if len(message.notices) > 1 else head.subject
+    head, *others = _keys(message)
+    about = _about_many(head, 1 + len(others), message.now_open) if others else head.subject
     told = " ".join(detail(message).split())
     since = _moment(min(notice.since for notice in message.notices))
     return f"{_word(head)} {head.condition.kind} {about}: {told} (since {since}; {runbook(head.condition.kind)})"
@@ -80,13 +80,14 @@ def detail(message: Message) -> str:
 
     Of several keys: the nearest deadline, what is true of that key, the first few, and how to see them all.
     """
-    if len(message.notices) == 1:
-        return message.notices[0].condition.detail
+    keys = _keys(message)
+    if len(keys) == 1:
+        return keys[0].condition.detail
     first, *_ = nearest = _nearest(message)
     deadline = message.deadlines.get(first.subject)
     ends = "" if deadline is None else f"the nearest deadline is {_moment(deadline)}; "
     names = ", ".join(notice.subject for notice in nearest[:NAMED_IN_LINE])
-    more = len(message.notices) - NAMED_IN_LINE
+    more = len(keys) - NAMED_IN_LINE
     others = f" and {more} more" if more > 0 else ""
     see = f"`byokd keys --lane {first.lane} --condition {first.condition.kind}`"
     return f"{ends}{_cut(first.condition.detail)}; {names}{others}: {see}"
@@ -97,10 +98,14 @@ def runbook(kind: ConditionKind) -> str:
     return f"docs/runbook.md#{kind.value}"
 
 
-def _about_many(message: Message) -> str:
-    head, now = message.notices[0], message.now_open
+def _keys(message: Message) -> list[Notice]:
+    """What is newest about each key: of one that could not be told for long, the message may have several notices."""
+    return list({notice.subject: notice for notice in message.notices}.values())
+
+
+def _about_many(head: Notice, keys: int, now: int | None) -> str:
     others = f"{now or 'none'} left" if head.kind is NoticeKind.RESOLVED or not now else f"{now} in all"
-    return f"{len(message.notices)} keys of {head.lane} ({others})"
+    return f"{keys} keys of {head.lane} ({others})"
 
 
 def _id(message: Message) -> str:
@@ -113,9 +118,7 @@ def _id(message: Message) -> str:
 def _nearest(message: Message) -> list[Notice]:
     """Those whose keys are nearest their deadlines, the nearest first."""
     ends = message.deadlines
-    return heapq.nsmallest(
-        NAMED, message.notices, key=lambda notice: (ends.get(notice.subject, _NEVER), notice.subject)
-    )
+    return heapq.nsmallest(NAMED, _keys(message), key=lambda notice: (ends.get(notice.subject, _NEVER), notice.subject))
 
 
 def _member(message: Message, notice: Notice) -> dict[str, Any]:

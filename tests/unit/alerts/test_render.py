@@ -82,6 +82,30 @@ def test_document_of_many_keys() -> None:
     )
 
 
+def test_document_of_keys_that_are_told_twice() -> None:
+    """Keys are counted and named, each with what is newest about it, however many notices of it are in the message."""
+    message = of_many(12)
+    still = a_notice(detail="Still.").condition
+    newest = [replace(each, id=f"{each.id}-2", condition=still) for each in message.notices]
+    told = document(replace(message, notices=(*message.notices, *newest)))
+    assert (told["keys"], told["since"]) == (12, "2026-03-01T12:00:00Z")
+    assert [each["id"] for each in told["first"]] == [f"n-{number}-2" for number in range(11, 1, -1)]
+    assert f"expiring 12 keys of {LANE} (300 in all)" in told["line"]
+    assert "; Still.; " in told["detail"]
+    assert "0009 and 9 more: " in told["detail"]
+
+
+def test_document_of_one_key_that_is_told_often() -> None:
+    """What gathered about one key while nobody could be told is a message about that key."""
+    message = alone(a_notice(), ENDS)
+    often = tuple(replace(a_notice(detail=f"Day {number}."), id=f"n-{number}") for number in range(5))
+    told = document(replace(message, notices=often))
+    assert (told["subject"], told["keys"], told["first"]) == (KEY, 1, [])
+    assert (told["detail"], told["deadline"]) == ("Day 4.", "2026-04-01T00:00:00Z")
+    assert told["line"].startswith(f"CRITICAL expiring {KEY}: Day 4. (since ")
+    assert told["id"] != document(replace(message, notices=often[1:]))["id"]
+
+
 @pytest.mark.parametrize(("left", "told"), [(300, "300 left"), (0, "none left")])
 def test_recovery_of_many_keys(left: int, told: str) -> None:
     """Of what is over for many keys it is said how many still have it."""
