@@ -41,8 +41,8 @@ def tell(condition: OpenCondition, told: Sequence[Notice], audiences: Sequence[A
     """Decide the notices of one condition at `now`.
 
     A condition is told when it is raised, when its severity rises or its stage changes, again every `remind_every`
-    while it is critical, and once when it is resolved to those who heard of it. What was over before it could be told
-    stays untold, unless it was an outage.
+    while it is critical, and once when it is resolved to those who heard of it. Nobody is reminded of what is still in
+    the outbox for them. What was over before it could be told stays untold, unless it was an outage.
     """
     notices: list[tuple[str, NoticeKind]] = []
     again: list[datetime] = []
@@ -58,7 +58,8 @@ def tell(condition: OpenCondition, told: Sequence[Notice], audiences: Sequence[A
             notices.append((audience.channel, NoticeKind.RAISED))
             at = now
         elif condition.condition.severity is Severity.CRITICAL and last.created_at + audience.remind_every <= now:
-            notices.append((audience.channel, NoticeKind.REMINDER))
+            if not any(isinstance(each.sent_at, Absent) for each in mine):
+                notices.append((audience.channel, NoticeKind.REMINDER))
             at = now
         else:
             at = last.created_at

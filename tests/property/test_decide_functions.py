@@ -22,7 +22,7 @@ from byokd.decide.transitions import compare
 from byokd.decide.verdict import SOON, taken_back_at
 from byokd.decide.window import share_of, window
 from byokd.facts.condition import ConditionKind, Notice, NoticeKind, OpenCondition, Severity
-from byokd.facts.key import ABSENT, NEVER, KeyRef
+from byokd.facts.key import ABSENT, NEVER, Absent, KeyRef
 from byokd.facts.ledger import Import, ImportState, OrderKind, OrderState, Tier
 from byokd.facts.snapshot import (
     DeletionWanted,
@@ -336,16 +336,40 @@ def _notices(condition: OpenCondition, telling: Any, now: Any) -> list[Notice]:
     ]
 
 
+def _taken(told: list[Notice], now: Any) -> list[Notice]:
+    return [replace(each, sent_at=now) for each in told]
+
+
 @given(conditions, audiences, moments, spans, spans)
 def test_nobody_is_told_out_of_turn(stated: Any, them: Any, now: Any, first: timedelta, second: timedelta) -> None:
     """Before `again_at` nothing is to be told anew, and at it there is: one time to wake for all channels."""
     condition = OpenCondition(id="c", subject="k", condition=stated, since=now)
-    told = _notices(condition, tell(condition, (), them, now), now)
+    told = _taken(_notices(condition, tell(condition, (), them, now), now), now)
     again_at = tell(condition, told, them, now).again_at
     for later in (now + first, now + second):
         news = tell(condition, told, them, later).notices
         assert bool(news) is (again_at is not ABSENT and later >= again_at)
         assert all(kind is NoticeKind.REMINDER for _, kind in news)
+
+
+@given(conditions, audiences, moments, spans, spans)
+def test_nobody_is_reminded_of_what_they_were_not_told_yet(
+    stated: Any, them: Any, now: Any, away: timedelta, more: timedelta
+) -> None:
+    """However long a receiver is away; once it took what there was, it is reminded no later than otherwise."""
+    condition = OpenCondition(id="c", subject="k", condition=stated, since=now)
+    told = _notices(condition, tell(condition, (), them, now), now)
+    back = now + away
+    telling = tell(condition, told, them, back)
+    assert telling.notices == ()
+    concerned = them if stated.severity is Severity.CRITICAL else []
+    if isinstance(telling.again_at, Absent):
+        assert not concerned
+        return
+    assert back < telling.again_at <= back + min(each.remind_every for each in concerned)
+    then = telling.again_at + more
+    reminded = {channel for channel, _ in tell(condition, _taken(told, back), them, then).notices}
+    assert reminded == {each.channel for each in concerned if now + each.remind_every <= then}
 
 
 @given(st.integers(min_value=0, max_value=10**9), moments)

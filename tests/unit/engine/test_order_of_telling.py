@@ -188,6 +188,23 @@ async def test_reminders_do_not_come_long_after_all_is_over() -> None:
         assert [heard(world, number)[-1][0] for number in range(300)] == [NoticeKind.RESOLVED] * 300
 
 
+async def test_a_receiver_that_was_away_for_days_hears_of_a_key_once_and_is_reminded_from_then_on() -> None:
+    """Reminders gathered in the outbox: a dozen for one key, which told nothing that was not to be told anyway."""
+    inbox = Moody()
+    async with running(telling(inbox)) as world:
+        inbox.refuses = -1
+        bad = [locked_out(number, severity=Severity.CRITICAL) for number in range(5)]
+        await state(world, bad)
+        await world.pass_time(12 * DAY, step=HOUR)
+        assert await world.store.waiting_by_channel() == {"inbox": 5}
+        inbox.refuses = 0
+        await world.pass_time(HOUR, step=60 * SECOND)
+        assert sizes(world) == [5]
+        await world.pass_time(DAY + 3 * HOUR, step=HOUR)
+        for number, each in enumerate(bad):
+            assert heard(world, number) == [(NoticeKind.RAISED, each.id), (NoticeKind.REMINDER, each.id)]
+
+
 async def test_a_dead_channel_costs_two_notices_at_a_time() -> None:
     """However much waits for it: what was not tried is not written. One failure may be the message's fault, not two."""
     inbox = Moody()
