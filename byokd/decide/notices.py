@@ -43,21 +43,27 @@ def tell(condition: OpenCondition, told: Sequence[Notice], audiences: Sequence[A
     A condition is told when it is raised, when its severity rises or its stage changes, again every `remind_every`
     while it is critical, and once when it is resolved to those who heard of it. Nobody is reminded of what is still in
     the outbox for them. What was over before it could be told stays untold, unless it was an outage.
+
+    A notice made later than `now` is of a clock that was set back since: nothing waits for it, and what was made after
+    that is newer.
     """
     notices: list[tuple[str, NoticeKind]] = []
     again: list[datetime] = []
     for audience in audiences:
-        mine = sorted((each for each in told if each.channel == audience.channel), key=lambda each: each.created_at)
+        mine = sorted(
+            (each for each in told if each.channel == audience.channel),
+            key=lambda each: (each.created_at <= now, each.created_at),
+        )
         last = mine[-1] if mine else None
         if not isinstance(condition.resolved_at, Absent):
-            notices += [(audience.channel, kind) for kind in _at_the_end(condition, last, audience)]
+            notices += [(audience.channel, kind) for kind in _at_the_end(condition, mine, audience)]
             continue
         if not _concerns(audience, condition):
             continue
         if last is None or _is_news(condition, last):
             notices.append((audience.channel, NoticeKind.RAISED))
             at = now
-        elif condition.condition.severity is Severity.CRITICAL and last.created_at + audience.remind_every <= now:
+        elif condition.condition.severity is Severity.CRITICAL and _is_long_ago(last, audience, now):
             if not any(isinstance(each.sent_at, Absent) for each in mine):
                 notices.append((audience.channel, NoticeKind.REMINDER))
             at = now
@@ -68,9 +74,9 @@ def tell(condition: OpenCondition, told: Sequence[Notice], audiences: Sequence[A
     return Telling(notices=tuple(notices), again_at=min(again, default=ABSENT))
 
 
-def _at_the_end(condition: OpenCondition, last: Notice | None, audience: Audience) -> tuple[NoticeKind, ...]:
-    if last is not None:
-        return () if last.kind is NoticeKind.RESOLVED else (NoticeKind.RESOLVED,)
+def _at_the_end(condition: OpenCondition, told: Sequence[Notice], audience: Audience) -> tuple[NoticeKind, ...]:
+    if told:
+        return () if any(each.kind is NoticeKind.RESOLVED for each in told) else (NoticeKind.RESOLVED,)
     if condition.condition.kind in OUTAGES and _concerns(audience, condition):
         return NoticeKind.RAISED, NoticeKind.RESOLVED
     return ()
@@ -84,6 +90,10 @@ def redeliver_at(attempts: int, now: datetime) -> datetime:
     """When to offer an undelivered notice again: 10 s, doubling to 15 minutes, without end."""
     doubled: timedelta = FIRST_RETRY * 2 ** min(max(attempts, 1) - 1, 10)
     return now + min(doubled, LONGEST_RETRY)
+
+
+def _is_long_ago(last: Notice, audience: Audience, now: datetime) -> bool:
+    return not last.created_at <= now < last.created_at + audience.remind_every
 
 
 def _is_news(condition: OpenCondition, last: Notice) -> bool:

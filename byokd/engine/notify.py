@@ -67,6 +67,7 @@ class Notifier:
         self._unrecorded: set[str] = set()
         """Notices that were taken and could not be recorded as that."""
         self._met: Sequence[Audience] | None = None
+        self._met_at = clock.now()
         self._event = asyncio.Event()
         self._stopping = False
 
@@ -122,17 +123,21 @@ class Notifier:
             await self._clock.wait(self._event, until=until, cap_s=cap.total_seconds())
 
     async def _meet(self) -> None:
-        """After a start or a reload, decide anew what a channel was not told as it is; log what waits for nobody."""
-        audiences = self.audiences
-        if audiences == self._met:
+        """Decide anew what a channel was not told as it is, and what waits for a time that is too far away.
+
+        After a start, a reload, and where the clock was set back. What waits for nobody is logged then.
+        """
+        audiences, now = self.audiences, self._clock.now()
+        if audiences == self._met and now >= self._met_at:
+            self._met_at = now
             return
         for each in audiences:
-            await self._store.tell_anew(each.channel, at_least=each.min_severity)
+            await self._store.tell_anew(each.channel, at_least=each.min_severity, by=now + each.remind_every)
         names = {each.channel for each in audiences}
         for name, count in (await self._store.waiting_by_channel()).items():
             if name not in names:
                 log.warning("notices_without_channel", channel=name, notices=count)
-        self._met = audiences
+        self._met, self._met_at = audiences, now
 
     async def _compose(self) -> int:
         """Decide the notices of all conditions that are due for it; returns how many conditions there were.

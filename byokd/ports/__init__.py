@@ -239,8 +239,11 @@ class Store(Protocol):
         """
         ...
 
-    async def tell_anew(self, channel: str, *, at_least: Severity) -> None:
-        """Have notices decided of all open conditions, as severe, that the channel was not told as they are."""
+    async def tell_anew(self, channel: str, *, at_least: Severity, by: datetime) -> None:
+        """Have notices decided of all open conditions, as severe, that the channel was not told as they are.
+
+        Also of those that were to be decided again later than `by`.
+        """
         ...
 
     async def outbox(self, channel: str, *, now: datetime, limit: int) -> tuple[Notice, ...]:

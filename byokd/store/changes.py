@@ -107,9 +107,9 @@ def replacement_unit(notices: Sequence[Notice]) -> Unit:
     return Unit(subjects=frozenset(notice.subject for notice in notices), rows={writes.UPDATE_NOTICE: rows})
 
 
-def tell_anew_unit(channel: str, at_least: Severity) -> Unit:
-    """Open conditions that a channel was not told as they are."""
-    row = {"of_channel": channel, "at_least": int(at_least)}
+def tell_anew_unit(channel: str, at_least: Severity, by: datetime) -> Unit:
+    """Open conditions that a channel was not told as they are, or that wait for a time later than `by`."""
+    row = {"of_channel": channel, "at_least": int(at_least), "by": seconds(by)}
     return Unit(subjects=frozenset(), rows={writes.TELL_ANEW: [row]})
 
 

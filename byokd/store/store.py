@@ -171,9 +171,9 @@ class SqlStore:
             changes.notices_unit(condition_id, notices, decided_for=decided_for, again_at=again_at)
         )
 
-    async def tell_anew(self, channel: str, *, at_least: Severity) -> None:
+    async def tell_anew(self, channel: str, *, at_least: Severity, by: datetime) -> None:
         """See `ports.Store`."""
-        await self._writer.write(changes.tell_anew_unit(channel, at_least))
+        await self._writer.write(changes.tell_anew_unit(channel, at_least, by))
 
     async def outbox(self, channel: str, *, now: datetime, limit: int) -> tuple[Notice, ...]:
         """See `ports.Store`."""

@@ -24,6 +24,7 @@ from sqlalchemy import (
     insert,
     literal,
     null,
+    or_,
     select,
     tuple_,
     update,
@@ -173,13 +174,16 @@ TELL_ANEW: Final = Write(
         # Without it the planner would read the years of conditions that are over.
         conditions.c.subject > "",
         conditions.c.severity >= bindparam("at_least"),
-        ~exists(
-            select(notices.c.id).where(
-                notices.c.condition_id == conditions.c.id,
-                notices.c.channel == bindparam("of_channel"),
-                notices.c.severity >= conditions.c.severity,
-                notices.c.stage == conditions.c.stage,
-            )
+        or_(
+            conditions.c.notify_at > bindparam("by"),
+            ~exists(
+                select(notices.c.id).where(
+                    notices.c.condition_id == conditions.c.id,
+                    notices.c.channel == bindparam("of_channel"),
+                    notices.c.severity >= conditions.c.severity,
+                    notices.c.stage == conditions.c.stage,
+                )
+            ),
         ),
     )
     .values(notify_at=told.AT_ONCE)

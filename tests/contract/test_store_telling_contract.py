@@ -9,7 +9,7 @@ import pytest
 
 from byokd.errors import StoreError
 from byokd.facts.condition import ConditionKind, NoticeKind, Severity
-from byokd.facts.key import ABSENT, NEVER
+from byokd.facts.key import ABSENT, NEVER, Absent
 from byokd.facts.ledger import (
     ImportState,
     OrderKind,
@@ -171,9 +171,9 @@ async def test_a_channel_that_is_new_is_told_of_what_is_open(store: Store) -> No
         mine = [notice(f"of {each.id}", each.id)] if each.id != "c2" else []
         await store.save_notices(each.id, mine, decided_for=each, again_at=ABSENT)
     assert await store.conditions_to_tell(now=START, limit=9) == ()
-    await store.tell_anew("log", at_least=Severity.INFO)
+    await store.tell_anew("log", at_least=Severity.INFO, by=START + DAY)
     assert [each.id for each, _ in await store.conditions_to_tell(now=START, limit=9)] == ["c2"]
-    await store.tell_anew("pager", at_least=Severity.WARNING)
+    await store.tell_anew("pager", at_least=Severity.WARNING, by=START + DAY)
     assert [each.id for each, _ in await store.conditions_to_tell(now=START, limit=9)] == ["c1", "c2"]
 
 
@@ -184,8 +184,20 @@ async def test_a_channel_that_comes_back_is_told_of_what_got_worse(store: Store)
     heard = notice(condition=replace(worse.condition, severity=Severity.WARNING), sent_at=START)
     await store.save_notices("c1", [heard], decided_for=worse, again_at=ABSENT)
     assert await store.conditions_to_tell(now=START, limit=9) == ()
-    await store.tell_anew("log", at_least=Severity.INFO)
+    await store.tell_anew("log", at_least=Severity.INFO, by=START + DAY)
     assert [each.id for each, _ in await store.conditions_to_tell(now=START, limit=9)] == ["c1"]
+
+
+async def test_what_was_to_be_told_again_at_a_time_that_is_too_far_away_is_decided_anew(store: Store) -> None:
+    """No reminder is put off for longer than a channel waits between two; the clock was set back since."""
+    them = [condition(), condition("c2"), condition("c3", severity=Severity.INFO), condition("c4")]
+    await store.save_conditions(them)
+    times: tuple[datetime | Absent, ...] = (START + DAY, START + DAY + HOUR, START + 9 * DAY, ABSENT)
+    for each, again_at in zip(them, times, strict=True):
+        mine = notice(f"of {each.id}", each.id, condition=each.condition)
+        await store.save_notices(each.id, [mine], decided_for=each, again_at=again_at)
+    await store.tell_anew("log", at_least=Severity.WARNING, by=START + DAY)
+    assert [each.id for each, _ in await store.conditions_to_tell(now=START, limit=9)] == ["c2"]
 
 
 async def test_a_notice_saved_twice_as_new_is_one_and_an_unknown_one_an_error(store: Store) -> None:

@@ -61,7 +61,7 @@ class MemoryOutbox:
             if not isinstance(again_at, Absent):
                 self._notify_at[condition_id] = again_at
 
-    async def tell_anew(self, channel: str, *, at_least: Severity) -> None:
+    async def tell_anew(self, channel: str, *, at_least: Severity, by: datetime) -> None:
         for each in (each for of in self._open.values() for each in of.values()):
             told = any(
                 notice.channel == channel
@@ -69,7 +69,8 @@ class MemoryOutbox:
                 and notice.condition.stage == each.condition.stage
                 for notice in self._all_of(each.id)
             )
-            if each.condition.severity >= at_least and not told:
+            too_far = self._notify_at.get(each.id, by) > by
+            if each.condition.severity >= at_least and (too_far or not told):
                 self._notify_at[each.id] = AT_ONCE
 
     async def outbox(self, channel: str, *, now: datetime, limit: int) -> tuple[Notice, ...]:

@@ -15,14 +15,13 @@ from byokd.decide.backoff import LONGEST_WITHOUT_STORE, retry_at, store_again
 from byokd.decide.case import Loss, applied, case, wanted_expiry
 from byokd.decide.decide import decide, decided
 from byokd.decide.intents import explain, settles_at
-from byokd.decide.notices import Audience, redeliver_at, tell
 from byokd.decide.orders import SUSPENDED_SINCE, after_deciding, awaiting, before_deciding, stamped
 from byokd.decide.several import about
 from byokd.decide.transitions import compare
 from byokd.decide.verdict import SOON, taken_back_at
 from byokd.decide.window import share_of, window
-from byokd.facts.condition import ConditionKind, Notice, NoticeKind, OpenCondition, Severity
-from byokd.facts.key import ABSENT, NEVER, Absent, KeyRef
+from byokd.facts.condition import OpenCondition
+from byokd.facts.key import ABSENT, NEVER, KeyRef
 from byokd.facts.ledger import Import, ImportState, OrderKind, OrderState, Tier
 from byokd.facts.snapshot import (
     DeletionWanted,
@@ -37,7 +36,6 @@ from tests.kit.builders import MATERIAL, observed, order, running
 from tests.kit.clock import START
 from tests.kit.strategies import (
     any_snapshots,
-    conditions,
     moments,
     orders,
     policies,
@@ -50,16 +48,6 @@ from tests.kit.strategies import (
 
 MINUTE = timedelta(minutes=1)
 LADDER = list(Tier)
-audiences = st.lists(
-    st.builds(
-        lambda name, least, hours: Audience(channel=name, min_severity=least, remind_every=timedelta(hours=hours)),
-        st.sampled_from(["mail", "pager", "log"]),
-        st.sampled_from(Severity),
-        st.integers(min_value=1, max_value=100),
-    ),
-    max_size=3,
-    unique_by=lambda each: each.channel,
-)
 
 
 @given(snapshots, moments, spans)
@@ -297,85 +285,6 @@ def test_comparing_conditions_is_idempotent(before: Any, after: Any, now: Any) -
     again = compare(record, after, now)
 
     assert (again.raised, again.changed, again.resolved) == ((), (), ())
-
-
-@given(statements.filter(bool), audiences, moments, st.booleans())
-def test_people_are_told_once(stated: Any, them: Any, now: Any, over: bool) -> None:
-    """What was told is not told again in the same moment; what was raised for somebody is resolved for them once."""
-    condition = OpenCondition(id="c", subject="k", condition=stated[0], since=now)
-    told = _notices(condition, tell(condition, (), them, now), now)
-    if over:
-        condition = replace(condition, resolved_at=now)
-        ended = _notices(condition, tell(condition, told, them, now), now)
-        assert {each.channel for each in ended} == {each.channel for each in told} or condition.condition.kind in (
-            ConditionKind.LAPSED,
-            ConditionKind.MATERIAL_DELETED,
-        )
-        # Of two notices of one moment the later one on record counts.
-        told = [*told, *(replace(each, created_at=now + MINUTE) for each in ended)]
-    again = tell(condition, told, them, now)
-
-    assert again.notices == ()
-    assert again.again_at is ABSENT or again.again_at > now
-
-
-def _notices(condition: OpenCondition, telling: Any, now: Any) -> list[Notice]:
-    return [
-        Notice(
-            id=f"{channel}{kind.value}",
-            condition_id=condition.id,
-            channel=channel,
-            kind=kind,
-            subject=condition.subject,
-            condition=condition.condition,
-            since=now,
-            created_at=now + (MINUTE if kind is NoticeKind.RESOLVED else timedelta(0)),
-            not_before=now,
-        )
-        for channel, kind in telling.notices
-    ]
-
-
-def _taken(told: list[Notice], now: Any) -> list[Notice]:
-    return [replace(each, sent_at=now) for each in told]
-
-
-@given(conditions, audiences, moments, spans, spans)
-def test_nobody_is_told_out_of_turn(stated: Any, them: Any, now: Any, first: timedelta, second: timedelta) -> None:
-    """Before `again_at` nothing is to be told anew, and at it there is: one time to wake for all channels."""
-    condition = OpenCondition(id="c", subject="k", condition=stated, since=now)
-    told = _taken(_notices(condition, tell(condition, (), them, now), now), now)
-    again_at = tell(condition, told, them, now).again_at
-    for later in (now + first, now + second):
-        news = tell(condition, told, them, later).notices
-        assert bool(news) is (again_at is not ABSENT and later >= again_at)
-        assert all(kind is NoticeKind.REMINDER for _, kind in news)
-
-
-@given(conditions, audiences, moments, spans, spans)
-def test_nobody_is_reminded_of_what_they_were_not_told_yet(
-    stated: Any, them: Any, now: Any, away: timedelta, more: timedelta
-) -> None:
-    """However long a receiver is away; once it took what there was, it is reminded no later than otherwise."""
-    condition = OpenCondition(id="c", subject="k", condition=stated, since=now)
-    told = _notices(condition, tell(condition, (), them, now), now)
-    back = now + away
-    telling = tell(condition, told, them, back)
-    assert telling.notices == ()
-    concerned = them if stated.severity is Severity.CRITICAL else []
-    if isinstance(telling.again_at, Absent):
-        assert not concerned
-        return
-    assert back < telling.again_at <= back + min(each.remind_every for each in concerned)
-    then = telling.again_at + more
-    reminded = {channel for channel, _ in tell(condition, _taken(told, back), them, then).notices}
-    assert reminded == {each.channel for each in concerned if now + each.remind_every <= then}
-
-
-@given(st.integers(min_value=0, max_value=10**9), moments)
-def test_delivery_is_tried_for_ever_and_never_at_once(attempts: int, now: Any) -> None:
-    """An undelivered notice waits from ten seconds to a quarter of an hour."""
-    assert timedelta(seconds=10) <= redeliver_at(attempts, now) - now <= timedelta(minutes=15)
 
 
 @given(st.text(max_size=80))

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import replace
-from datetime import timedelta
+from datetime import datetime, timedelta
 from typing import Any
 
 import pytest
@@ -39,11 +39,11 @@ class Counting(MemoryStore):
         self.read += len(found)
         return found
 
-    async def tell_anew(self, channel: str, *, at_least: Severity) -> None:
+    async def tell_anew(self, channel: str, *, at_least: Severity, by: datetime) -> None:
         """See `ports.Store`."""
         if self.full:
             raise StoreFull("no space left")
-        await super().tell_anew(channel, at_least=at_least)
+        await super().tell_anew(channel, at_least=at_least, by=by)
 
     async def replace_notices(self, notices: Sequence[Notice]) -> None:
         """See `ports.Store`."""
@@ -170,6 +170,38 @@ async def test_after_a_clock_was_set_back_a_quiet_group_begins_anew() -> None:
         await world.pass_time(2 * HOUR)
         await state(world, [locked_out(1)])
         assert sizes(world) == [1, 1]
+
+
+@pytest.mark.parametrize("restart", [False, True])
+async def test_after_a_clock_was_set_back_reminders_come_no_later(restart: bool) -> None:
+    """What was told last lies in the future: a reminder is due, and then again after a day."""
+    world, bad = telling(Inbox()), locked_out(0, severity=Severity.CRITICAL)
+    async with running(world):
+        world.clock.step(3 * 86_400)
+        await state(world, [bad])
+        if not restart:
+            world.clock.step(-3 * 86_400)
+            await world.pass_time(60 * SECOND, step=SECOND)
+    if restart:
+        world.clock.step(-3 * 86_400)
+    async with running(world):
+        await world.pass_time(60 * SECOND, step=SECOND)
+        assert [kind for kind, _ in heard(world, 0)] == [NoticeKind.RAISED, NoticeKind.REMINDER]
+        await world.pass_time(DAY, step=HOUR)
+        await world.pass_time(HOUR * 3, step=HOUR)
+        assert [kind for kind, _ in heard(world, 0)] == [NoticeKind.RAISED, NoticeKind.REMINDER, NoticeKind.REMINDER]
+
+
+async def test_a_shorter_time_between_reminders_is_for_what_is_open_already() -> None:
+    """A reload lowers `remind_every`; the next reminder was still to come at the time that the old one said."""
+    world, bad = telling(Inbox()), locked_out(0, severity=Severity.CRITICAL)
+    async with running(world):
+        await state(world, [bad])
+        (audience,) = world.setup().audiences
+        assert world.engine is not None
+        await world.engine.apply(world.setup(audiences=(replace(audience, remind_every=HOUR),)))
+        await world.pass_time(HOUR + 10 * 60 * SECOND, step=60 * SECOND)
+        assert [kind for kind, _ in heard(world, 0)] == [NoticeKind.RAISED, NoticeKind.REMINDER]
 
 
 async def test_reminders_do_not_come_long_after_all_is_over() -> None:

@@ -121,7 +121,7 @@ async def test_what_waits_about_the_same_is_looked_up(store: SqlStore) -> None:
 
 async def test_what_a_channel_was_not_told_of_is_found_among_what_is_open(store: SqlStore) -> None:
     """At each start: conditions that are over cost nothing."""
-    lines = await plan(store, writes.TELL_ANEW.statement, {"of_channel": "c", "at_least": 0})
+    lines = await plan(store, writes.TELL_ANEW.statement, {"of_channel": "c", "at_least": 0, "by": 0})
     searched = [line for line in lines if line.startswith(("SEARCH", "SCAN"))]
     assert "ix_conditions_open" in searched[0]
     assert "(condition_id=?)" in searched[1]
