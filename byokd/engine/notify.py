@@ -20,12 +20,14 @@ from byokd.engine.progress import Progress
 from byokd.engine.setback import Setback
 from byokd.errors import ByokdError, ChannelError
 from byokd.facts.condition import ConditionKind, Message, Notice, OpenCondition
-from byokd.facts.key import ABSENT, Absent
+from byokd.facts.key import ABSENT, Absent, LaneId
 from byokd.ports import Channel, Clock, NewId, Store
 
 log = structlog.get_logger("byokd.alerts")
 
 T = TypeVar("T")
+Counts = dict[tuple[ConditionKind, LaneId], int]
+"""How many keys of a lane have a condition, as severe as a channel asks for."""
 
 BATCH: Final = 200
 """Conditions decided in one go, and messages given to one channel before the others' news are looked for."""
@@ -207,15 +209,18 @@ class Notifier:
         name, alone = audience.channel, not audience.gather_for
         limit = BATCH if alone and name not in self._failed else AT_ONCE
         parts = gathered(await self._store.outbox(name, now=due_at, limit=limit), alone=alone)
-        delivered, at = await self._give(audience, parts)
+        counts: Counts = {}
+        delivered, at = await self._give(audience, parts, counts)
         if at is None:
             self._failed.discard(name)
             return delivered
         self._failed.add(name)
-        more, _ = await self._give(audience, beside(parts[at:]))
+        more, _ = await self._give(audience, beside(parts[at:]), counts)
         return delivered + more
 
-    async def _give(self, audience: Audience, parts: Sequence[tuple[Notice, ...]]) -> tuple[int, int | None]:
+    async def _give(
+        self, audience: Audience, parts: Sequence[tuple[Notice, ...]], counts: Counts
+    ) -> tuple[int, int | None]:
         """Offer messages until one fails, or for `GIVE_S`: how many notices were taken, and the number of that one."""
         until_s = self._clock.monotonic() + GIVE_S
         deadlines = await self._store.deadlines([notice.subject for part in parts[:BATCH] for notice in part])
@@ -228,7 +233,7 @@ class Notifier:
             message = Message(
                 notices=part,
                 deadlines={each.subject: deadlines[each.subject] for each in part if each.subject in deadlines},
-                now_open=await self._now_open(part[0], audience),
+                now_open=await self._now_open(part[0], audience, counts),
             )
             if not ids <= self._unrecorded and not await self._offer(audience.channel, message):
                 await self._postpone(audience.channel, part)
@@ -239,11 +244,18 @@ class Notifier:
             taken += len(part)
         return taken, None
 
-    async def _now_open(self, notice: Notice, audience: Audience) -> int | None:
-        """How many keys of a lane have what one of them is told of, of those that the channel is told of."""
-        if isinstance(notice.lane, Absent) or not audience.gather_for:
+    async def _now_open(self, notice: Notice, audience: Audience, counts: Counts) -> int | None:
+        """How many keys of a lane have what one of them is told of, of those that the channel is told of.
+
+        A count walks the keys of the lane, so `counts` keeps it for what else is handed over now. What changes
+        meanwhile is decided, and told, after that.
+        """
+        lane, kind = notice.lane, notice.condition.kind
+        if isinstance(lane, Absent) or not audience.gather_for:
             return None
-        return await self._store.count_open(notice.condition.kind, notice.lane, at_least=audience.min_severity)
+        if (kind, lane) not in counts:
+            counts[kind, lane] = await self._store.count_open(kind, lane, at_least=audience.min_severity)
+        return counts[kind, lane]
 
     async def _offer(self, name: str, message: Message) -> bool:
         """Hand a message to its channel; returns whether that took it."""

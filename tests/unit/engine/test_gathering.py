@@ -7,8 +7,9 @@ from datetime import timedelta
 
 from byokd.errors import ChannelError
 from byokd.facts.condition import ConditionKind, Message, NoticeKind, Severity
-from byokd.facts.key import ABSENT
+from byokd.facts.key import ABSENT, LaneId
 from tests.kit.clock import START
+from tests.kit.memory_store import MemoryStore
 from tests.kit.telling import HOUR, LANE, MANY, Moody, locked_out, sizes, state, telling
 from tests.kit.world import Inbox, running
 
@@ -193,6 +194,32 @@ async def test_few_are_told_one_by_one() -> None:
     async with running(telling(Inbox())) as world:
         await state(world, (locked_out(number) for number in range(3)))
         assert sizes(world) == [1, 1, 1]
+
+
+async def test_the_keys_of_a_lane_are_counted_once_for_all_messages() -> None:
+    """A count walks the lane's keys, a quarter of a second where there are many: not once for each that is told."""
+    asked: list[tuple[ConditionKind, LaneId]] = []
+
+    class Asked(MemoryStore):
+        async def count_open(self, kind: ConditionKind, lane: LaneId, *, at_least: Severity) -> int:
+            asked.append((kind, lane))
+            return await super().count_open(kind, lane, at_least=at_least)
+
+    class Choosy(Moody):
+        async def deliver(self, message: Message) -> None:
+            if self.asked == 1:
+                self.refuses = 1
+            await super().deliver(message)
+
+    async with running(telling(Choosy(), store=Asked())) as world:
+        stages = [replace(locked_out(number).condition, stage=f"{number}") for number in range(20)]
+        await state(world, [replace(locked_out(number), condition=each) for number, each in enumerate(stages)])
+        assert sizes(world) == [1] * 19
+        assert asked == [(ConditionKind.ACCESS_DENIED, LANE)]
+        assert {message.now_open for message in world.inbox.messages} == {0}  # none of them is in the config
+        await world.pass_time(timedelta(minutes=1), step=timedelta(seconds=5))
+        assert sizes(world) == [1] * 20
+        assert len(asked) == 2
 
 
 async def test_messages_know_deadlines() -> None:
