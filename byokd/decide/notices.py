@@ -47,6 +47,8 @@ def tell(condition: OpenCondition, told: Sequence[Notice], audiences: Sequence[A
     A notice made later than `now` is of a clock that was set back since: nothing waits for it, and what was made after
     that is newer.
     """
+    if not isinstance(condition.resolved_at, Absent):
+        return Telling(notices=_at_the_end(condition, told, audiences), again_at=ABSENT)
     notices: list[tuple[str, NoticeKind]] = []
     again: list[datetime] = []
     for audience in audiences:
@@ -55,9 +57,6 @@ def tell(condition: OpenCondition, told: Sequence[Notice], audiences: Sequence[A
             key=lambda each: (each.created_at <= now, each.created_at),
         )
         last = mine[-1] if mine else None
-        if not isinstance(condition.resolved_at, Absent):
-            notices += [(audience.channel, kind) for kind in _at_the_end(condition, mine, audience)]
-            continue
         if not _concerns(audience, condition):
             continue
         if last is None or _is_news(condition, last):
@@ -74,12 +73,17 @@ def tell(condition: OpenCondition, told: Sequence[Notice], audiences: Sequence[A
     return Telling(notices=tuple(notices), again_at=min(again, default=ABSENT))
 
 
-def _at_the_end(condition: OpenCondition, told: Sequence[Notice], audience: Audience) -> tuple[NoticeKind, ...]:
-    if told:
-        return () if any(each.kind is NoticeKind.RESOLVED for each in told) else (NoticeKind.RESOLVED,)
-    if condition.condition.kind in OUTAGES and _concerns(audience, condition):
-        return NoticeKind.RAISED, NoticeKind.RESOLVED
-    return ()
+def _at_the_end(
+    condition: OpenCondition, told: Sequence[Notice], audiences: Sequence[Audience]
+) -> tuple[tuple[str, NoticeKind], ...]:
+    """Who heard of it, also if that has left the config and may come back; and of an outage who did not."""
+    heard = dict.fromkeys(each.channel for each in told)
+    over = {each.channel for each in told if each.kind is NoticeKind.RESOLVED}
+    ended = [(channel, NoticeKind.RESOLVED) for channel in heard if channel not in over]
+    missed = [each.channel for each in audiences if each.channel not in heard and _concerns(each, condition)]
+    if condition.condition.kind in OUTAGES:
+        ended += [(channel, kind) for channel in missed for kind in (NoticeKind.RAISED, NoticeKind.RESOLVED)]
+    return tuple(ended)
 
 
 def _concerns(audience: Audience, condition: OpenCondition) -> bool:

@@ -187,9 +187,9 @@ class Notifier:
     def _time(self, notice: Notice, deadline: datetime | None, now: datetime, beats: dict[Group, Beat]) -> datetime:
         """When to tell a new notice; `beats` are those of this round, which its group's joins."""
         group = group_of(notice)
-        if group is None:
+        audience = next((each for each in self.audiences if each.channel == notice.channel), None)
+        if group is None or audience is None:
             return now
-        audience = next(each for each in self.audiences if each.channel == notice.channel)
         last = beats.get(group, self._beats.get(group))
         beats[group] = next_beat(last, longest_wait(notice, audience, deadline, now), now)
         return beats[group].at

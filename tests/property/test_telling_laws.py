@@ -48,6 +48,21 @@ def test_people_are_told_once(stated: Any, them: Any, now: Any, over: bool) -> N
     assert again.again_at is ABSENT or again.again_at > now
 
 
+@given(conditions, audiences, moments, spans, st.integers(0, 3))
+def test_who_heard_that_it_is_wrong_hears_that_it_is_over(
+    stated: Any, them: Any, now: Any, later: timedelta, staying: int
+) -> None:
+    """Also a channel that has left the config, since it may come back, and nothing else would close what it opened."""
+    condition = OpenCondition(id="c", subject="k", condition=stated, since=now)
+    told = _notices(condition, tell(condition, (), them, now), now)
+    over = replace(condition, resolved_at=now + later)
+    ended = tell(over, told, them[:staying], now + later)
+    assert ended.notices == tuple((each.channel, NoticeKind.RESOLVED) for each in told)
+    assert ended.again_at is ABSENT
+    told += _notices(over, ended, now + later)
+    assert tell(over, told, them, now + later).notices == ()
+
+
 def _notices(condition: OpenCondition, telling: Any, now: Any) -> list[Notice]:
     return [
         Notice(

@@ -274,6 +274,37 @@ async def test_a_channel_under_another_name_is_told_of_all_that_is_open() -> Non
         assert await world.store.waiting_by_channel() == {"inbox": 49}
 
 
+@pytest.mark.parametrize(
+    ("away", "again"),
+    [
+        ({"channels": {}, "audiences": ()}, False),
+        ({"channels": {}, "audiences": ()}, True),
+        ({"min_severity": Severity.CRITICAL}, False),
+    ],
+    ids=["not in the config", "not in the config, and the key broke again", "not as severe"],
+)
+async def test_a_channel_that_was_away_is_told_of_what_ended(away: dict[str, Any], again: bool) -> None:
+    """Its receiver has an incident open, which nothing else would close; and what is open by then comes after that."""
+    world, bad = telling(Inbox()), [locked_out(number) for number in range(5)]
+    async with running(world):
+        await state(world, bad)
+        assert world.engine is not None
+        if "min_severity" in away:
+            (audience,) = world.setup().audiences
+            away = {"audiences": (replace(audience, **away),)}
+        await world.engine.apply(world.setup(**away))
+        await state(world, [replace(each, resolved_at=world.clock.now()) for each in bad])
+        world.clock.advance(60)
+        broken = [replace(each, id=f"{each.id}-2", since=world.clock.now()) for each in bad if again]
+        await state(world, broken)
+        world.clock.advance(60)
+    async with running(world):
+        await world.pass_time(HOUR, step=60 * SECOND)
+        for number, each in enumerate(bad):
+            told = [(NoticeKind.RAISED, each.id), (NoticeKind.RESOLVED, each.id)]
+            assert heard(world, number) == told + [(NoticeKind.RAISED, it.id) for it in broken[number : number + 1]]
+
+
 async def test_what_a_receiver_took_without_saying_so_has_its_id_when_it_comes_again() -> None:
     """Others do not join what is tried again."""
 
