@@ -18,7 +18,7 @@ from typing import Final
 
 from byokd.decide.backoff import EIGHTH
 from byokd.decide.notices import OUTAGES, Audience
-from byokd.facts.condition import Notice, NoticeKind
+from byokd.facts.condition import ConditionKind, Notice, NoticeKind
 from byokd.facts.key import Absent
 
 FEW: Final = 3
@@ -95,18 +95,17 @@ def gathered(notices: Sequence[Notice], *, alone: bool = False) -> list[tuple[No
     """
     messages: list[list[Notice]] = []
     open_one: dict[tuple[Group, datetime | None], int] = {}
-    latest: dict[tuple[str, str], int] = {}
+    latest: dict[tuple[str, ConditionKind], int] = {}
     for notice in notices:
-        about = notice.subject, notice.condition.kind.value
         common = None if alone else group_of(notice)
         group = None if common is None else (common, notice.not_before if notice.attempts else None)
         number = len(messages) if group is None else open_one.get(group, len(messages))
-        if number < latest.get(about, 0):
+        if number < latest.get(notice.thread, 0):
             number = len(messages)
         if number == len(messages):
             messages.append([])
         messages[number].append(notice)
-        latest[about] = number
+        latest[notice.thread] = number
         if group is not None:
             open_one[group] = number
     return [part for message in messages for part in _parts(message)]
@@ -122,10 +121,10 @@ def beside(messages: Sequence[tuple[Notice, ...]]) -> list[tuple[Notice, ...]]:
     What was tried least comes first, and then what is worst: what is never taken must not stand in the way of news. Of
     one condition of one key only the oldest is there, and nothing of those that the failed message is about.
     """
-    seen: set[tuple[str, str]] = set()
+    seen: set[tuple[str, ConditionKind]] = set()
     others = []
     for message in messages:
-        about = {(notice.subject, notice.condition.kind.value) for notice in message}
+        about = {notice.thread for notice in message}
         if seen and not about & seen:
             others.append(message)
         seen |= about

@@ -13,6 +13,9 @@ from byokd.facts.key import ABSENT, Absent
 FIRST_RETRY: Final = timedelta(seconds=10)
 LONGEST_RETRY: Final = timedelta(minutes=15)
 
+OVERTAKEN_AFTER: Final = 5
+"""So often has a notice failed, over some minutes, that a worse one about the same does not wait for it any more."""
+
 OUTAGES: Final = (ConditionKind.LAPSED, ConditionKind.MATERIAL_DELETED)
 """The key was unusable, if only for a second: somebody may have to look after what depends on it."""
 

@@ -208,7 +208,8 @@ class Notifier:
         """
         name, alone = audience.channel, not audience.gather_for
         limit = BATCH if alone and name not in self._failed else AT_ONCE
-        parts = gathered(await self._store.outbox(name, now=due_at, limit=limit), alone=alone)
+        found = await self._store.outbox(name, now=due_at, limit=limit)
+        parts = gathered(self._not_overtaken(found), alone=alone)
         counts: Counts = {}
         delivered, at = await self._give(audience, parts, counts)
         if at is None:
@@ -217,6 +218,14 @@ class Notifier:
         self._failed.add(name)
         more, _ = await self._give(audience, beside(parts[at:]), counts)
         return delivered + more
+
+    def _not_overtaken(self, found: Sequence[Notice]) -> list[Notice]:
+        """What may be offered: of what was taken and is not on record as that, nothing else about the same.
+
+        It may have overtaken what is older, and only its record closes that.
+        """
+        taken = {each.thread for each in found if each.id in self._unrecorded}
+        return [each for each in found if each.id in self._unrecorded or each.thread not in taken]
 
     async def _give(
         self, audience: Audience, parts: Sequence[tuple[Notice, ...]], counts: Counts

@@ -116,6 +116,11 @@ class Notice:
         about_key = self.subject != "daemon" and not self.subject.startswith("lane:")
         return lane_of(KeyRef(self.subject)) if about_key else ABSENT
 
+    @property
+    def thread(self) -> tuple[str, ConditionKind]:
+        """What it is about to people, whichever condition on record: told in its order in each channel."""
+        return self.subject, self.condition.kind
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Message:

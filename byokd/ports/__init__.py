@@ -250,7 +250,8 @@ class Store(Protocol):
         """Undelivered notices of a channel with `not_before` <= now, oldest first; also those made later than now.
 
         The clock was set back since such a one was made, hence what it waits for may be far away. A notice is left out
-        while an older one about the same (see `save_notices`) has to wait.
+        while an older one about the same (see `save_notices`) has to wait; unless it is worse, says of nothing that it
+        is over, and the older one has failed `OVERTAKEN_AFTER` times.
         """
         ...
 
@@ -259,7 +260,10 @@ class Store(Protocol):
         ...
 
     async def replace_notices(self, notices: Sequence[Notice]) -> None:
-        """Replace notices, by id, all or none."""
+        """Replace notices, by id, all or none.
+
+        One that was sent, and says of nothing that it is over, closes what is older about the same: that was overtaken.
+        """
         ...
 
     async def deadlines(self, subjects: Sequence[str]) -> Mapping[str, datetime]:

@@ -26,8 +26,8 @@ from sqlalchemy import (
     tuple_,
 )
 
-from byokd.decide.notices import LONGEST_RETRY
-from byokd.facts.condition import ConditionKind, Notice, OpenCondition, Severity
+from byokd.decide.notices import LONGEST_RETRY, OVERTAKEN_AFTER
+from byokd.facts.condition import ConditionKind, Notice, NoticeKind, OpenCondition, Severity
 from byokd.facts.key import ABSENT, Absent, KeyArn, KeyRef, LaneId
 from byokd.facts.ledger import Import
 from byokd.store.snapshots import chunks
@@ -90,6 +90,12 @@ def _waits(of: FromClause) -> ColumnElement[bool]:
     return and_(of.c.not_before > _NOW, of.c.created_at <= _NOW, not_(tried_ahead))
 
 
+_overtaken: Final = and_(
+    _earlier.c.attempts >= OVERTAKEN_AFTER,
+    _earlier.c.severity < notices.c.severity,
+    notices.c.notice_kind != NoticeKind.RESOLVED.value,
+)
+
 OUTBOX: Final = (
     select(notices)
     .where(
@@ -104,6 +110,7 @@ OUTBOX: Final = (
                 _earlier.c.channel == notices.c.channel,
                 tuple_(_earlier.c.created_at, _earlier.c.id) < tuple_(notices.c.created_at, notices.c.id),
                 _waits(_earlier),
+                not_(_overtaken),
             )
         ),
     )

@@ -7,7 +7,7 @@ from datetime import datetime
 from typing import Any
 
 from byokd.facts.change import Change
-from byokd.facts.condition import Notice, OpenCondition, Severity
+from byokd.facts.condition import Notice, NoticeKind, OpenCondition, Severity
 from byokd.facts.key import Absent, KeyRef
 from byokd.facts.ledger import ImportState, Order
 from byokd.store import writes
@@ -100,11 +100,21 @@ def notices_unit(
 
 
 def replacement_unit(notices: Sequence[Notice]) -> Unit:
-    """Notices to replace."""
+    """Notices to replace; those that were sent close what they have overtaken."""
     rows = [notice_values(notice) for notice in notices]
     for row in rows:
         row["of_notice"] = row.pop("id")
-    return Unit(subjects=frozenset(notice.subject for notice in notices), rows={writes.UPDATE_NOTICE: rows})
+    return Unit(
+        subjects=frozenset(notice.subject for notice in notices),
+        rows={
+            writes.OVERTAKE: [
+                _thread(notice) | {"by_notice": notice.id, "at": seconds(notice.sent_at)}
+                for notice in notices
+                if not isinstance(notice.sent_at, Absent) and notice.kind is not NoticeKind.RESOLVED
+            ],
+            writes.UPDATE_NOTICE: rows,
+        },
+    )
 
 
 def tell_anew_unit(channel: str, at_least: Severity, by: datetime) -> Unit:

@@ -204,6 +204,23 @@ DECIDE_AGAIN: Final = Write(
     .values(notify_at=bindparam("again_at"))
 )
 
+_taken: Final = notices.alias("taken")
+
+# What a channel took closes what it has overtaken, and what waits behind that; by the order in which it was offered.
+OVERTAKE: Final = Write(
+    update(notices)
+    .where(
+        _WAITING_IN_THREAD,
+        exists(
+            select(_taken.c.id).where(
+                _taken.c.id == bindparam("by_notice"),
+                tuple_(notices.c.created_at, notices.c.id) < tuple_(_taken.c.created_at, _taken.c.id),
+            )
+        ),
+    )
+    .values(sent_at=bindparam("at"))
+)
+
 UPDATE_NOTICE: Final = Write(
     update(notices)
     .where(notices.c.id == bindparam("of_notice"))
@@ -228,6 +245,7 @@ IN_ORDER: Final = (
     HASTEN,
     TELL_ANEW,
     DECIDE_AGAIN,
+    OVERTAKE,
     UPDATE_NOTICE,
     INSERT_HISTORY,
 )

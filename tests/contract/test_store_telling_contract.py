@@ -4,11 +4,13 @@ from __future__ import annotations
 
 from dataclasses import replace
 from datetime import datetime, timedelta
+from typing import Any
 
 import pytest
 
+from byokd.decide.notices import OVERTAKEN_AFTER
 from byokd.errors import StoreError
-from byokd.facts.condition import ConditionKind, NoticeKind, Severity
+from byokd.facts.condition import ConditionKind, Notice, NoticeKind, Severity
 from byokd.facts.key import ABSENT, NEVER, Absent
 from byokd.facts.ledger import (
     ImportState,
@@ -31,6 +33,12 @@ from tests.kit.store_fleet import (
     notice,
     row,
 )
+
+
+def of_severity(name: str, *, severity: Severity = Severity.WARNING, **changes: Any) -> Notice:
+    """A notice of a condition that was as severe."""
+    return notice(name, condition=condition(severity=severity).condition, **changes)
+
 
 # -- conditions and notices -------------------------------------------------------------------------------------------
 
@@ -131,6 +139,53 @@ async def test_nothing_is_offered_before_what_is_older_about_the_same(store: Sto
     assert await store.outbox("log", now=START + DAY, limit=9) == (waits, again, others[0], others[2])
     await store.replace_notices([replace(waits, sent_at=START)])
     assert await store.outbox("log", now=START + HOUR, limit=9) == (again, others[0], others[2])
+
+
+@pytest.mark.parametrize(
+    ("waits", "comes", "offered"),
+    [
+        ({}, {}, True),
+        ({"attempts": OVERTAKEN_AFTER - 1}, {}, False),
+        ({}, {"severity": Severity.WARNING}, False),
+        ({"severity": Severity.CRITICAL}, {}, False),
+        ({}, {"kind": NoticeKind.RESOLVED}, False),
+        ({"kind": NoticeKind.RESOLVED}, {}, True),
+    ],
+)
+async def test_what_is_worse_does_not_wait_for_what_failed_again_and_again(
+    store: Store, waits: dict[str, Any], comes: dict[str, Any], offered: bool
+) -> None:
+    """A receiver that takes no warnings gets what is critical; that it is over comes after what it ends, always."""
+    await store.save_conditions([condition()])
+    first: dict[str, Any] = {"attempts": OVERTAKEN_AFTER}
+    second: dict[str, Any] = {"severity": Severity.CRITICAL, "created_at": START + HOUR}
+    warning, critical = of_severity("n1", **first | waits), of_severity("n2", **second | comes)
+    await store.save_notices("c1", [warning, critical], decided_for=condition(), again_at=ABSENT)
+    await store.replace_notices([warning := replace(warning, not_before=START + 2 * HOUR)])
+    soon = START + 2 * HOUR - timedelta(seconds=1)
+    assert await store.outbox("log", now=soon, limit=9) == ((critical,) if offered else ())
+    assert await store.outbox("log", now=START + 2 * HOUR, limit=9) == (warning, critical)
+
+
+async def test_what_was_overtaken_is_closed_with_what_waits_behind_it(store: Store) -> None:
+    """In the write that records what was taken, or it would be told after that; and nothing else is."""
+    await store.save_conditions([condition()])
+    refused = of_severity("n1", attempts=OVERTAKEN_AFTER)
+    behind = of_severity("n2", created_at=START + timedelta(seconds=1))
+    worse = of_severity("n3", severity=Severity.CRITICAL, created_at=START + DAY)
+    later = of_severity("n4", severity=Severity.CRITICAL, created_at=START + DAY, kind=NoticeKind.RESOLVED)
+    elsewhere = replace(refused, id="n5", channel="pager")
+    other = replace(refused, id="n6", subject="daemon")
+    them = [refused, behind, worse, later, elsewhere, other]
+    await store.save_notices("c1", them, decided_for=condition(), again_at=ABSENT)
+    await store.replace_notices([worse := replace(worse, attempts=1)])
+    assert await store.outbox("log", now=START + DAY, limit=9) == (refused, other, behind, worse, later)
+    # The clock was set back: what was taken was made no later than now.
+    await store.replace_notices([replace(worse, created_at=START - DAY, sent_at=START - DAY)])
+    assert await store.outbox("log", now=START + DAY, limit=9) == (other, later)
+    assert await store.outbox("pager", now=START + DAY, limit=9) == (elsewhere,)
+    await store.replace_notices([replace(later, sent_at=START + DAY)])
+    assert await store.waiting_by_channel() == {"log": 1, "pager": 1}
 
 
 async def test_what_is_new_comes_after_what_waits_whatever_the_clock_said(store: Store) -> None:

@@ -8,9 +8,9 @@ from collections.abc import Sequence
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 
-from byokd.decide.notices import LONGEST_RETRY
+from byokd.decide.notices import LONGEST_RETRY, OVERTAKEN_AFTER
 from byokd.errors import StoreError
-from byokd.facts.condition import Notice, OpenCondition, Severity
+from byokd.facts.condition import ConditionKind, Notice, NoticeKind, OpenCondition, Severity
 from byokd.facts.key import ABSENT, Absent
 from tests.kit.memory_pruning import prune_rows
 
@@ -75,13 +75,14 @@ class MemoryOutbox:
 
     async def outbox(self, channel: str, *, now: datetime, limit: int) -> tuple[Notice, ...]:
         mine = sorted((each for each in self._unsent.values() if each.channel == channel), key=_oldest_first)
-        ready, held = [], set()
+        ready: list[Notice] = []
+        held: defaultdict[tuple[str, ConditionKind], list[Notice]] = defaultdict(list)
         for each in mine:
-            about = each.subject, each.condition.kind
+            before = held[each.thread]
             tried_ahead = each.attempts > 0 and each.not_before > now + LONGEST_RETRY
             if each.not_before > now and each.created_at <= now and not tried_ahead:
-                held.add(about)
-            elif about not in held:
+                before.append(each)
+            elif all(_overtakes(each, older) for older in before):
                 ready.append(each)
         return tuple(ready[:limit])
 
@@ -91,6 +92,9 @@ class MemoryOutbox:
     async def replace_notices(self, notices: Sequence[Notice]) -> None:
         if any(notice.id not in self._notices for notice in notices):
             raise StoreError("A row that was to be changed is not on record.")
+        for notice in notices:
+            if not isinstance(notice.sent_at, Absent) and notice.kind is not NoticeKind.RESOLVED:
+                self._overtake(self._notices[notice.id], notice.sent_at)
         for notice in notices:
             self._put_notice(notice)
 
@@ -150,6 +154,11 @@ class MemoryOutbox:
             if _oldest_first(each) < _oldest_first(new) and each.not_before > new.not_before:
                 self._put_notice(replace(each, not_before=new.not_before))
 
+    def _overtake(self, taken: Notice, at: datetime) -> None:
+        for each in [self._notices[it] for it in self._unsent_about[_about(taken)]]:
+            if _oldest_first(each) < _oldest_first(taken):
+                self._put_notice(replace(each, sent_at=at))
+
     def _put_notice(self, notice: Notice) -> None:
         self._notices[notice.id] = notice
         self._unsent.pop(notice.id, None)
@@ -168,7 +177,12 @@ def _worst_first(condition: OpenCondition) -> tuple[int, datetime, str]:
 
 
 def _about(notice: Notice) -> tuple[str, str, str]:
-    return notice.channel, notice.subject, notice.condition.kind
+    return notice.channel, *notice.thread
+
+
+def _overtakes(new: Notice, old: Notice) -> bool:
+    worse = old.condition.severity < new.condition.severity and new.kind is not NoticeKind.RESOLVED
+    return worse and old.attempts >= OVERTAKEN_AFTER
 
 
 def _oldest_first(notice: Notice) -> tuple[datetime, str]:

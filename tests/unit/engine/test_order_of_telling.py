@@ -2,88 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import replace
-from datetime import datetime, timedelta
+from datetime import timedelta
 from typing import Any
 
 import pytest
 
 from byokd.alerts.render import document
-from byokd.errors import ChannelError, StoreFull
-from byokd.facts.condition import ConditionKind, Message, Notice, NoticeKind, Severity
+from byokd.facts.condition import ConditionKind, Message, NoticeKind, Severity
 from tests.kit.clock import START
-from tests.kit.memory_store import MemoryStore
-from tests.kit.telling import HOUR, MANY, Moody, locked_out, sizes, state, telling
-from tests.kit.world import Inbox, World, running
-
-SECOND = timedelta(seconds=1)
-DAY = timedelta(days=1)
-
-
-class Counting(MemoryStore):
-    """A store that counts the notices which it gives and takes, and whose disk may be full."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.read = self.written = 0
-        self.full = False
-        self.keeps = True
-        """Whether it records what was told."""
-        self.fails: set[str] = set()
-        """Conditions of which the next write fails."""
-
-    async def outbox(self, channel: str, *, now: Any, limit: int) -> tuple[Notice, ...]:
-        """See `ports.Store`."""
-        found = await super().outbox(channel, now=now, limit=limit)
-        self.read += len(found)
-        return found
-
-    async def tell_anew(self, channel: str, *, at_least: Severity, by: datetime) -> None:
-        """See `ports.Store`."""
-        if self.full:
-            raise StoreFull("no space left")
-        await super().tell_anew(channel, at_least=at_least, by=by)
-
-    async def replace_notices(self, notices: Sequence[Notice]) -> None:
-        """See `ports.Store`."""
-        if not self.keeps:
-            raise StoreFull("no space left")
-        self.written += len(notices)
-        await super().replace_notices(notices)
-
-    async def save_notices(self, condition_id: str, *args: Any, **kwargs: Any) -> None:
-        """See `ports.Store`."""
-        if self.full or condition_id in self.fails:
-            self.fails.discard(condition_id)
-            raise StoreFull("no space left")
-        await super().save_notices(condition_id, *args, **kwargs)
-
-
-class Choosy(Moody):
-    """Refuses what it does not understand, for ever."""
-
-    async def deliver(self, message: Message) -> None:
-        """See `ports.Channel`."""
-        if message.notices[0].condition.kind is ConditionKind.ACCESS_DENIED:
-            self.asked += 1
-            raise ChannelError("422")
-        await super().deliver(message)
-
-
-def counting(channel: Inbox) -> tuple[World, Counting]:
-    """A world whose channel tells each key by itself, and its store."""
-    store = Counting()
-    world = telling(channel, store=store)
-    world.gather_for = timedelta()
-    return world, store
-
-
-def heard(world: World, number: int) -> list[tuple[NoticeKind, str]]:
-    """What people were told of one key, as kind and condition."""
-    return [
-        (each.kind, each.condition_id) for each in world.inbox.notices if each.subject == locked_out(number).subject
-    ]
+from tests.kit.telling import DAY, HOUR, MANY, SECOND, Moody, counting, heard, locked_out, sizes, state, telling
+from tests.kit.world import Inbox, running
 
 
 async def test_the_last_word_about_a_key_that_broke_again_is_that_it_broke() -> None:
@@ -146,21 +75,6 @@ async def test_what_could_not_be_written_is_told_as_soon_as_it_can() -> None:
         assert sizes(world) == [1]
 
 
-async def test_after_a_clock_was_set_back_what_is_refused_still_makes_way() -> None:
-    """What was made later than now is offered at once, and then no sooner than anything else that failed."""
-    inbox = Choosy()
-    async with running(telling(inbox)) as world:
-        inbox.refuses = -1
-        others = [locked_out(number, kind=ConditionKind.EXPIRING) for number in range(10)]
-        await state(world, [locked_out(number) for number in range(10)] + others)
-        world.clock.step(-10 * 86_400)
-        inbox.refuses = 0
-        await world.settle()
-        await world.pass_time(HOUR, step=5 * SECOND)
-        assert sizes(world) == [10]
-        assert inbox.asked < 20
-
-
 async def test_after_a_clock_was_set_back_a_quiet_group_begins_anew() -> None:
     """Its beat is days ahead, which says nothing."""
     async with running(telling(Inbox())) as world:
@@ -218,34 +132,6 @@ async def test_reminders_do_not_come_long_after_all_is_over() -> None:
         assert (await world.store.counts()).notices_waiting == 0
         assert {kind for kind, _ in heard(world, 299)} == {NoticeKind.RAISED, NoticeKind.RESOLVED}
         assert [heard(world, number)[-1][0] for number in range(300)] == [NoticeKind.RESOLVED] * 300
-
-
-async def test_a_receiver_that_was_away_for_days_hears_of_a_key_once_and_is_reminded_from_then_on() -> None:
-    """Reminders gathered in the outbox: a dozen for one key, which told nothing that was not to be told anyway."""
-    inbox = Moody()
-    async with running(telling(inbox)) as world:
-        inbox.refuses = -1
-        bad = [locked_out(number, severity=Severity.CRITICAL) for number in range(5)]
-        await state(world, bad)
-        await world.pass_time(12 * DAY, step=HOUR)
-        assert await world.store.waiting_by_channel() == {"inbox": 5}
-        inbox.refuses = 0
-        await world.pass_time(HOUR, step=60 * SECOND)
-        assert sizes(world) == [5]
-        await world.pass_time(DAY + 3 * HOUR, step=HOUR)
-        for number, each in enumerate(bad):
-            assert heard(world, number) == [(NoticeKind.RAISED, each.id), (NoticeKind.REMINDER, each.id)]
-
-
-async def test_a_dead_channel_costs_two_notices_at_a_time() -> None:
-    """However much waits for it: what was not tried is not written. One failure may be the message's fault, not two."""
-    inbox = Moody()
-    inbox.refuses = -1
-    world, store = counting(inbox)
-    async with running(world):
-        await state(world, (locked_out(number) for number in range(MANY)))
-        await world.pass_time(HOUR, step=10 * SECOND)
-        assert store.written == inbox.asked <= 2 * 361
 
 
 async def test_each_notice_is_read_once_where_each_is_told_by_itself() -> None:
@@ -322,18 +208,6 @@ async def test_what_a_receiver_took_without_saying_so_has_its_id_when_it_comes_a
         await world.pass_time(60 * SECOND, step=5 * SECOND)
         assert [size for size, _ in ids] == [9, 9, 11]
         assert ids[0] == ids[1]
-
-
-async def test_hundreds_of_messages_that_nobody_takes_do_not_silence_a_channel() -> None:
-    """Each was tried in its turn, and there were so many that news had none: a key that lapsed was never told."""
-    world = telling(Choosy())
-    world.gather_for = timedelta()
-    async with running(world):
-        await state(world, (locked_out(number) for number in range(200)))
-        await world.pass_time(HOUR, step=10 * SECOND)
-        await state(world, [locked_out(500, kind=ConditionKind.LAPSED, severity=Severity.CRITICAL)])
-        await world.pass_time(30 * SECOND, step=5 * SECOND)
-        assert sizes(world) == [1]
 
 
 async def test_a_slow_channel_keeps_no_other_waiting() -> None:

@@ -119,6 +119,15 @@ async def test_what_waits_about_the_same_is_looked_up(store: SqlStore) -> None:
     assert "ix_notices_unsent_about (subject=? AND kind=? AND channel=?" in line
 
 
+async def test_what_was_overtaken_is_looked_up(store: SqlStore) -> None:
+    """For each notice that was taken."""
+    about = {"of_subject": "x", "of_kind": "lapsed", "of_channel": "c", "by_notice": "x", "at": 0}
+    lines = await plan(store, writes.OVERTAKE.statement, about)
+    searched = [line for line in lines if line.startswith(("SEARCH", "SCAN"))]
+    assert "ix_notices_unsent_about (subject=? AND kind=? AND channel=?" in searched[0]
+    assert "(id=?)" in searched[1]
+
+
 async def test_what_a_channel_was_not_told_of_is_found_among_what_is_open(store: SqlStore) -> None:
     """At each start: conditions that are over cost nothing."""
     lines = await plan(store, writes.TELL_ANEW.statement, {"of_channel": "c", "at_least": 0, "by": 0})
