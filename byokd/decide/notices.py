@@ -47,18 +47,14 @@ def tell(condition: OpenCondition, told: Sequence[Notice], audiences: Sequence[A
     while it is critical, and once when it is resolved to those who heard of it. Nobody is reminded of what is still in
     the outbox for them. What was over before it could be told stays untold, unless it was an outage.
 
-    A notice made later than `now` is of a clock that was set back since: nothing waits for it, and what was made after
-    that is newer.
+    A notice made later than `now` is of a clock that was set back since: no reminder waits for it.
     """
     if not isinstance(condition.resolved_at, Absent):
         return Telling(notices=_at_the_end(condition, told, audiences), again_at=ABSENT)
     notices: list[tuple[str, NoticeKind]] = []
     again: list[datetime] = []
     for audience in audiences:
-        mine = sorted(
-            (each for each in told if each.channel == audience.channel),
-            key=lambda each: (each.created_at <= now, each.created_at),
-        )
+        mine = sorted((each for each in told if each.channel == audience.channel), key=lambda each: each.created_at)
         last = mine[-1] if mine else None
         if not _concerns(audience, condition):
             continue

@@ -235,7 +235,9 @@ class Store(Protocol):
         """Put new notices into the outbox and decide again at `again_at` (ABSENT: only when the condition changes).
 
         A condition that changed since `decided_for` was read stays due. What waits about the same, which is to say in
-        the same channel, of the same subject and kind of condition, is brought forward to what is new.
+        the same channel, of the same subject and kind of condition, is brought forward to what is new. Whatever the
+        clock said, that was made before, and so was what there is of the same condition and channel: their stamps are
+        put right.
         """
         ...
 

@@ -92,6 +92,7 @@ def notices_unit(
         subjects=frozenset({decided_for.subject}),
         rows={
             writes.MADE_BEFORE: [_thread(notice) | _made_before(notice) for notice in notices],
+            writes.TOLD_BEFORE: [_made_before(notice) for notice in notices],
             writes.INSERT_NOTICE: [notice_values(notice) for notice in notices],
             writes.HASTEN: [_thread(notice) | _hastened_by(notice) for notice in notices],
             writes.DECIDE_AGAIN: [row],
@@ -129,7 +130,8 @@ def _thread(notice: Notice) -> dict[str, Any]:
 
 def _made_before(notice: Notice) -> dict[str, Any]:
     made_at = seconds(notice.created_at)
-    return {"new_created_at": made_at, "just_before": made_at - 1}
+    row = {"new_created_at": made_at, "just_before": made_at - 1}
+    return row | {"of_condition": notice.condition_id, "of_channel": notice.channel}
 
 
 def _hastened_by(notice: Notice) -> dict[str, Any]:

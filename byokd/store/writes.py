@@ -147,10 +147,14 @@ _WAITING_IN_THREAD: Final = and_(
     notices.c.channel == bindparam("of_channel"),
 )
 
-# What waits was made before what is new, whatever the clock said then.
+# What waits was made before what is new, and so was what is told of the same condition, whatever the clock said then.
+_LATER: Final = notices.c.created_at > bindparam("new_created_at")
 MADE_BEFORE: Final = Write(
+    update(notices).where(_WAITING_IN_THREAD, _LATER).values(created_at=bindparam("just_before"))
+)
+TOLD_BEFORE: Final = Write(
     update(notices)
-    .where(_WAITING_IN_THREAD, notices.c.created_at > bindparam("new_created_at"))
+    .where(notices.c.condition_id == bindparam("of_condition"), notices.c.channel == bindparam("of_channel"), _LATER)
     .values(created_at=bindparam("just_before"))
 )
 
@@ -241,6 +245,7 @@ IN_ORDER: Final = (
     UPDATE_ORDER,
     UPSERT_CONDITION,
     MADE_BEFORE,
+    TOLD_BEFORE,
     INSERT_NOTICE,
     HASTEN,
     TELL_ANEW,

@@ -198,6 +198,20 @@ async def test_what_is_new_comes_after_what_waits_whatever_the_clock_said(store:
     assert [each.id for each in await store.outbox("log", now=START, limit=9)] == ["n1", "n0"]
 
 
+async def test_what_was_told_was_made_before_what_is_new_whatever_the_clock_said(store: Store) -> None:
+    """Or the notice of a clock that was ahead would be the last one for a day, and what came after it no news."""
+    await store.save_conditions([condition(), condition("c2")])
+    ahead = notice("n1", created_at=START + DAY, sent_at=START + DAY)
+    elsewhere = notice("n2", channel="pager", created_at=START + DAY, sent_at=START + DAY)
+    other = notice("n3", "c2", created_at=START + DAY, sent_at=START + DAY)
+    await store.save_notices("c1", [ahead, elsewhere, other], decided_for=condition(), again_at=START)
+    again = notice("n0")
+    await store.save_notices("c1", [again], decided_for=condition(), again_at=START)
+    ahead = replace(ahead, created_at=START - timedelta(seconds=1))
+    told = {each.id: notices for each, notices in await store.conditions_to_tell(now=START, limit=9)}
+    assert told == {"c1": (ahead, again, elsewhere), "c2": (other,)}
+
+
 async def test_what_is_new_brings_forward_what_waits_about_the_same(store: Store) -> None:
     """In the write that brings it, to its own time, and never back; what is no older is left alone."""
     await store.save_conditions([condition(), condition("c2")])

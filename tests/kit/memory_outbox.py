@@ -145,7 +145,8 @@ class MemoryOutbox:
         return gone + prune_rows([self._conditions], lambda each: each.resolved_at, told, before=before, limit=limit)
 
     def _made_before(self, new: Notice) -> None:
-        for each in [self._notices[it] for it in self._unsent_about[_about(new)]]:
+        of_same = (it for it in self._notices_of[new.condition_id] if self._notices[it].channel == new.channel)
+        for each in [self._notices[it] for it in {*self._unsent_about[_about(new)], *of_same}]:
             if each.created_at > new.created_at:
                 self._put_notice(replace(each, created_at=new.created_at - timedelta(seconds=1)))
 

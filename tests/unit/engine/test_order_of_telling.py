@@ -106,6 +106,25 @@ async def test_after_a_clock_was_set_back_reminders_come_no_later(restart: bool)
         assert [kind for kind, _ in heard(world, 0)] == [NoticeKind.RAISED, NoticeKind.REMINDER, NoticeKind.REMINDER]
 
 
+async def test_after_a_clock_was_set_back_what_got_worse_is_told_again() -> None:
+    """What was told last lies in the future; before it, people had been told that it is as bad."""
+    world, bad = telling(Inbox()), locked_out(0, severity=Severity.CRITICAL)
+    better = replace(bad, condition=replace(bad.condition, severity=Severity.WARNING, stage="7d"))
+    async with running(world):
+        await state(world, [bad])
+        world.clock.step(3 * 86_400)
+        await state(world, [better])
+        world.clock.step(-3 * 86_400)
+        await world.settle()
+        for _ in range(2):
+            await state(world, [bad])
+        assert [notice.condition for notice in world.inbox.notices if notice.kind is NoticeKind.RAISED] == [
+            bad.condition,
+            better.condition,
+            bad.condition,
+        ]
+
+
 async def test_a_shorter_time_between_reminders_is_for_what_is_open_already() -> None:
     """A reload lowers `remind_every`; the next reminder was still to come at the time that the old one said."""
     world, bad = telling(Inbox()), locked_out(0, severity=Severity.CRITICAL)

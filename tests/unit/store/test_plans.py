@@ -91,6 +91,11 @@ async def test_rows_of_given_keys_are_looked_up_one_by_one(store: SqlStore, stat
     ("statement", "parameters", "index"),
     [
         (agenda.NOTICES_OF, {"ids": ["1", "2"]}, "(condition_id=?)"),
+        (
+            writes.TOLD_BEFORE.statement,
+            {"of_condition": "1", "of_channel": "c", "new_created_at": 0, "just_before": 0},
+            "(condition_id=?)",
+        ),
         (agenda.OTHERS_KNOWN_AS, {"arn": "a", "ref": "r"}, "(arn=?)"),
     ],
 )
