@@ -13,7 +13,7 @@ from byokd.facts.ledger import OrderKind
 from tests.kit.fake_source import proof_of
 from tests.sim.clocks import at
 from tests.sim.fleet import SimKey, policy_of
-from tests.sim.foreseen import scarce_per_second, told_of_scarcity
+from tests.sim.foreseen import look_ahead, scarce_per_second, told_of_scarcity
 from tests.sim.happening import PACE_BACK_S, Happening, Undo
 from tests.sim.model import ModelKms
 from tests.sim.plan import DAY_S, HOUR_S, Event
@@ -288,6 +288,7 @@ class People(Happening):
                 self.world.in_flight[kms.plan.id] = kms.plan.in_flight
                 self.world.book.restarted(kms.plan.id)
                 await self.world.sync()
+                await look_ahead(self.world)  # as byokd does soon after a reload, by a calendar that stands still here
 
         return undo
 
