@@ -17,13 +17,13 @@ from tests.sim.world import World
 def run_over_real_parts(plan: Plan | int, database: Path) -> Verdict:
     """Simulate a plan, or the plan of a seed, on a database that is empty or not there yet."""
     what = draw(plan) if isinstance(plan, int) else plan
-    began_s, counted = time.process_time(), _Counted()
+    began_s, counted = time.process_time(), Counted()
     with quiet() as defects:
         world: World = run_virtually(_over(database, what, counted, defects), inflight=counted.busy)
     return verdict_on(world, cpu_s=time.process_time() - began_s)
 
 
-class _Counted:
+class Counted:
     """A store whose calls in flight are counted: virtual time stands still while a thread works."""
 
     def __init__(self) -> None:
@@ -48,7 +48,7 @@ class _Counted:
         return call
 
 
-async def _over(path: Path, plan: Plan, counted: _Counted, defects: list[str]) -> World:
+async def _over(path: Path, plan: Plan, counted: Counted, defects: list[str]) -> World:
     async with open_store(path) as store:
         counted.store, counted.calls = store, 0
         world = await live(plan, defects, make=lambda what: WiredWorld(what, store=counted))

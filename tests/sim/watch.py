@@ -133,7 +133,10 @@ class Watch:
 
     def heard(self, notice: Notice) -> None:
         """A notice arrives, maybe again; never after one that is newer, or people believe what is over."""
-        about, place = (notice.subject, notice.condition.kind), self._made[notice.id]
+        about, place = (notice.subject, notice.condition.kind), self._made.get(notice.id)
+        if place is None:
+            self._broken("alerts are on record", notice.subject, f"{notice.condition.kind.value}: never seen written")
+            return
         if place < self._heard.get(about, 0):
             what = f"{notice.kind.value} {notice.condition.kind.value}"
             self._broken("told in order", notice.subject, f"{what} arrives after what is newer")

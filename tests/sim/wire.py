@@ -9,6 +9,7 @@ Material is wrapped as byokd wraps it, and unwrapped with the private key of the
 
 from __future__ import annotations
 
+import asyncio
 import json
 from base64 import b64decode, b64encode
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
@@ -94,6 +95,13 @@ class WiredWorld(World):
         )
         async with open_kms(lane, clock=self.host, session=SESSION, identity=identity) as kms:
             yield self.door.of(kms)
+
+    async def kill(self) -> None:
+        """See `World`. A database carries out what it has begun, and the book is still told of it."""
+        self.door.close()
+        while self.memory.busy():
+            await asyncio.sleep(0)
+        await super().kill()
 
 
 class WrappingSource(SimSource):
