@@ -7,10 +7,10 @@ from dataclasses import replace
 from datetime import datetime
 from typing import Final
 
-from byokd.decide.case import CLOCKS_DIFFER, Case, Loss
+from byokd.decide.case import CLOCKS_DIFFER, Case, Loss, waiting
 from byokd.decide.several import about
 from byokd.decide.suspension import fate
-from byokd.facts.key import ABSENT, Absent, MaterialState, ObservedKey, View
+from byokd.facts.key import ABSENT, Absent, MaterialState, ObservedKey, View, last_seen
 from byokd.facts.ledger import Import, ImportState, Order, OrderKind, OrderState
 from byokd.facts.snapshot import Decision, Reason
 
@@ -101,16 +101,28 @@ def rotated_at(view: View) -> datetime | Absent:
     return next((each.rotated_at for each in materials if each.state is MaterialState.CURRENT), ABSENT)
 
 
-def rotated(orders: tuple[Order, ...], view: View, now: datetime) -> tuple[Order, ...]:
+def rotated(orders: tuple[Order, ...], view: View, now: datetime, *, was: View) -> tuple[Order, ...]:
     """Orders to rotate that are carried out: the key's current material became so since, by whoever it was.
 
     A rotation just before counts as well: KMS's clock may differ, and no key is to be rotated twice for one order.
+    Where KMS took the request, and what is current waited for it in the reading before (`was`), no clock is asked.
     """
-    at = rotated_at(view)
+    at, before = rotated_at(view), last_seen(was)
     if isinstance(at, Absent) or not isinstance(view, ObservedKey):
         return ()
-    done = (order for order in orders if order.kind is OrderKind.ROTATE and order.created_at <= at + CLOCKS_DIFFER)
+    waited = waiting(before) if isinstance(before, ObservedKey) else None
+    made = waited is not None and waited.material_id == view.current_material
+    done = (
+        order
+        for order in orders
+        if order.kind is OrderKind.ROTATE and (order.created_at <= at + CLOCKS_DIFFER or (made and _taken(order)))
+    )
     return tuple(_closed(order, OrderState.DONE, now, f"rotated to {view.current_material}") for order in done)
+
+
+def _taken(order: Order) -> bool:
+    """Whether KMS took the request to rotate for an order."""
+    return isinstance(order.effective_at, datetime) and not order.outcome
 
 
 def answered(orders: tuple[Order, ...], ended: Import, now: datetime) -> tuple[Order, ...]:

@@ -136,7 +136,7 @@ class Cycle:
     async def _turn(self, before: Snapshot, seen: Snapshot, *, sets_out: bool, anew: bool = False) -> Decision:
         """From a reading to its record; `anew` says that the turn has begun again once."""
         now = began = self._clock.now()
-        after, orders = prepare(settle(seen, now), now)
+        after, orders = prepare(settle(seen, now), now, was=before.view)
         if has_ended(after):
             # What has just been seen done is put on record before anything else is begun.
             return await self._conclude(before, after, orders, now)
@@ -225,7 +225,7 @@ class Cycle:
                 asked = replace(asked, state=OrderState.REFUSED, closed_at=self._clock.now())
         seen = await self._gather.look(with_order(after, asked))
         now = self._clock.now()
-        after, closed = prepare(settle(seen, now), now)
+        after, closed = prepare(settle(seen, now), now, was=after.view)
         changed = {each.id: each for each in (*orders, asked, *closed)}  # it may be carried out already
         return await self._conclude(before, after, tuple(changed.values()), now)
 

@@ -26,7 +26,7 @@ from byokd.decide.transitions import compare, of_import, of_key, of_material, of
 from byokd.errors import ByokdError, Remedy, Throttled
 from byokd.facts.change import Change
 from byokd.facts.condition import OpenCondition
-from byokd.facts.key import ABSENT, Absent, MaterialId
+from byokd.facts.key import ABSENT, Absent, MaterialId, View
 from byokd.facts.ledger import (
     BY_PERIOD,
     HistoryEntry,
@@ -44,13 +44,16 @@ from byokd.facts.snapshot import Decision, ImportWanted, OrderWanted, Snapshot
 from byokd.ports import NewId
 
 
-def prepare(snapshot: Snapshot, now: datetime) -> tuple[Snapshot, tuple[Order, ...]]:
-    """The snapshot without the orders that are over by now, and the orders that changed: those closed, and stamped."""
+def prepare(snapshot: Snapshot, now: datetime, *, was: View) -> tuple[Snapshot, tuple[Order, ...]]:
+    """The snapshot without the orders that are over by now, and the orders that changed: those closed, and stamped.
+
+    `was` is the reading before.
+    """
     closed = before_deciding(snapshot.ledger.open_orders, now)
     anew = stamped(without(snapshot.ledger.open_orders, closed), now)
     for each in anew:
         snapshot = with_order(snapshot, each)
-    closed += rotated(without(snapshot.ledger.open_orders, closed), snapshot.view, now)
+    closed += rotated(without(snapshot.ledger.open_orders, closed), snapshot.view, now, was=was)
     left = _without(snapshot, closed)
     back = taken_back(left, now)
     return _without(left, back), anew + closed + back

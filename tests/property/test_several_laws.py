@@ -207,15 +207,15 @@ def test_kms_is_not_asked_twice_in_a_row(it: Snapshot, now: datetime) -> None:
 
 
 @quick
-@given(orders, st.one_of(views, rotated_readings()), moments)
-def test_an_order_to_rotate_is_carried_out_once(them: tuple[Order, ...], view: View, now: datetime) -> None:
+@given(orders, st.one_of(views, rotated_readings()), st.one_of(views, rotated_readings()), moments)
+def test_an_order_to_rotate_is_carried_out_once(them: tuple[Order, ...], was: View, view: View, now: datetime) -> None:
     """Only such orders are closed, as done, those before the rotation; and closed orders are not there any more."""
     ordered = (*them, order(OrderKind.ROTATE, id="one more", created_at=now))
-    closed = rotated(ordered, view, now)
+    closed = rotated(ordered, view, now, was=was)
     at = rotated_at(view)
 
     assert at is not ABSENT or closed == ()
     assert all((each.kind, each.state, each.closed_at) == (OrderKind.ROTATE, OrderState.DONE, now) for each in closed)
     left = without(ordered, closed)
-    assert rotated(left, view, now) == ()
+    assert rotated(left, view, now, was=was) == ()
     assert len(left) + len(closed) == len(ordered)

@@ -176,3 +176,13 @@ def test_what_people_brought_while_a_source_hung_is_not_imported_over() -> None:
     verdict = run(_world(soon_over, hang, rotate, by_hand, keys=(_key(imported=True, stock=1),), days=30.0))
 
     assert verdict.ok, verdict.violations[0]
+
+
+def test_a_rotation_is_seen_done_though_the_clock_is_ahead() -> None:
+    """KMS had rotated minutes before it was told to, as the host's clock had it: the order was refused as futile."""
+    ahead = Event(number=0, at_s=5 * DAY_S, kind="step", span_s=4 * HOUR_S, how={"by_s": 224})
+    by_hand = Event(number=1, at_s=5 * DAY_S + 4, kind="rotate_by_hand", how={"steps": 1})
+    rotate = Event(number=2, at_s=5 * DAY_S + HOUR_S, kind="rotate")
+    verdict = run(_world(ahead, by_hand, rotate, keys=(_key(imported=True, stock=1),), days=30.0))
+
+    assert verdict.ok, verdict.violations[0]

@@ -10,7 +10,7 @@ import pytest
 
 from byokd.decide.case import case, managed_material
 from byokd.decide.decide import decide, decided
-from byokd.decide.orders import awaiting
+from byokd.decide.orders import awaiting, rotated
 from byokd.decide.rotation import ASK_AGAIN
 from byokd.facts.condition import ConditionKind, Severity
 from byokd.facts.key import (
@@ -24,7 +24,18 @@ from byokd.facts.key import (
     ObservedKey,
     ObservedMaterial,
 )
-from byokd.facts.ledger import NOT_PROVED, Fingerprint, ImportState, Order, OrderKind, Proved, Tier, Track, Unproved
+from byokd.facts.ledger import (
+    NOT_PROVED,
+    Fingerprint,
+    ImportState,
+    Order,
+    OrderKind,
+    OrderState,
+    Proved,
+    Tier,
+    Track,
+    Unproved,
+)
 from byokd.facts.snapshot import ImportWanted, ProofWanted, Reason, RotationWanted, Snapshot
 from tests.kit.builders import DAY, desired, ledger, observed, order, queued, snapshot, virgin
 from tests.kit.clock import START
@@ -329,3 +340,17 @@ def test_the_budget_of_a_life_is_told_before_it_is_used_up(rotations: int, stage
     it = key(*listed[:-1], replace(listed[-1], state=MaterialState.CURRENT), tracks=(kept(FIRST), kept(SECOND)))
     found = [each for each in decide(it, START).conditions if each.kind is ConditionKind.ROTATIONS_LOW]
     assert [each.stage for each in found] == ([] if stage is None else [stage])
+
+
+def test_what_waited_and_is_current_was_rotated_to_whatever_the_clocks_say() -> None:
+    """KMS's stamp lay before the order: the host's clock was ahead. What KMS was not asked, or refused, is not done."""
+    before = key(OLD, NOW, PENDING, tracks=THREE).view
+    made = replace(PENDING, state=MaterialState.CURRENT, rotated_at=START - timedelta(minutes=4))
+    shows = key(OLD, replace(NOW, state=MaterialState.NON_CURRENT), made, tracks=THREE).view
+    assert isinstance(shows, ObservedKey)
+    after = replace(shows, current_material=THIRD)
+    asked = replace(ROTATE, created_at=START, effective_at=START)
+    assert [each.state for each in rotated((asked,), after, START, was=before)] == [OrderState.DONE]
+    assert rotated((asked,), after, START, was=after) == ()
+    for other in (replace(asked, effective_at=ABSENT), replace(asked, outcome="LimitExceededException")):
+        assert rotated((other,), after, START, was=before) == ()
