@@ -127,9 +127,9 @@ class Promises(Laws):
                     break
 
     def _delivered(self) -> None:
-        """A notice arrives as soon as its channel lets it."""
+        """A notice arrives as soon as its channel lets it, unless what is worse has overtaken it."""
         heard = {notice.id: at_s for told in self.book.told.values() for at_s, notice in reversed(told.heard)}
         for notice, since_s in self.book.watch.notices.items():
-            end_s = heard.get(notice, self.end_s)
+            end_s = heard.get(notice, self.book.watch.overtaken.get(notice, self.end_s))
             if any(b - a > NOTICE_S for a, b in self.book.obstacles.free(("voice", "*"), since_s, end_s)):
                 self.book.broken("alerts arrive", "*", f"a notice of {span(since_s)} was not delivered", at_s=since_s)

@@ -34,6 +34,8 @@ LONGEST_WAIT_S: Final = 3600.0
 """How long news may wait to be told with others."""
 SOON_S: Final = 30.0
 """However near the deadline is, a source need not be asked again sooner."""
+PUT_RIGHT_S: Final = 5.0
+"""A clock that is put right by less is not seen to be; a wait may be worked out before that, and written after it."""
 OF_A_SOURCE: Final = frozenset(
     (
         ConditionKind.SOURCE_UNREADABLE,
@@ -87,6 +89,10 @@ class Watch:
         """When each notice that was put into the outbox is to be told."""
         self._made: dict[str, int] = {}
         """By id of a notice, its place among all that were put into the outbox."""
+        self._untold: defaultdict[tuple[str, ConditionKind], dict[str, Notice]] = defaultdict(dict)
+        """By thread, what did not arrive yet, in the order in which it was made."""
+        self.overtaken: dict[str, float] = {}
+        """When notices were overtaken by what is worse: they need not arrive any more."""
         self._heard: dict[tuple[str, ConditionKind], int] = {}
         """Likewise, of the latest that arrived about a subject."""
         self.rotations: defaultdict[str, list[float]] = defaultdict(list)
@@ -127,13 +133,15 @@ class Watch:
         """A notice is in the outbox, to be told at once or with others."""
         waits_s = (notice.not_before - notice.created_at).total_seconds()
         self.notices.setdefault(notice.id, self._now_s() + waits_s)
-        self._made.setdefault(notice.id, len(self._made))
+        if notice.id not in self._made:
+            self._made[notice.id] = len(self._made)
+            self._untold[notice.thread][notice.id] = notice
         if waits_s > LONGEST_WAIT_S and notice.kind is NoticeKind.RAISED:
             self._broken("told in time", notice.subject, f"waits {waits_s:.0f} s to be told with others")
 
     def heard(self, notice: Notice) -> None:
         """A notice arrives, maybe again; never after one that is newer, or people believe what is over."""
-        about, place = (notice.subject, notice.condition.kind), self._made.get(notice.id)
+        about, place = notice.thread, self._made.get(notice.id)
         if place is None:
             self._broken("alerts are on record", notice.subject, f"{notice.condition.kind.value}: never seen written")
             return
@@ -141,6 +149,17 @@ class Watch:
             what = f"{notice.kind.value} {notice.condition.kind.value}"
             self._broken("told in order", notice.subject, f"{what} arrives after what is newer")
         self._heard[about] = max(place, self._heard.get(about, 0))
+        self._overtakes(notice, [each for each in self._untold[about].values() if self._made[each.id] < place])
+        self._untold[about].pop(notice.id, None)
+
+    def _overtakes(self, notice: Notice, older: list[Notice]) -> None:
+        """What arrives before what is older is worse than the oldest of that, and says of nothing that it is over."""
+        if older and (notice.kind is NoticeKind.RESOLVED or notice.condition.severity <= older[0].condition.severity):
+            what = f"{notice.kind.value} {notice.condition.kind.value}"
+            self._broken("told in order", notice.subject, f"{what} arrives before what is older")
+        for each in older:
+            self.overtaken[each.id] = self._now_s()
+            del self._untold[notice.thread][each.id]
 
     def forgotten(self, ref: str) -> None:
         """A key leaves the config: what is open of it is cancelled."""
@@ -185,7 +204,7 @@ class Watch:
         if shown_s is None or abs(self._off_by_s()) > 2 or change.reason not in TRIES_AGAIN:
             return
         left_s, wait_s = shown_s - now_s, seconds(change.due_at) - now_s
-        if left_s > 2 and wait_s > max(left_s / 8, SOON_S) + 2:
+        if left_s > 2 and wait_s > max(left_s / 8, SOON_S) + PUT_RIGHT_S:
             text = f"{change.reason}: waits {span(wait_s)} with {span(left_s)} left: {change.message}"
             self._broken("waits an eighth", change.snapshot.ref, text)
 
