@@ -294,9 +294,12 @@ class Laws:
         )
 
     def _heard_of(self, key: SimKey, kinds: tuple[ConditionKind, ...], from_s: float, to_s: float) -> bool:
+        """Whether people hear of it then, or had heard of it before and it is not over: a clock may be ahead."""
         return any(
-            each.condition.condition.kind in kinds and any(from_s <= at_s <= to_s for at_s, _ in each.heard)
+            at_s <= to_s and (from_s <= at_s or each.resolved_s is None or from_s < each.resolved_s)
             for each in self._told(key)
+            if each.condition.condition.kind in kinds
+            for at_s, _ in each.heard
         )
 
     def _told_of(self, key: SimKey) -> None:
@@ -354,8 +357,8 @@ class Laws:
         return event.who == key.plan.number
 
     def _resolved(self) -> None:
-        """Who was told that something is wrong, is told when it is over."""
-        for told in self.book.told.values():
+        """Who was told that something is wrong, is told when it is over; unless worse has overtaken that."""
+        for told in (each for each in self.book.told.values() if each.condition.id not in self.book.watch.over_untold):
             if told.resolved_s is None or not told.heard or told.resolved_s > self.end_s - HOUR_S:
                 continue
             if not any(notice.kind is NoticeKind.RESOLVED for _, notice in told.heard):

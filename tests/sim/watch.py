@@ -36,6 +36,8 @@ SOON_S: Final = 30.0
 """However near the deadline is, a source need not be asked again sooner."""
 PUT_RIGHT_S: Final = 5.0
 """A clock that is put right by less is not seen to be; a wait may be worked out before that, and written after it."""
+HANDED_OVER_S: Final = 30.0
+"""How long a channel is given messages that were read together, with one that is slow."""
 OF_A_SOURCE: Final = frozenset(
     (
         ConditionKind.SOURCE_UNREADABLE,
@@ -93,6 +95,10 @@ class Watch:
         """By thread, what did not arrive yet, in the order in which it was made."""
         self.overtaken: dict[str, float] = {}
         """When notices were overtaken by what is worse: they need not arrive any more."""
+        self.over_untold: set[str] = set()
+        """Conditions whose end was overtaken so."""
+        self._gave_way: dict[tuple[str, ConditionKind], float] = {}
+        """By thread, when something was overtaken last."""
         self._heard: dict[tuple[str, ConditionKind], int] = {}
         """Likewise, of the latest that arrived about a subject."""
         self.rotations: defaultdict[str, list[float]] = defaultdict(list)
@@ -154,11 +160,16 @@ class Watch:
 
     def _overtakes(self, notice: Notice, older: list[Notice]) -> None:
         """What arrives before what is older is worse than the oldest of that, and says of nothing that it is over."""
-        if older and (notice.kind is NoticeKind.RESOLVED or notice.condition.severity <= older[0].condition.severity):
+        # What was refused may have given way to the message before, of the same handing-over.
+        since_s = self._now_s() - self._gave_way.get(notice.thread, float("-inf"))
+        worse = since_s <= HANDED_OVER_S or any(notice.condition.severity > it.condition.severity for it in older[:1])
+        if older and (notice.kind is NoticeKind.RESOLVED or not worse):
             what = f"{notice.kind.value} {notice.condition.kind.value}"
             self._broken("told in order", notice.subject, f"{what} arrives before what is older")
         for each in older:
-            self.overtaken[each.id] = self._now_s()
+            self._gave_way[notice.thread] = self.overtaken[each.id] = self._now_s()
+            if each.kind is NoticeKind.RESOLVED:
+                self.over_untold.add(each.condition_id)
             del self._untold[notice.thread][each.id]
 
     def forgotten(self, ref: str) -> None:
