@@ -160,10 +160,12 @@ class Watch:
 
     def _overtakes(self, notice: Notice, older: list[Notice]) -> None:
         """What arrives before what is older is worse than the oldest of that, and says of nothing that it is over."""
+        if not older:
+            return
         # What was refused may have given way to the message before, of the same handing-over.
         since_s = self._now_s() - self._gave_way.get(notice.thread, float("-inf"))
-        worse = since_s <= HANDED_OVER_S or any(notice.condition.severity > it.condition.severity for it in older[:1])
-        if older and (notice.kind is NoticeKind.RESOLVED or not worse):
+        worse = since_s <= HANDED_OVER_S or notice.condition.severity > older[0].condition.severity
+        if notice.kind is NoticeKind.RESOLVED or not worse:
             what = f"{notice.kind.value} {notice.condition.kind.value}"
             self._broken("told in order", notice.subject, f"{what} arrives before what is older")
         for each in older:

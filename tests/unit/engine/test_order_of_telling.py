@@ -12,7 +12,7 @@ from byokd.alerts.render import document
 from byokd.facts.condition import ConditionKind, Message, NoticeKind, Severity
 from tests.kit.clock import START
 from tests.kit.telling import DAY, HOUR, MANY, SECOND, Moody, counting, heard, locked_out, sizes, state, telling
-from tests.kit.world import Inbox, running
+from tests.kit.world import Inbox, World, running
 
 
 async def test_the_last_word_about_a_key_that_broke_again_is_that_it_broke() -> None:
@@ -260,15 +260,19 @@ async def test_a_slow_channel_keeps_no_other_waiting() -> None:
         assert len(before) < 10
 
 
+async def _one_is_told_and_one_waits(world: World) -> None:
+    await state(world, [locked_out(0)])
+    world.clock.advance(1)
+    await state(world, [locked_out(1)])
+    assert sizes(world) == [1]
+
+
 async def test_a_full_disk_keeps_nothing_that_is_in_the_outbox() -> None:
     """What cannot be decided waits; what was decided before does not."""
     world, store = counting(Inbox())
     world.gather_for = HOUR
     async with running(world):
-        await state(world, [locked_out(0)])
-        world.clock.advance(1)
-        await state(world, [locked_out(1)])
-        assert sizes(world) == [1]
+        await _one_is_told_and_one_waits(world)
         store.full = True
         await state(world, [locked_out(2)])
         await world.pass_time(60 * SECOND, step=5 * SECOND)
@@ -280,10 +284,7 @@ async def test_a_full_disk_at_a_start_keeps_nothing_that_is_in_the_outbox_either
     world, store = counting(Inbox())
     world.gather_for = HOUR
     async with running(world):
-        await state(world, [locked_out(0)])
-        world.clock.advance(1)
-        await state(world, [locked_out(1)])
-        assert sizes(world) == [1]
+        await _one_is_told_and_one_waits(world)
     store.full = True
     async with running(world):
         await world.pass_time(60 * SECOND, step=5 * SECOND)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import random
 from collections import defaultdict
 from dataclasses import replace
-from datetime import datetime, timedelta
+from datetime import timedelta
 from itertools import pairwise
 
 import pytest
@@ -31,7 +31,6 @@ class Unreliable(Inbox):
         super().__init__()
         self.share = share
         self.strict = False
-        self.heard_at: dict[str, datetime] = {}
         self._rng = rng
 
     async def deliver(self, message: Message) -> None:
@@ -55,7 +54,7 @@ class Storm:
         self.inbox = Unreliable(self.rng, share)
         self.world.channel = self.world.inbox = self.inbox
         self.world.gather_for = HOUR
-        self._open: dict[tuple[str, ConditionKind], OpenCondition] = {}
+        self.open: dict[tuple[str, ConditionKind], OpenCondition] = {}
 
     async def step(self) -> None:
         """Something happens to some keys, or to the daemon; then time passes."""
@@ -90,7 +89,7 @@ class Storm:
         what = self.rng.choice(("begins", "begins", "worse", "over"))
         changed = []
         for subject in keys:
-            was = self._open.get((subject, kind))
+            was = self.open.get((subject, kind))
             if was is None and what == "begins":
                 told = Condition(kind=kind, severity=Severity.WARNING, detail="It broke.")
                 now = self.world.clock.now()
@@ -100,9 +99,9 @@ class Storm:
             elif was is not None and what == "over":
                 changed.append(replace(was, resolved_at=self.world.clock.now()))
         for each in changed:
-            self._open[each.subject, kind] = each
+            self.open[each.subject, kind] = each
             if not isinstance(each.resolved_at, Absent):
-                del self._open[each.subject, kind]
+                del self.open[each.subject, kind]
         await self.store.save_conditions(changed)
 
     async def blow(self, *, rough: bool = False) -> list[Notice]:
@@ -145,10 +144,6 @@ class Storm:
         """What people were told last about each subject and kind of condition."""
         return {notice.thread: notice for notice in self.inbox.notices}
 
-    def true_now(self) -> dict[tuple[str, ConditionKind], OpenCondition]:
-        """What is open."""
-        return self._open
-
 
 def _threads(notices: list[Notice]) -> dict[tuple[str, ConditionKind], list[Notice]]:
     threads: defaultdict[tuple[str, ConditionKind], list[Notice]] = defaultdict(list)
@@ -189,8 +184,8 @@ async def test_the_last_word_about_each_key_is_the_true_one(seed: int) -> None:
     storm = Storm(seed, share=0.0)
     await storm.blow(rough=True)
     assert await storm.store.waiting_by_channel() == {}
-    last, now = storm.last_words(), storm.true_now()
-    for about, condition in now.items():
+    last = storm.last_words()
+    for about, condition in storm.open.items():
         assert (last[about].condition_id, last[about].kind is NoticeKind.RESOLVED) == (condition.id, False)
         assert last[about].condition.severity >= condition.condition.severity
-    assert all(notice.kind is NoticeKind.RESOLVED for about, notice in last.items() if about not in now)
+    assert all(notice.kind is NoticeKind.RESOLVED for about, notice in last.items() if about not in storm.open)
