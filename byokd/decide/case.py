@@ -199,13 +199,18 @@ class Case:
 
     @property
     def suspended_by(self) -> Order | None:
-        """The order for which the key is without material: a suspension, or a resumption on its way."""
+        """The order for which the key is without material: a suspension, or a resumption on its way.
+
+        What its `ValidTo` took is an outage all the same when it is to be resumed: a suspension that was never carried
+        out did not take it.
+        """
         if not self.snapshot.ledger.open_orders:
             return None
         suspension, order = self.snapshot.ledger.suspension, self.import_order
         if not isinstance(suspension, Absent):
             return suspension
-        return order if order is not None and order.kind is OrderKind.RESUME else None
+        resumes = order is not None and order.kind is OrderKind.RESUME and self.loss is not Loss.LAPSED
+        return order if resumes else None
 
     def imported_for(self, order: Order) -> bool:
         """Whether the material was imported since an order to import, is there, and ends when that wants it to."""

@@ -186,3 +186,15 @@ def test_a_rotation_is_seen_done_though_the_clock_is_ahead() -> None:
     verdict = run(_world(ahead, by_hand, rotate, keys=(_key(imported=True, stock=1),), days=30.0))
 
     assert verdict.ok, verdict.violations[0]
+
+
+def test_what_no_suspension_emptied_is_told_as_lapsed() -> None:
+    """It was suspended and resumed while byokd was down, and lapsed: byokd told of a key that was being resumed."""
+    down = Event(number=0, at_s=15 * DAY_S, kind="crash", span_s=16 * DAY_S, how={"calls": 0, "of": "", "again": 0})
+    suspend = Event(number=1, at_s=17 * DAY_S, kind="suspend_key", span_s=60)
+    verdict = run(_world(down, suspend, days=60.0))
+
+    assert verdict.ok, verdict.violations[0]
+    told = {each.condition.condition.kind for each in verdict.book.told.values()}
+    assert ConditionKind.LAPSED in told
+    assert ConditionKind.SUSPENDED not in told
