@@ -16,7 +16,7 @@ from __future__ import annotations
 
 import asyncio
 from collections import deque
-from collections.abc import Callable, Coroutine, Iterable, Mapping
+from collections.abc import Awaitable, Callable, Iterable, Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Final
@@ -40,7 +40,7 @@ from byokd.ports import Kms, NewId, OpenKms, Source, Store
 
 log = structlog.get_logger("byokd.engine")
 
-Turn = Callable[[Snapshot], Coroutine[object, object, Decision]]
+Turn = Callable[[Snapshot], Awaitable[Decision]]
 
 AFTER_DEFECT: Final = timedelta(minutes=1)
 """How long a key is left alone whose turn ended in an error that byokd does not know."""
@@ -297,19 +297,20 @@ class LaneWorker:
         try:
             for snapshot in await self._store.snapshots(refs):
                 left.discard(snapshot.ref)
-                group.create_task(self._guarded(snapshot.ref, turn(snapshot)))
+                group.create_task(self._guarded(turn, snapshot))
         finally:
             # A key that left the config meanwhile has no snapshot any more.
             for ref in left:
                 self._ended_turn(ref)
 
-    async def _guarded(self, ref: KeyRef, turn: Coroutine[object, object, Decision]) -> None:
+    async def _guarded(self, turn: Turn, snapshot: Snapshot) -> None:
         """Run one key's turn so that whatever befalls it stays with this key."""
+        ref = snapshot.ref
         self._progress.begin()
         try:
             await self._doorway.enter()
             async with asyncio.timeout(self._turn_limit_s):
-                self._learn(await turn)
+                self._learn(await turn(snapshot))
             self._setback.worked()
             if self._turns.woken(ref):
                 await self._store.wake([ref], at=self._clock.now())
@@ -323,7 +324,6 @@ class LaneWorker:
             log.exception("turn_defect", key=ref)
             self._leave_alone(ref, AFTER_DEFECT)
         finally:
-            turn.close()  # it may not have begun
             self._ended_turn(ref)
             self._progress.end()
             self._let_in()

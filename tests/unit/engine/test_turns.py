@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import warnings
+from collections.abc import Sequence
 from dataclasses import replace
 from datetime import timedelta
 from typing import Any
@@ -15,10 +17,12 @@ from byokd.errors import SourceUnreadable
 from byokd.facts.key import ABSENT, KeyRef, KeyState
 from byokd.facts.ledger import OrderKind
 from byokd.facts.policy import Quota
+from byokd.facts.snapshot import Snapshot
 from byokd.ports import MaterialProof
 from tests.kit.builders import ARN, DAY, OPERATIONS, desired, lane
 from tests.kit.clock import ManualClock
 from tests.kit.fake_source import FakeSource
+from tests.kit.memory_store import MemoryStore
 from tests.kit.world import World, running
 
 
@@ -202,3 +206,29 @@ async def test_a_source_that_always_takes_its_time_is_no_reason_not_to_import() 
     async with running(world):
         assert world.kms.state(ARN) is KeyState.ENABLED
         assert world.kms.count("DescribeKey") == 3, "at first, again after the proof, and after the import"
+
+
+async def test_a_turn_that_is_cancelled_before_it_begins_leaves_nothing_behind() -> None:
+    """Its work had been made for it already, and Python complained of a coroutine that was never awaited."""
+    cancelled: set[asyncio.Task[Any]] = set()
+
+    class Fatal(MemoryStore):
+        """Reads keys in the round of the event loop in which the turns that are begun for them are cancelled."""
+
+        async def snapshots(self, refs: Sequence[KeyRef]) -> tuple[Snapshot, ...]:
+            asyncio.get_running_loop().call_soon(cancel_all_but, asyncio.all_tasks())
+            return await super().snapshots(refs)
+
+    def cancel_all_but(older: set[asyncio.Task[Any]]) -> None:
+        turns = asyncio.all_tasks() - older
+        cancelled.update(task for task in turns if task.cancel())
+
+    world = World(store=Fatal())
+    await _fleet(world, 1)
+    with warnings.catch_warnings(record=True) as complaints:
+        warnings.simplefilter("always")
+        await world.start(rest=False)
+        await _run_on()
+        await world.kill()
+    assert cancelled
+    assert [str(each.message) for each in complaints] == []
