@@ -20,6 +20,9 @@ import structlog
 from structlog.typing import EventDict, Processor, WrappedLogger
 
 REDACTED: Final = "[redacted]"
+_MEANT_TO_BE_READ: Final = ("builtins", "botocore.exceptions")
+"""Modules of others whose errors are told with their text. The SDK's parser, for one, repeats all of an answer that it
+could not read, and one of STS has credentials in it."""
 _DEPTH: Final = 6
 """How deep nested values are looked through; what lies deeper is replaced whole."""
 
@@ -108,7 +111,8 @@ def _shorten_warnings(record: logging.LogRecord) -> bool:
     ours = record.name == "byokd" or record.name.startswith("byokd.")
     if record.exc_info and record.exc_info[1] and record.levelno < logging.ERROR and not ours:
         error = record.exc_info[1]
-        told = " ".join(f"{record.getMessage()} {type(error).__name__}: {error}".split())
+        what = f": {error}" if type(error).__module__ in _MEANT_TO_BE_READ else ""
+        told = " ".join(f"{record.getMessage()} {type(error).__name__}{what}".split())
         record.msg, record.args, record.exc_info = told, None, None
     return True
 

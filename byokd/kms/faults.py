@@ -24,6 +24,7 @@ from typing import Final
 # These are aiohttp's errors, by the names under which aiobotocore's own mapping knows them.
 from aiobotocore.httpsession import ClientConnectorError
 from botocore import exceptions as boto
+from botocore.parsers import ResponseParserError
 
 from byokd import errors
 
@@ -113,12 +114,12 @@ def _found(operation: str, error: Exception, progress: Progress) -> tuple[errors
             return errors.RequestRefused(f"{operation}: {_clean(str(error))[0]}"), False
         case boto.BotoCoreError() if not progress.sent:
             return errors.CredentialsInvalid(f"{operation}: {_clean(str(error))[0]}"), False
-        case _ if not progress.sent:
-            return errors.CredentialsInvalid(
-                f"{operation}: no usable credentials or endpoint ({type(error).__name__})"
-            ), False
         case _:
-            return errors.BadAnswer(f"{operation}: the answer is not one of KMS ({type(error).__name__})"), False
+            # The parser quotes the whole answer that it cannot read, and one of STS has credentials in it.
+            quotes, kind = isinstance(error, ResponseParserError), type(error).__name__
+            if not progress.sent:
+                return errors.CredentialsInvalid(f"{operation}: no usable credentials or endpoint ({kind})"), quotes
+            return errors.BadAnswer(f"{operation}: the answer is not one of KMS ({kind})"), quotes
 
 
 def _refused(operation: str, error: boto.ClientError) -> tuple[errors.KmsError, bool]:

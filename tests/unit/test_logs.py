@@ -10,8 +10,10 @@ from typing import Any
 
 import pytest
 import structlog
+from botocore.parsers import ResponseParserError
 
 from byokd import logs
+from tests.kit.logged import logging_restored
 
 MATERIAL = b"\x01\x02 material \xff"
 
@@ -25,13 +27,8 @@ class Secret:
 
 @pytest.fixture(autouse=True)
 def _as_before() -> Iterator[None]:
-    root = logging.getLogger()
-    handlers, level = root.handlers[:], root.level
-    yield
-    root.handlers[:] = handlers
-    root.setLevel(level)
-    logging.getLogger("byokd").setLevel(logging.NOTSET)
-    structlog.reset_defaults()
+    with logging_restored():
+        yield
 
 
 def _lines(stream: io.StringIO) -> list[dict[str, Any]]:
@@ -127,3 +124,14 @@ def test_others_warnings_have_one_line():
     assert warning["event"] == "Refreshing credentials failed. ValueError: AccessDenied: 100 % no"
     assert "exception" not in warning
     assert error["exception"].startswith("ValueError: ")
+
+
+def test_what_others_could_not_read_is_not_repeated():
+    """The SDK's parser puts the answer into its error, and one of STS has credentials in it."""
+    stream = io.StringIO()
+    logs.configure(stream=stream)
+    unread = ResponseParserError("invalid XML received: <SessionToken>hush")
+    logging.getLogger("aiobotocore.credentials").warning("Refreshing failed.", exc_info=unread)
+    (line,) = _lines(stream)
+    assert line["event"] == "Refreshing failed. ResponseParserError"
+    assert "hush" not in stream.getvalue()

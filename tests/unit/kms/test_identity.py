@@ -19,6 +19,7 @@ from byokd.kms.adapter import open_kms
 from byokd.kms.identity import Identity
 from tests.kit.clock import ManualClock
 from tests.kit.lanes import ACCOUNT, a_lane, session
+from tests.kit.logged import logged
 from tests.unit.kms.scripted import Endpoint, answer, endpoint, refuse
 
 ROLE = f"arn:aws:iam::{ACCOUNT}:role/byokd"
@@ -92,6 +93,20 @@ async def test_role_refused() -> None:
         with pytest.raises(errors.CredentialsInvalid):
             await kms.describe("arn")
     assert kms_endpoint.asked == []
+
+
+async def test_an_answer_of_sts_that_is_cut_short() -> None:
+    """The SDK quotes what it cannot read and logs that: the role's credentials stood in byokd's log."""
+    cut = b"<AssumeRoleResponse><AssumeRoleResult><Credentials><SecretAccessKey>hush</SecretAccessKey><SessionTok"
+    async with (
+        endpoint(DESCRIBED) as kms_endpoint,
+        endpoint(answer(raw=cut)) as sts,
+        opened(kms_endpoint, sts, role_arn=ROLE) as kms,
+    ):
+        with logged() as lines, pytest.raises(errors.CredentialsInvalid) as raised:
+            await kms.describe("arn")
+    assert "ResponseParserError" in lines.getvalue()
+    assert "hush" not in lines.getvalue() + "".join(traceback.format_exception(raised.value))
 
 
 async def test_looked_for_again() -> None:
