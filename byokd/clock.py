@@ -77,7 +77,8 @@ class SystemClock:
         """End every wait: the clock was set, so that nobody's time to wake is what it was."""
         now = asyncio.get_running_loop().time()
         for limit in self._waits:
-            limit.reschedule(now)
+            if not limit.expired():  # it ends in this very round of the loop
+                limit.reschedule(now)
 
     @contextmanager
     def watching(self) -> Iterator[bool]:

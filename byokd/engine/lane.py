@@ -6,10 +6,11 @@
     not_before ──▶ earliest deadline ─▶ a token is near ───┴─────────▶ sets out ─┤
                      look again, record ◀─ import ◀─ a token ◀─ prove, intent ◀──┘
 
-Both sleep until the store's next due time, a wake, or a minute has passed, and then read the wall clock again: a
-suspended machine or a stepped clock costs a minute at most. Both begin turns as room comes free and wait for none of
-them, so a turn that hangs delays nobody else. Both take from the store only as much as there is room for, so memory
-does not grow with the fleet. A broken turn stays with its key, and a broken lane with its lane.
+Both sleep until the store's next due time or a wake, for `safety_wake` at most, and read the wall clock again. A clock
+that is set and a machine that resumes end the sleep at once, or within a minute where nothing tells of them. Both begin
+turns as room comes free and wait for none of them, so a turn that hangs delays nobody else. Both take from the store
+only as much as there is room for, so memory does not grow with the fleet. A broken turn stays with its key, and a
+broken lane with its lane.
 """
 
 from __future__ import annotations

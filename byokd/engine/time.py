@@ -6,7 +6,7 @@ judges them. People are told: a host with a wrong clock has other troubles, and 
 signatures (IAM user guide, "Signature Version 4").
 
 There is one host and so there is one correction. Where lanes disagree (a local KMS with a clock of its own beside AWS),
-the smallest difference is believed.
+the smallest difference is believed. What was measured a day before the newest measurement tells nothing about today.
 
 A step of the host's clock is seen against the monotonic one. It makes what was measured before void; and a step back
 makes every time on record that lies in the future suspect, so lanes look at everything again (`steps_back`). Each
@@ -31,6 +31,8 @@ BELIEVED_UP_TO: Final = timedelta(days=1)
 """A difference beyond this is told and not believed: something else than the host's clock is wrong."""
 STEP_S: Final = 5.0
 """Wall and monotonic time that drift apart by so much at once were set apart; time services slew what is less."""
+MEASURED_FOR_S: Final = 86_400.0
+"""How long a measurement counts beside newer ones of other lanes: clocks drift, and a lane may be cut off for weeks."""
 AGREEMENT: Final = timedelta(seconds=2)
 """A `Date` header knows whole seconds: a measurement this near to the last one is the same."""
 
@@ -40,7 +42,7 @@ class EngineClock:
 
     def __init__(self, host: Clock) -> None:
         self._host = host
-        self._skews: dict[LaneId, timedelta] = {}
+        self._skews: dict[LaneId, Skew] = {}
         self.correction = timedelta(0)
         """What is added to the host's time now."""
         self.steps_back = 0
@@ -73,8 +75,9 @@ class EngineClock:
         self._watch()
         if skew.at <= self._stepped_at:
             return False
-        self._skews[lane] = skew.by
-        least = min(self._skews.values(), key=abs)
+        self._skews[lane] = skew
+        newest = max(each.at for each in self._skews.values())
+        least = min((each.by for each in self._skews.values() if newest - each.at < MEASURED_FOR_S), key=abs)
         if not threshold < abs(least) <= BELIEVED_UP_TO:
             self.correction = timedelta(0)
         elif abs(least - self.correction) > AGREEMENT:

@@ -6,6 +6,8 @@ import asyncio
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
+import pytest
+
 from byokd.clock import SortableIds, SystemClock, _armed_timer
 
 FAR = timedelta(hours=1)
@@ -23,6 +25,18 @@ async def test_a_wait_ends_when_the_clock_is_set() -> None:
     waits = [await _waiting(clock) for _ in range(3)]
     clock.was_set()
     await asyncio.gather(*waits)
+
+
+@pytest.mark.parametrize("rounds", range(5))
+async def test_a_wait_that_ends_by_itself_keeps_no_other_asleep(rounds: int) -> None:
+    """Its limit had expired in the same round of the loop and refused to be moved: the waits after it slept on."""
+    clock = SystemClock()
+    waits = [await _waiting(clock) for _ in range(5)]
+    due = asyncio.create_task(clock.wait(asyncio.Event(), until=datetime.now(UTC)))
+    for _ in range(rounds):
+        await asyncio.sleep(0)
+    clock.was_set()
+    await asyncio.gather(due, *waits)
 
 
 async def test_linux_tells_when_the_clock_is_set() -> None:

@@ -73,6 +73,18 @@ def test_the_host_is_put_right_by_what_kms_says(case: Case) -> None:
     assert clock.now() == START + case.correction
 
 
+def test_a_lane_that_is_cut_off_does_not_hold_the_clock() -> None:
+    """It had measured no difference, weeks ago; the host has drifted since, and what the others saw was not believed."""
+    host = ManualClock()
+    clock = EngineClock(host)
+    clock.learn(LaneId("cut off"), old := Skew(by=NOTHING, at=host.monotonic()), threshold=MINUTE)
+    host.advance(20 * DAY.total_seconds())
+    clock.learn(LaneId("other"), Skew(by=HOUR, at=host.monotonic()), threshold=MINUTE)
+    assert clock.correction == HOUR
+    clock.learn(LaneId("cut off"), old, threshold=MINUTE)
+    assert clock.correction == HOUR
+
+
 def test_a_second_more_or_less_is_not_a_new_measurement() -> None:
     """The Date header knows whole seconds, and due times must not tremble with it."""
     host = ManualClock()
