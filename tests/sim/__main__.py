@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import argparse
 import sys
+from collections.abc import Sequence
 
 from tests.sim.plan import draw, span
 from tests.sim.run import Verdict, run
@@ -23,15 +24,21 @@ def say(text: str) -> None:
     sys.stdout.flush()
 
 
-def main() -> int:
-    """Returns 1 if a law was broken."""
-    arguments = _arguments()
-    if arguments.until:
+def main(words: Sequence[str] | None = None) -> int:
+    """Returns 1 if a law was broken. Raises: SystemExit, where the command line makes no sense."""
+    parser = _parser()
+    arguments = parser.parse_args(words)
+    if arguments.until is not None:
+        if arguments.events is not None:
+            parser.error("--events are those of one world: without --until")
+        if arguments.until < arguments.seed:
+            parser.error(f"--until {arguments.until} comes before {arguments.seed}")
         return _many(arguments.seed, arguments.until)
     plan = draw(arguments.seed)
     if arguments.events is not None:
-        numbers = frozenset(int(each) for each in arguments.events.split(",") if each)
-        plan = plan.only(numbers)
+        if strays := arguments.events - {event.number for event in plan.events}:
+            parser.error(f"world {plan.seed} has no event {min(strays)}: they are 0 to {len(plan.events) - 1}")
+        plan = plan.only(arguments.events)
     verdict = run(plan)
     say(line(verdict))
     if verdict.ok:
@@ -83,12 +90,20 @@ def story(verdict: Verdict) -> str:
     return "\n".join([*lines, f"BROKEN {broken}"])
 
 
-def _arguments() -> argparse.Namespace:
+def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="python -m tests.sim", description="Simulate worlds.")
     parser.add_argument("seed", type=int)
-    parser.add_argument("--until", type=int, default=0, help="simulate every seed up to this one")
-    parser.add_argument("--events", default=None, help="only these events of the plan, by number")
-    return parser.parse_args()
+    parser.add_argument("--until", type=int, default=None, help="simulate every seed up to this one")
+    parser.add_argument("--events", type=_numbers, default=None, help="only these events of the plan, as 4,7")
+    return parser
+
+
+def _numbers(text: str) -> frozenset[int]:
+    """A comma alone is no event at all."""
+    try:
+        return frozenset(int(each) for each in text.split(",") if each)
+    except ValueError:
+        raise argparse.ArgumentTypeError(f"{text!r} is no list of numbers, as 4,7") from None
 
 
 if __name__ == "__main__":

@@ -8,6 +8,7 @@ from hashlib import sha256
 
 import pytest
 
+from tests.sim.__main__ import main
 from tests.sim.plan import draw
 from tests.sim.planted import COPIED, ROOT
 from tests.sim.run import Verdict, run
@@ -100,3 +101,22 @@ def test_a_plan_shrinks_to_what_matters() -> None:
     wanted = {plan.events[3].number, plan.events[-2].number}
     short = shrink(plan, lambda less: wanted <= {event.number for event in less.events}, tries=200)
     assert {event.number for event in short.events} == wanted
+
+
+@pytest.mark.parametrize(
+    ("words", "told"),
+    [
+        pytest.param(("5", "--until", "2"), "--until 2 comes before 5", id="a range that ends before it begins"),
+        pytest.param(("5", "--until", "9", "--events", "1"), "--events are those of one world", id="events of a range"),
+        pytest.param(("5", "--events", "a"), "'a' is no list of numbers, as 4,7", id="events that are no numbers"),
+        pytest.param(("5", "--events", "1,9999"), "world 5 has no event 9999", id="an event that is not there"),
+    ],
+)
+def test_a_command_line_that_makes_no_sense_is_refused(
+    words: tuple[str, ...], told: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """A world that is not the one meant says nothing about it: without events, every law holds."""
+    with pytest.raises(SystemExit) as refused:
+        main(words)
+    assert refused.value.code == 2
+    assert told in capsys.readouterr().err

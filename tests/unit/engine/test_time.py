@@ -74,7 +74,7 @@ def test_the_host_is_put_right_by_what_kms_says(case: Case) -> None:
 
 
 def test_a_lane_that_is_cut_off_does_not_hold_the_clock() -> None:
-    """It had measured no difference, weeks ago; the host has drifted since, and what the others saw was not believed."""
+    """It had measured no difference, weeks ago: the host had drifted, and what the others saw was not believed."""
     host = ManualClock()
     clock = EngineClock(host)
     clock.learn(LaneId("cut off"), old := Skew(by=NOTHING, at=host.monotonic()), threshold=MINUTE)
