@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
 BAR_WIDTH: Final = 24
 MOST_KEYS: Final = 1_000_000
-TO_COME: Final = ("keys", "valid_for", "renew_before", "spread", "quota", "at_once")
+TO_COME: Final = ("keys", "valid_for", "renew_before", "spread", "renewal_floor", "quota", "at_once")
 """Options of a fleet that does not exist yet."""
 SHOWN: Final = 10
 """Keys listed for a person; `--json` has more."""
@@ -38,6 +38,7 @@ def plan(
     valid_for: Annotated[str, typer.Option(help="With --what-if: the life of each import.")] = "90d",
     renew_before: Annotated[str, typer.Option(help="With --what-if: a duration, or a share of the life.")] = "1/3",
     spread: Annotated[str, typer.Option(help="With --what-if: a duration, or a share of renew_before.")] = "10%",
+    renewal_floor: Annotated[str, typer.Option(help="With --what-if: least time between two imports.")] = "1h",
     quota: Annotated[float, typer.Option(help="With --what-if: GetParametersForImport, a second.")] = 0.25,
     at_once: Annotated[
         bool, typer.Option("--at-once", help="With --what-if: all with the same ValidTo, not imported one by one.")
@@ -48,7 +49,7 @@ def plan(
 
     _refuse_strays(context, what_if=what_if)
     if what_if:
-        policy = _policy(valid_for, renew_before, spread)
+        policy = _policy(valid_for, renew_before, spread, renewal_floor)
         document = _imagine(keys, policy, quota, at_once=at_once, limit=limit)
     else:
         asked = {"limit": str(limit)} | ({"lane": lane} if lane else {}) | ({"key": key} if key else {})
@@ -78,13 +79,18 @@ def _refuse_strays(context: typer.Context, *, what_if: bool) -> None:
         raise OperatorError(f"{' and '.join(strays)} {'belong' if strays[1:] else 'belongs'} to --what-if")
 
 
-def _policy(valid_for: str, renew_before: str, spread: str) -> Policy:
+def _policy(valid_for: str, renew_before: str, spread: str, renewal_floor: str) -> Policy:
     """The policy that the options come to. Raises: OperatorError, in the words of the config."""
     from byokd.config.check import sound_policy
     from byokd.config.inherit import whole_policy
     from byokd.errors import OperatorError
 
-    written = {"valid_for": valid_for, "renew_before": renew_before, "spread": spread, "renewal_floor": "1s"}
+    written = {
+        "valid_for": valid_for,
+        "renew_before": renew_before,
+        "spread": spread,
+        "renewal_floor": renewal_floor,
+    }
     settings, wrong = sound_policy(written)
     if settings is None:
         raise OperatorError("; ".join(f"{setting} {what} ({hint})" for setting, what, hint in wrong))

@@ -16,7 +16,7 @@ from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from typing import Final
 
-from byokd.decide.forecast import IMPORT_PARAMETERS, Forecast, Renewal, forecast
+from byokd.decide.forecast import FARTHEST, IMPORT_PARAMETERS, Forecast, Renewal, forecast
 from byokd.facts.condition import Condition, ConditionKind, Severity
 from byokd.facts.key import NEVER
 from byokd.facts.policy import Lane, Policy
@@ -153,9 +153,9 @@ def with_lead(policy: Policy, factor: float) -> Policy:
 
 
 def _most_lead(policy: Policy) -> float:
-    """The factor up to which a lead fits into the life, with spread and floor."""
+    """The factor up to which a lead fits into the life, with spread and floor, or into a forecast where none ends."""
     if policy.valid_for is NEVER:
-        return FASTEST
+        return FARTHEST / policy.renew_before
     room = policy.valid_for - policy.spread - policy.renewal_floor - timedelta(seconds=1)
     return room / policy.renew_before
 
@@ -192,13 +192,14 @@ def level(ahead: Forecast) -> tuple[tuple[datetime, ...], timedelta, int]:
 
     Counted back from the last: each begins when it is due, or one token before the one after it. Returns their times,
     the longest that one of them moved, which is the spread that would flatten the peaks, and how many would have to
-    have begun before now: for these it is too late.
+    have begun before now: for these it is too late, and by more than a forecast's length is not counted.
     """
-    step = timedelta(seconds=1 / ahead.per_second)
+    earliest = ahead.now - FARTHEST
+    step = min(timedelta(seconds=1 / ahead.per_second), FARTHEST)
     moved, too_late = timedelta(0), 0
     times: list[datetime] = []
     for each in sorted(ahead.renewals, key=lambda each: each.due_at, reverse=True):
-        at = each.due_at if not times else min(each.due_at, times[-1] - step)
+        at = each.due_at if not times else max(earliest, min(each.due_at, times[-1] - step))
         times.append(at)
         if at < ahead.now:
             too_late += 1

@@ -43,7 +43,7 @@ from byokd.decide.windows import opens_at
 from byokd.facts.condition import Severity
 from byokd.facts.key import ABSENT, NEVER, Absent
 from byokd.facts.ledger import Tier
-from byokd.facts.policy import Lane, Policy
+from byokd.facts.policy import Lane, LearnedPace, Policy, Quota
 from byokd.facts.prospect import Prospect
 from tests.kit.builders import lane
 from tests.kit.clock import START
@@ -282,9 +282,28 @@ def test_a_levelled_load_has_no_queue(ahead: Forecast) -> None:
 
     assert len(times) == len(due)
     assert all(at <= begins for at, begins in zip(times, due, strict=True))
-    assert all(second - first >= step for first, second in pairwise(times))
+    assert all(second - first >= step for first, second in pairwise(times) if first > ahead.now - FARTHEST)
     assert too_late == sum(at < ahead.now for at in times)
     assert timedelta(0) <= moved
+
+
+@few
+@given(prospects, st.floats(0.001, 10_000), st.floats(0.01, 1), st.floats(1 / 16, 4), st.floats(1, 10_000))
+def test_no_pace_is_too_small_to_be_told_of(
+    them: Any, per_second: float, part: float, share: float, every: float
+) -> None:
+    """Whatever the config takes and throttling left of it, in the lane of a sample too, is reckoned with in the end."""
+    quota = Quota(per_second=per_second * part, burst=1.0)
+    slow = lane(quotas=lane().quotas | {IMPORT_PARAMETERS: quota})
+    known = {IMPORT_PARAMETERS: LearnedPace(share=share, limit=4.0, limited_at=START, per_second=quota.per_second)}
+    ahead = forecast(them, slowed(slow, every), START, learned=known)
+
+    times, _, too_late = level(ahead)
+    assert len(times) == len(ahead.renewals)
+    assert too_late <= len(times)
+    assert sum(each.level for each in load(ahead)[1]) == len(times)
+    if found := slack_condition(ahead, 0.5, every=int(every)):
+        assert found.detail
 
 
 @quick

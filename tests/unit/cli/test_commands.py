@@ -200,6 +200,11 @@ async def test_an_order_that_loses_material_says_so_wherever_it_is_shown(api: Ap
         (["plan", "--what-if", "--keys", "9", "--valid-for", "400d"], Exit.USAGE, "from 10s to 365d"),
         (["plan", "--what-if", "--keys", "9", "--valid-for", "never"], Exit.USAGE, "never expires needs no plan"),
         (["plan", "--what-if", "--keys", "9", "--renew-before", "90d"], Exit.USAGE, "must be shorter than valid_for"),
+        (
+            ["plan", "--what-if", "--keys", "9", "--valid-for", "2h", "--renew-before", "90m"],
+            Exit.USAGE,
+            "renew_before (1h30m), spread (9m) and renewal_floor (1h) do not fit into valid_for (2h)",
+        ),
     ],
 )
 async def test_failure(api: Api, arguments: list[str], code: int, says: str):

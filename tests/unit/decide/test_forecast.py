@@ -20,7 +20,7 @@ from byokd.decide.advice import (
     tight,
     with_lead,
 )
-from byokd.decide.forecast import Forecast, forecast
+from byokd.decide.forecast import FARTHEST, Forecast, forecast
 from byokd.facts.condition import Severity
 from byokd.facts.key import ABSENT, NEVER, KeyRef
 from byokd.facts.ledger import Tier
@@ -236,6 +236,24 @@ def test_a_level_load_moves_renewals_earlier_and_never_later() -> None:
     assert (max(times), too_late) == (START + 30 * DAY, 0)
     gaps = [later - earlier for earlier, later in pairwise(times)]
     assert min(gaps) >= 12 * HOUR - timedelta(seconds=1)
+
+
+def test_a_level_load_ends_somewhere() -> None:
+    """The slowest lane that the config takes, throttled, would have had to begin before the calendar does."""
+    quotas = hourly().quotas | {"GetParametersForImport": Quota(per_second=0.001 * 0.01 / 16, burst=1)}
+    ahead = forecast([key(number) for number in range(45_000)], lane(quotas=quotas), START)
+    times, _, too_late = level(ahead)
+    assert len(times) == 45_000
+    assert too_late > 44_000
+
+
+def test_the_longest_lead_that_is_tried_fits_into_the_calendar() -> None:
+    """A policy without an end, and a key that still has one: a lead of forty years was advised."""
+    rules = policy(valid_for=NEVER, renew_before=365 * DAY, spread=timedelta(0))
+    keys = [key(number, left=300 * DAY, policy=rules) for number in range(2)]
+    factor = lead_needed(keys, hourly(1 / 2000), START, 0.9)
+    assert factor is not None
+    assert factor <= FARTHEST / (365 * DAY)
 
 
 def test_the_load_counts_every_renewal_once() -> None:
