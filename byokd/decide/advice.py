@@ -4,26 +4,34 @@ The least slack is a share of a key's `renew_before`: 100 % is a renewal as soon
 becomes urgent, 0 % is its `ValidTo`. A share and not a time, so that one threshold serves a fleet that lives for a year
 and one that lives for a minute.
 
-    too little slack ─┬─ pace:   the smallest quota with which nobody gets too little      (found by trying)
+    too little slack ─┬─ pace:   the fewest imports a second with which nobody does        (found by trying)
                       ├─ lead:   the smallest factor of every renew_before, likewise
                       └─ spread: how far renewals must move forward so that nobody waits   (found by counting back)
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from typing import Final
 
-from byokd.decide.forecast import FARTHEST, IMPORT_PARAMETERS, Forecast, Renewal, forecast
+from byokd.decide.forecast import (
+    CALLS_PER_IMPORT,
+    FARTHEST,
+    NOTHING_LEARNED,
+    Forecast,
+    Learned,
+    Renewal,
+    forecast,
+)
 from byokd.facts.condition import Condition, ConditionKind, Severity
 from byokd.facts.key import NEVER
 from byokd.facts.policy import Lane, Policy
 from byokd.facts.prospect import Prospect
 
 FASTEST: Final = 10_000.0
-"""Imports a second; no lane is configured to more."""
+"""Requests a second of one operation; no lane is configured to more."""
 TRIED_WITH: Final = 2_000
 """Keys that a search tries with: of a larger fleet it takes every so-many-th, at so much slower a pace."""
 LADDER: Final = 8
@@ -100,28 +108,69 @@ def sustained(ahead: Forecast) -> bool:
     return ahead.demand_per_s <= ahead.per_second
 
 
-def pace_needed(prospects: Sequence[Prospect], lane: Lane, now: datetime, min_slack: float) -> float | None:
-    """The quota of GetParametersForImport, a second, with which nobody gets too little slack; None if none is enough.
+def pace_needed(
+    prospects: Sequence[Prospect],
+    lane: Lane,
+    now: datetime,
+    min_slack: float,
+    *,
+    learned: Learned = NOTHING_LEARNED,
+) -> float | None:
+    """The imports a second with which nobody gets too little slack; None if none is enough that a lane can be given.
 
-    `FASTEST` is the most that is tried. The other operations are taken to follow it. At least what the fleet asks for
-    in the long run.
+    Not less than the lane's quotas allow already. `quotas_needed` says what it takes.
     """
-    sample, every = _sample(prospects)
 
-    def enough(per_second: float) -> bool:
-        ahead = forecast(sample, _at_pace(lane, per_second / every), now)
+    def enough(imports: float, keys: Sequence[Prospect], every: int) -> bool:
+        faster = with_quotas(lane, quotas_needed(lane, imports))
+        ahead = forecast(keys, slowed(faster, every), now, learned=learned)
         return tight(ahead, min_slack) is None and sustained(ahead)
 
-    first = lane.quotas[IMPORT_PARAMETERS].per_second
-    low, high = 0.0, first
-    while not enough(high):
-        if high >= FASTEST:
+    sample, every = _sample(prospects)
+    most = most_imports(lane)
+    low = high = min(lane.quotas[name].per_second / calls for name, calls in CALLS_PER_IMPORT.items())
+    while not enough(high, sample, every):
+        if high >= most:
             return None
-        low, high = high, min(high * 4, FASTEST)
-    return _narrowed(enough, low, high)
+        low, high = high, min(high * 4, most)
+    found = _narrowed(lambda imports: enough(imports, sample, every), low, high) if high > low else high
+    # What is enough for a sample may be a little less than enough.
+    for more in (0.0, 0.02, 0.05, 0.1, 0.25, 0.5, 1.0):
+        tried = min(found * (1 + more), most)
+        if every == 1 or enough(tried, prospects, 1):
+            return tried
+    return None
 
 
-def lead_needed(prospects: Sequence[Prospect], lane: Lane, now: datetime, min_slack: float) -> float | None:
+def quotas_needed(lane: Lane, imports: float) -> dict[str, float]:
+    """What so many imports a second ask of KMS, requests a second by operation, where it is more than the lane has."""
+    asked = {name: imports * calls for name, calls in CALLS_PER_IMPORT.items()}
+    return {name: per_second for name, per_second in asked.items() if per_second > lane.quotas[name].per_second}
+
+
+def with_quotas(lane: Lane, per_second: Mapping[str, float]) -> Lane:
+    """The lane with these quotas in place of its own; bursts stay."""
+    quotas = {name: replace(lane.quotas[name], per_second=rate) for name, rate in per_second.items()}
+    return replace(lane, quotas=lane.quotas | quotas)
+
+
+def most_imports(lane: Lane) -> float:
+    """The most imports a second that a lane like this can be given: no operation is configured to more than `FASTEST`.
+
+    Of which the lane's share of the account's quotas is taken off.
+    """
+    most = FASTEST * lane.quota_share
+    return min(max(most, lane.quotas[name].per_second) / calls for name, calls in CALLS_PER_IMPORT.items())
+
+
+def lead_needed(
+    prospects: Sequence[Prospect],
+    lane: Lane,
+    now: datetime,
+    min_slack: float,
+    *,
+    learned: Learned = NOTHING_LEARNED,
+) -> float | None:
     """By which factor every `renew_before` would have to grow so that the present pace is enough; None if none is.
 
     The slack is held against the leads of today, so that a longer lead is a gain.
@@ -134,7 +183,7 @@ def lead_needed(prospects: Sequence[Prospect], lane: Lane, now: datetime, min_sl
         for each in sample:
             if each.policy not in longer:
                 longer[each.policy] = with_lead(each.policy, factor)
-        ahead = forecast((replace(each, policy=longer[each.policy]) for each in sample), slower, now)
+        ahead = forecast((replace(each, policy=longer[each.policy]) for each in sample), slower, now, learned=learned)
         return tight(ahead, min_slack / factor) is None and sustained(ahead)
 
     # Upwards: a lead near the whole life is no answer, since the keys would be renewed all the time.
@@ -171,11 +220,6 @@ def _narrowed(enough: Callable[[float], bool], low: float, high: float) -> float
 def _sample(prospects: Sequence[Prospect]) -> tuple[Sequence[Prospect], int]:
     every = max(1, -(-len(prospects) // TRIED_WITH))
     return prospects[::every], every
-
-
-def _at_pace(lane: Lane, per_second: float) -> Lane:
-    factor = per_second / lane.quotas[IMPORT_PARAMETERS].per_second
-    return slowed(lane, 1 / factor)
 
 
 def slowed(lane: Lane, by: float) -> Lane:

@@ -107,7 +107,9 @@ class Forecast:
     times: tuple[datetime, ...]
     """When the lane renews anything up to `until`, later renewals of the same materials included."""
     per_second: float
-    """Imports a second that the lane keeps up."""
+    """Imports a second that the lane keeps up; one that was throttled, when it has come back to its quota."""
+    present_share: float
+    """Of that, what it does at present: below 1 for some minutes after KMS refused requests for their rate."""
     bottleneck: str
     """The KMS operation that sets this pace."""
     demand_per_s: float
@@ -152,6 +154,7 @@ def forecast(
     def token(left: Bucket, at: float, tier: Tier) -> tuple[Bucket, float]:
         return take(left, at, keep=kept if tier in (Tier.FRESH, Tier.DUE) else 0.0)
 
+    steady = replace(bucket, share=max(1.0, bucket.share)).per_second
     until = queue.work_off(bucket, token, steps=max(STEPS, 2 * len(queue.courses)))
     renewals = [_renewal(course, now, until) for course in queue.courses]
     return Forecast(
@@ -159,17 +162,21 @@ def forecast(
         until=_moment(now, until),
         renewals=tuple(sorted(renewals, key=lambda each: (_when(each, now), each.valid_to is ABSENT, each.ref))),
         times=tuple(_moment(now, each) for each in queue.served),
-        per_second=bucket.per_second,
+        per_second=steady,
+        present_share=bucket.per_second / steady,
         bottleneck=bottleneck,
         # fsum: the same keys in another order ask for the same.
         demand_per_s=fsum(1 / round_s(course.prospect.policy) for course in queue.courses),
-        recovery=recovery(imports, bucket.per_second),
+        recovery=recovery(imports, steady),
         **counts,
     )
 
 
 def lane_bucket(lane: Lane, learned: Learned = NOTHING_LEARNED) -> tuple[Bucket, str]:
-    """A full bucket that admits whole imports at the present pace, and the operation that sets it.
+    """A full bucket that admits whole imports at the present pace, and the operation that sets it in the long run.
+
+    A lane that was throttled a moment ago comes back to its quota as the bucket does: what slows it down today says
+    nothing about next month.
 
     It learns nothing more: what is not known to be allowed is not counted on, and what the config has forbidden since
     it was learned neither.
@@ -179,10 +186,10 @@ def lane_bucket(lane: Lane, learned: Learned = NOTHING_LEARNED) -> tuple[Bucket,
         for name in CALLS_PER_IMPORT
     }
     paces = {name: lane.quotas[name].per_second / calls for name, calls in CALLS_PER_IMPORT.items()}
-    bottleneck = min(paces, key=lambda name: paces[name] * shares[name])
-    share = shares[bottleneck]
+    bottleneck = min(paces, key=lambda name: paces[name] * max(1.0, shares[name]))
+    share = min(paces[name] * shares[name] for name in paces) / paces[bottleneck]
     bucket = full(Quota(per_second=paces[bottleneck], burst=lane.quotas[IMPORT_PARAMETERS].burst), 0.0)
-    return replace(bucket, share=share, limit=max(1.0, share)), bottleneck
+    return replace(bucket, share=share, limit=max(1.0, shares[bottleneck])), bottleneck
 
 
 def recovery(imports: int, per_second: float) -> timedelta:

@@ -6,13 +6,14 @@ The work is arithmetic over every key of the lane: large fleets take seconds, so
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from datetime import datetime
 from heapq import nsmallest
 from itertools import islice
 from operator import itemgetter
 from typing import Final
 
+from byokd.decide.admit import RECOVERY_PER_S
 from byokd.decide.advice import (
     FASTEST,
     Tight,
@@ -20,7 +21,9 @@ from byokd.decide.advice import (
     lead_needed,
     level,
     load,
+    most_imports,
     pace_needed,
+    quotas_needed,
     slack_share,
     sustained,
     tight,
@@ -36,8 +39,13 @@ from byokd.facts.prospect import Prospect
 from byokd.facts.snapshot import Snapshot
 from byokd.web.documents import Document, stamp
 
-DOCUMENTED_PER_S: Final = 0.25
-"""The lowest quota of GetParametersForImport in AWS's documents: more may have to be asked for."""
+DOCUMENTED_PER_S: Final = {
+    "GetParametersForImport": 0.25,
+    "ImportKeyMaterial": 5.0,
+    "DescribeKey": 2000.0,
+    "ListKeyRotations": 100.0,
+}
+"""The lowest quotas in AWS's documents: more may have to be asked for."""
 
 
 def lane_plan(
@@ -59,11 +67,13 @@ def lane_plan(
     length, stretches = load(ahead)
     listed = (each for each in ahead.renewals if only in (None, each.ref))
     _, spread, too_late = level(ahead)
-    helps: Document = {"pace_per_s": None, "renew_before_factor": None, "spread_s": None}
+    helps: Document = {"pace_per_s": None, "quotas_per_s": None, "renew_before_factor": None, "spread_s": None}
     enough = found is None and sustained(ahead)
     if not enough:
-        helps["pace_per_s"] = pace_needed(prospects, lane, now, lane.min_slack)
-        helps["renew_before_factor"] = lead_needed(prospects, lane, now, lane.min_slack)
+        pace = pace_needed(prospects, lane, now, lane.min_slack, learned=learned)
+        helps["pace_per_s"] = pace
+        helps["quotas_per_s"] = None if pace is None else _whole(lane, quotas_needed(lane, pace))
+        helps["renew_before_factor"] = lead_needed(prospects, lane, now, lane.min_slack, learned=learned)
     if not too_late and spread:
         helps["spread_s"] = int(spread.total_seconds())
     return {
@@ -75,6 +85,7 @@ def lane_plan(
         "unknown": ahead.unknown,
         "until": stamp(ahead.until),
         "per_second": ahead.per_second,
+        "present_share": ahead.present_share,
         "bottleneck": ahead.bottleneck,
         "demand_per_s": ahead.demand_per_s,
         "sustained": sustained(ahead),
@@ -131,6 +142,11 @@ def _hindered(the: Case) -> str | None:
     return in_the_way(the) if the.enabled else f"the key is {the.seen.state.value}"
 
 
+def _whole(lane: Lane, per_second: Mapping[str, float]) -> dict[str, float]:
+    """Quotas as the config has them and AWS gives them, the lane's share not taken off."""
+    return {name: rate / lane.quota_share for name, rate in per_second.items()}
+
+
 def _tight(found: Tight, limit: int) -> Document:
     return {
         "keys": keys_of(found.renewals),
@@ -184,6 +200,12 @@ def _says(ahead: Forecast, found: Tight | None, lane: Lane, helps: Document) -> 
             f"In the long run the keys ask for {_rate(ahead.demand_per_s)} imports a second and the lane gives "
             f"{_rate(ahead.per_second)}: no lead and no spread makes up for that."
         )
+    if ahead.present_share < 1:
+        back_s = (1 - ahead.present_share) / RECOVERY_PER_S
+        yield (
+            f"KMS has refused requests for their rate: at present the lane goes at {ahead.present_share:.0%} of its "
+            f"pace, and is back at that within {_span(int(back_s))} if no more are refused."
+        )
     if found is None and sustained(ahead):
         low = ((each, slack_share(each)) for each in ahead.renewals)
         below = keys_of(each for each, share in low if share is not None and share < lane.min_slack)
@@ -197,16 +219,14 @@ def _says(ahead: Forecast, found: Tight | None, lane: Lane, helps: Document) -> 
 
 
 def _ways(ahead: Forecast, found: Tight | None, lane: Lane, helps: Document) -> Iterator[str]:
-    pace, factor, spread = helps["pace_per_s"], helps["renew_before_factor"], helps["spread_s"]
-    if pace is None:
+    factor, spread = helps["renew_before_factor"], helps["spread_s"]
+    if helps["pace_per_s"] is None:
         yield (
-            f"No pace is enough: even {_rate(FASTEST)} a second would be late. Renew earlier, or let material live "
-            "longer."
+            f"No pace is enough: even {_rate(most_imports(lane))} imports a second would be late. Renew earlier, or "
+            "let material live longer."
         )
     else:
-        asks = "" if pace <= DOCUMENTED_PER_S else ", which may have to be asked of AWS (Service Quotas)"
-        present = lane.quotas[ahead.bottleneck].per_second
-        yield f"Enough would be: {ahead.bottleneck} at {_pace(pace)} a second in place of {_rate(present)}{asks}."
+        yield f"Enough would be: {_quotas(lane, helps['quotas_per_s'])}."
     if factor is not None and found is not None:
         lead = found.least.lead
         yield (
@@ -215,6 +235,17 @@ def _ways(ahead: Forecast, found: Tight | None, lane: Lane, helps: Document) -> 
         )
     if spread and sustained(ahead):
         yield f"Or: a spread of {_span(spread)}, which takes the peak apart so that nobody waits."
+
+
+def _quotas(lane: Lane, needed: Mapping[str, float]) -> str:
+    """What each quota would have to be, and is."""
+    present = _whole(lane, {name: lane.quotas[name].per_second for name in needed})
+    said = " and ".join(
+        f"{name} at {_pace(rate)} a second in place of {_rate(present[name])}" for name, rate in needed.items()
+    )
+    share = f", of which quota_share leaves {lane.quota_share:.0%} to byokd" if lane.quota_share < 1 else ""
+    asks = any(rate > DOCUMENTED_PER_S[name] for name, rate in needed.items())
+    return said + share + (", which may have to be asked of AWS (Service Quotas)" if asks else "")
 
 
 def _pace(per_second: float) -> str:

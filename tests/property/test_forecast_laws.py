@@ -19,16 +19,20 @@ from byokd.decide.advice import (
     lead_needed,
     level,
     load,
+    most_imports,
     pace_needed,
+    quotas_needed,
     slack_condition,
     slack_share,
     slowed,
     sustained,
     tight,
     with_lead,
+    with_quotas,
 )
 from byokd.decide.ahead import QueueAhead
 from byokd.decide.forecast import (
+    CALLS_PER_IMPORT,
     FARTHEST,
     IMPORT_PARAMETERS,
     Forecast,
@@ -234,30 +238,52 @@ def test_a_condition_is_stated_where_the_pace_is_not_enough(ahead: Forecast, lea
         assert (condition.severity is Severity.CRITICAL) is bool(found and found.missed)
 
 
+slowed_down = st.dictionaries(
+    st.sampled_from([IMPORT_PARAMETERS, "DescribeKey", "ListKeyRotations"]),
+    st.builds(LearnedPace, share=st.floats(1 / 16, 1), limit=st.just(1.0), limited_at=moments),
+)
+
+
 @few
-@given(prospects, lanes, shares)
-def test_the_pace_that_is_advised_is_enough(them: Any, where: Lane, least: float) -> None:
-    """A lane with that quota, its others in proportion, leaves nobody too little."""
-    needed = pace_needed(them, where, START, least)
+@given(prospects, lanes, shares, slowed_down)
+def test_the_pace_that_is_advised_is_enough(them: Any, where: Lane, least: float, known: Any) -> None:
+    """Who gives the lane the quotas that it takes leaves nobody too little; it is never less than there is."""
+    needed = pace_needed(them, where, START, least, learned=known)
     if needed is not None:
-        faster = slowed(where, where.quotas[IMPORT_PARAMETERS].per_second / needed)
-        ahead = forecast(them, faster, START)
+        quotas = quotas_needed(where, needed)
+        ahead = forecast(them, with_quotas(where, quotas), START, learned=known)
         assert tight(ahead, least) is None
         assert sustained(ahead)
-        assert needed <= max(FASTEST, where.quotas[IMPORT_PARAMETERS].per_second)
+        assert all(where.quotas[name].per_second < rate <= FASTEST for name, rate in quotas.items())
+        assert needed <= most_imports(where)
+        assert needed >= min(where.quotas[name].per_second / calls for name, calls in CALLS_PER_IMPORT.items())
+        before = forecast(them, where, START, learned=known)
+        assert bool(quotas) is not (tight(before, least) is None and sustained(before))
 
 
 @few
-@given(prospects, lanes, shares)
-def test_the_lead_that_is_advised_is_enough(them: Any, where: Lane, least: float) -> None:
+@given(prospects, lanes, shares, slowed_down)
+def test_the_lead_that_is_advised_is_enough(them: Any, where: Lane, least: float, known: Any) -> None:
     """Renewed so much earlier, nobody has too little of the lead of today."""
-    factor = lead_needed(them, where, START, least)
+    factor = lead_needed(them, where, START, least, learned=known)
     if factor is not None:
         assert factor >= 1
         earlier = [replace(each, policy=with_lead(each.policy, factor)) for each in them]
-        ahead = forecast(earlier, where, START)
+        ahead = forecast(earlier, where, START, learned=known)
         assert tight(ahead, least / factor) is None
         assert sustained(ahead)
+
+
+@quick
+@given(prospects, lanes, slowed_down)
+def test_throttling_of_a_moment_says_nothing_of_the_long_run(them: Any, where: Lane, known: Any) -> None:
+    """What a lane keeps up, its bottleneck and its recovery are those of its quotas; nothing comes sooner for it."""
+    plain, slow = forecast(them, where, START), forecast(them, where, START, learned=known)
+
+    assert (slow.per_second, slow.bottleneck, slow.recovery) == (plain.per_second, plain.bottleneck, plain.recovery)
+    assert sustained(slow) is sustained(plain)
+    assert plain.present_share == 1
+    assert 1 / 16 <= slow.present_share <= 1
 
 
 @given(policies, st.floats(1, 10), lanes, st.floats(0.1, 100))

@@ -14,11 +14,13 @@ from byokd.decide.advice import (
     level,
     load,
     pace_needed,
+    quotas_needed,
     slack_condition,
     slowed,
     sustained,
     tight,
     with_lead,
+    with_quotas,
 )
 from byokd.decide.forecast import FARTHEST, Forecast, forecast
 from byokd.facts.condition import Severity
@@ -283,8 +285,59 @@ def test_recovery_is_all_keys_at_the_whole_pace() -> None:
     """A hundred keys at one an hour; those that byokd leaves alone are not brought back."""
     keys = [key(number) for number in range(100)] + [key(200, reason=Reason.HELD.value)]
     assert forecast(keys, hourly(), START).recovery == pytest.approx(100 * HOUR, abs=timedelta(seconds=1))
-    half = {"GetParametersForImport": LearnedPace(share=0.5, limit=1.0, limited_at=START)}
-    assert forecast(keys, hourly(), START, learned=half).recovery == pytest.approx(200 * HOUR, abs=timedelta(seconds=1))
+
+
+SLOWED_DOWN = {"GetParametersForImport": LearnedPace(share=0.25, limit=1.0, limited_at=START)}
+
+
+def test_throttling_slows_the_next_minutes_and_says_nothing_of_the_long_run() -> None:
+    """A share of a quarter was taken for the lane's pace for ever: an alarm, and the advice to go slower still."""
+    keys = [key(number, left=29 * DAY) for number in range(300)]
+    plain, slow = (forecast(keys, hourly(720), START, learned=each) for each in ({}, SLOWED_DOWN))
+    crowded = replace(slow, demand_per_s=0.9 * 720 / 3600)
+    assert (slow.present_share, plain.present_share) == (0.25, 1.0)
+    assert (slow.per_second, slow.recovery, slow.bottleneck) == (plain.per_second, plain.recovery, plain.bottleneck)
+    assert sustained(crowded)
+    assert slack_condition(crowded, 0.5) is None
+    late = [later - earlier for earlier, later in zip(plain.times, slow.times, strict=True)]
+    assert late == sorted(late), "it comes back and does not catch up"
+    assert timedelta(minutes=1) < late[-1] < timedelta(minutes=3)
+    needed = pace_needed(keys, hourly(720), START, 0.5, learned=SLOWED_DOWN)
+    assert needed == pytest.approx(0.2 / 0.985), "what there is, and no less"
+
+
+def test_an_operation_that_was_throttled_slows_imports_only_where_it_is_scarce() -> None:
+    """DescribeKey at a sixteenth of a hundred a second is plenty for one import in ten seconds."""
+    slow = {"DescribeKey": LearnedPace(share=1 / 16, limit=1.0, limited_at=START)}
+    quotas = hourly(360).quotas | {"DescribeKey": Quota(per_second=100.0, burst=100)}
+    ahead = forecast([key(1)], lane(quotas=quotas), START, learned=slow)
+    assert (ahead.bottleneck, ahead.present_share) == ("GetParametersForImport", 1.0)
+    quotas = hourly(360).quotas | {"DescribeKey": Quota(per_second=1.0, burst=100)}
+    ahead = forecast([key(1)], lane(quotas=quotas), START, learned=slow)
+    assert ahead.bottleneck == "GetParametersForImport"
+    assert ahead.present_share == pytest.approx(0.985 / 32 / 0.1)
+
+
+SCARCE = {
+    "the import itself": {"ImportKeyMaterial": 0.05},
+    "two looks for each import": {"DescribeKey": 0.1},
+    "all of them": {"GetParametersForImport": 0.1, "ImportKeyMaterial": 0.07, "ListKeyRotations": 0.11},
+}
+
+
+@pytest.mark.parametrize("scarce", SCARCE.values(), ids=SCARCE)
+def test_the_quotas_that_are_advised_are_those_that_fall_short(scarce: dict[str, float]) -> None:
+    """Each in its own requests. It was GetParametersForImport's figure, told of whatever the bottleneck was."""
+    rules = policy(valid_for=DAY, renew_before=4 * HOUR, spread=timedelta(0))
+    keys = [key(number, left=DAY, policy=rules) for number in range(1000)]
+    slow = with_quotas(hourly(900), scarce)
+    assert tight(forecast(keys, slow, START), 0.5) is not None
+    needed = pace_needed(keys, slow, START, 0.5)
+    assert needed is not None
+    quotas = quotas_needed(slow, needed)
+    assert set(quotas) == set(scarce), "GetParametersForImport has 0.25, which is enough where it is not named"
+    assert tight(forecast(keys, with_quotas(slow, quotas), START), 0.5) is None
+    assert all(quotas[name] < 4 * 0.15 for name in scarce)
 
 
 def test_the_scarcest_operation_sets_the_pace() -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import AsyncIterator
 from dataclasses import replace
 from datetime import timedelta
@@ -10,6 +11,7 @@ from typing import Any
 
 import pytest
 
+from byokd.decide.advice import with_quotas
 from byokd.decide.what_if import imagined_keys
 from byokd.facts.change import Change
 from byokd.facts.key import KeyRef, KeyState, LaneId
@@ -161,12 +163,16 @@ def test_a_fleet_that_no_pace_can_keep_alive_is_told() -> None:
 @pytest.mark.parametrize(
     ("keys", "advice"),
     [
-        (15_000, "Enough would be: GetParametersForImport at 7,"),
-        (25_000, "No pace is enough: even 10,000 a second would be late."),
+        (
+            9_000,
+            "Enough would be: GetParametersForImport at 4,599 a second in place of 1 and ImportKeyMaterial at 4,599 a "
+            "second in place of 1,000 and DescribeKey at 9,198",
+        ),
+        (15_000, "No pace is enough: even 5,000 imports a second would be late."),
     ],
 )
 def test_a_pace_that_the_config_does_not_take_is_no_advice(keys: int, advice: str) -> None:
-    """Each key asks for one import in two seconds; a lane has 10,000 a second at most."""
+    """Each key asks for one import in two seconds; a lane has 10,000 a second of an operation, and each looks twice."""
     lives = policy(
         valid_for=timedelta(seconds=10),
         renew_before=timedelta(seconds=8),
@@ -176,6 +182,31 @@ def test_a_pace_that_the_config_does_not_take_is_no_advice(keys: int, advice: st
     (one,) = imagined_keys(1, lives, START, per_second=1.0, at_once=True)
     says = lane_plan([one] * keys, replace(at(1.0), min_slack=0.01), START, limit=1)["says"]
     assert says[-1].startswith(advice)
+
+
+@pytest.mark.parametrize("share", [1.0, 0.5])
+def test_who_follows_the_advice_has_a_pace_that_is_enough(share: float) -> None:
+    """As it is said, with three digits, in the config's own terms: what quota_share takes off is taken off then."""
+    fleet = imagined_keys(500, policy(valid_for=DAY, renew_before=DAY / 6), START, per_second=0.25, at_once=True)
+    scarce = with_quotas(at(0.02), {"DescribeKey": 0.015})
+    document = lane_plan(fleet, replace(scarce, quota_share=share), START, limit=1)
+    (said,) = (each for each in document["says"] if each.startswith("Enough would be: "))
+    told = {name: float(rate) * share for name, rate in re.findall(r"(\w+) at ([\d.]+) a second in place of", said)}
+    assert set(told) == set(document["helps"]["quotas_per_s"]) == {"GetParametersForImport", "DescribeKey"}
+    assert ("of which quota_share leaves 50% to byokd" in said) is (share < 1)
+    assert lane_plan(fleet, with_quotas(scarce, told), START, limit=1)["enough"]
+
+
+def test_a_lane_that_was_throttled_a_moment_ago_says_so() -> None:
+    """And that this is over in minutes: it is no reason to ask AWS for more."""
+    known = {"GetParametersForImport": LearnedPace(share=0.25, limit=1.0, limited_at=START, per_second=1.0)}
+    fleet = imagined_keys(100, policy(), START, per_second=1.0, at_once=True)
+    document = lane_plan(fleet, at(1.0), START, limit=1, learned=known)
+    assert (document["per_second"], document["present_share"], document["enough"]) == (0.985, 0.25, True)
+    assert document["says"][0].startswith(
+        "KMS has refused requests for their rate: at present the lane goes at 25% of "
+    )
+    assert "back at that within 7m if" in document["says"][0]
 
 
 def test_keys_imported_one_by_one_end_one_by_one() -> None:
