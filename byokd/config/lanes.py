@@ -101,7 +101,8 @@ class QuotaSettings(Settings):
 
     ceiling: Annotated[Rate, Field(ge=0.001, le=10_000)] | None = None
     """Requests a second up to which byokd may find out that more is allowed, little by little while requests have to
-    wait, and back at the first ThrottlingException: from 0.001 to 10000. Default: `per_second`, nothing is tried."""
+    wait, at the price of a ThrottlingException a day where it is not: from 0.001 to 10000. Default: `per_second`,
+    nothing is tried."""
 
     def quota(self, share: float) -> Quota:
         """The fact that these settings come to, for a share of AWS's quota."""
@@ -113,12 +114,11 @@ class QuotaSettings(Settings):
 class QuotasSettings(Settings):
     """The pace of each KMS operation that byokd calls, by AWS's name for it."""
 
-    GetParametersForImport: QuotaSettings = QuotaSettings(per_second=0.25, burst=1, ceiling=1)
-    """One for each import, and the bottleneck: AWS's documents name 0.25 and 1 a second. Default 0.25, burst 1,
-    ceiling 1."""
+    GetParametersForImport: QuotaSettings = QuotaSettings(per_second=0.25, burst=1, ceiling=0.25)
+    """One for each import, and the bottleneck: AWS's documents name 0.25 and 1 a second. Default 0.25, burst 1."""
 
-    ImportKeyMaterial: QuotaSettings = QuotaSettings(per_second=5, burst=5, ceiling=15)
-    """One for each import; AWS's documents name 5 and 15 a second. Default 5, burst 5, ceiling 15."""
+    ImportKeyMaterial: QuotaSettings = QuotaSettings(per_second=5, burst=5, ceiling=5)
+    """One for each import; AWS's documents name 5 and 15 a second. Default 5, burst 5."""
 
     DescribeKey: QuotaSettings = QuotaSettings(per_second=100, burst=100, ceiling=100)
     """One for each look at a key; AWS's quota is 2000 a second. Default 100, burst 100."""
@@ -126,9 +126,9 @@ class QuotasSettings(Settings):
     ListKeyRotations: QuotaSettings = QuotaSettings(per_second=25, burst=25, ceiling=25)
     """One or more for each look at a symmetric key; AWS's quota is 100 a second. Default 25, burst 25."""
 
-    DeleteImportedKeyMaterial: QuotaSettings = QuotaSettings(per_second=5, burst=5, ceiling=15)
+    DeleteImportedKeyMaterial: QuotaSettings = QuotaSettings(per_second=5, burst=5, ceiling=5)
     """One for each material of a key that an operator suspends; AWS's documents name 5 and 15 a second. Default 5,
-    burst 5, ceiling 15."""
+    burst 5."""
 
     ListKeys: QuotaSettings = QuotaSettings(per_second=50, burst=50, ceiling=50)
     """One for each 1000 keys of the lane when keys are looked for (`byokd find`); AWS's quota is 500 a second. Default
@@ -245,8 +245,9 @@ class LaneSettings(Settings):
     `per_second` and `ceiling`; needs servicequotas:ListServiceQuotas. Default false."""
 
     reserve: Annotated[Fraction, Portion("0%", "100%")] = Fraction(20, 100)
-    """Share of GetParametersForImport's burst that routine renewals leave untouched for keys near their deadline: from
-    0% to below 100%. The pace itself always goes to the earliest deadline. Default 20%."""
+    """Share of GetParametersForImport's burst, but for one request, that routine renewals leave untouched for keys near
+    their deadline: from 0% to below 100%; of a burst of 1, the default, nothing. The pace itself always goes to the
+    earliest deadline, and the next token with it. Default 20%."""
 
     min_slack: Annotated[Fraction, Portion("0%", "100%")] = Fraction(50, 100)
     """People are told weeks ahead when the forecast says that, at this lane's pace, a key will be renewed with less

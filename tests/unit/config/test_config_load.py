@@ -69,10 +69,10 @@ def test_the_built_in_quotas(folder):
     config = folder.load(f"{LANE}quotas.GetParametersForImport = {{ per_second = 0.5 }}\n")
     assert config.lanes["eu"].quotas == {
         "GetParametersForImport": Quota(per_second=0.5, burst=1, ceiling=0.5),
-        "ImportKeyMaterial": Quota(per_second=5, burst=5, ceiling=15),
+        "ImportKeyMaterial": Quota(per_second=5, burst=5, ceiling=5),
         "DescribeKey": Quota(per_second=100, burst=100, ceiling=100),
         "ListKeyRotations": Quota(per_second=25, burst=25, ceiling=25),
-        "DeleteImportedKeyMaterial": Quota(per_second=5, burst=5, ceiling=15),
+        "DeleteImportedKeyMaterial": Quota(per_second=5, burst=5, ceiling=5),
         "ListKeys": Quota(per_second=50, burst=50, ceiling=50),
         "ListAliases": Quota(per_second=50, burst=50, ceiling=50),
         "ListResourceTags": Quota(per_second=100, burst=100, ceiling=100),
@@ -89,11 +89,11 @@ def test_a_share_of_every_quota_is_taken(folder):
     """Burst never falls below one request, and the ceiling shrinks with the rest."""
     config = folder.load(f'{LANE}quota_share = "50%"\n')
     assert config.lanes["eu"].quotas == {
-        "GetParametersForImport": Quota(per_second=0.125, burst=1, ceiling=0.5),
-        "ImportKeyMaterial": Quota(per_second=2.5, burst=2.5, ceiling=7.5),
+        "GetParametersForImport": Quota(per_second=0.125, burst=1, ceiling=0.125),
+        "ImportKeyMaterial": Quota(per_second=2.5, burst=2.5, ceiling=2.5),
         "DescribeKey": Quota(per_second=50, burst=50, ceiling=50),
         "ListKeyRotations": Quota(per_second=12.5, burst=12.5, ceiling=12.5),
-        "DeleteImportedKeyMaterial": Quota(per_second=2.5, burst=2.5, ceiling=7.5),
+        "DeleteImportedKeyMaterial": Quota(per_second=2.5, burst=2.5, ceiling=2.5),
         "ListKeys": Quota(per_second=25, burst=25, ceiling=25),
         "ListAliases": Quota(per_second=25, burst=25, ceiling=25),
         "ListResourceTags": Quota(per_second=50, burst=50, ceiling=50),
