@@ -1,6 +1,7 @@
 """A lane's pace as arithmetic: token buckets that slow down when KMS says so, and learn what they may use.
 
-    ceiling   found out: by 1/1800 a second while requests have to wait; what was too much is not tried for a day
+    ceiling   where one is set, found out: by 1/1800 for each second in which somebody waits for a token; what was too
+              much is not tried for a day
     1         the quota of the config: come back to by 1/500 a second
     1/16      slowed down: by half for each throttled answer
 
@@ -14,8 +15,11 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import Final
 
-from byokd.facts.policy import LearnedPace, Quota
+from byokd.facts.ledger import Tier
+from byokd.facts.policy import Lane, LearnedPace, Quota
 
+IMPORT_PARAMETERS: Final = "GetParametersForImport"
+"""The scarcest operation of an import, by whose tokens imports are admitted."""
 SLOWDOWN: Final = 0.5
 """A throttled answer halves the pace: somebody else uses the account's quota too."""
 SLOWEST: Final = 1 / 16
@@ -24,7 +28,8 @@ RECOVERY_PER_S: Final = 1 / 500
 """Share of the quota that the pace regains each second, up to the whole of it: slow enough that a lane beside others
 who keep using the quota is refused once in several requests, quick enough that one refusal is over in minutes."""
 GROWTH_PER_S: Final = 1 / 1800
-"""Share of the quota that is tried beyond it for each second in which requests had to wait, up to the ceiling."""
+"""Share of the quota that is tried beyond it for each second in which somebody had to wait for a token, up to the
+ceiling. Time in which nobody asked for more says nothing about what is allowed."""
 TOO_MUCH: Final = 0.9
 """Of a pace beyond the quota that was throttled, so much is held to be allowed."""
 REMEMBERED_S: Final = 86_400.0
@@ -52,6 +57,8 @@ class Bucket:
     """When `limit` was found."""
     at: float
     """When `tokens` and `share` were true."""
+    wanted_until: float
+    """Until when somebody has to wait for a token, as far as is known."""
 
     @property
     def per_second(self) -> float:
@@ -61,7 +68,9 @@ class Bucket:
 
 def full(quota: Quota, at: float) -> Bucket:
     """A bucket that nobody has used yet."""
-    return Bucket(quota=quota, tokens=quota.burst, share=1.0, limit=quota.headroom, limited_at=at, at=at)
+    return Bucket(
+        quota=quota, tokens=quota.burst, share=1.0, limit=quota.headroom, limited_at=at, at=at, wanted_until=at
+    )
 
 
 def learned(quota: Quota, at: float, *, share: float, limit: float, age_s: float) -> Bucket:
@@ -70,7 +79,7 @@ def learned(quota: Quota, at: float, *, share: float, limit: float, age_s: float
     most = min(quota.headroom, limit) if known else quota.headroom
     limited_at = at - age_s if known else at
     share = max(SLOWEST, min(share, most))
-    return Bucket(quota=quota, tokens=quota.burst, share=share, limit=most, limited_at=limited_at, at=at)
+    return replace(full(quota, at), share=share, limit=most, limited_at=limited_at)
 
 
 def learned_of(quotas: Mapping[str, Quota], paces: Mapping[str, LearnedPace]) -> dict[str, LearnedPace]:
@@ -85,7 +94,7 @@ def learned_of(quotas: Mapping[str, Quota], paces: Mapping[str, LearnedPace]) ->
 def refill(bucket: Bucket, at: float) -> Bucket:
     """The bucket at a later time."""
     tokens, share, limit = _figures(bucket, at)
-    return Bucket(quota=bucket.quota, tokens=tokens, share=share, limit=limit, limited_at=bucket.limited_at, at=at)
+    return replace(bucket, tokens=tokens, share=share, limit=limit, at=at)
 
 
 def _figures(bucket: Bucket, at: float) -> tuple[float, float, float]:
@@ -96,6 +105,8 @@ def _figures(bucket: Bucket, at: float) -> tuple[float, float, float]:
     share = bucket.share
     if share < (normal := min(1.0, limit)):
         share = min(normal, share + passed * RECOVERY_PER_S)
+    elif share < limit:
+        share = min(limit, share + max(0.0, min(at, bucket.wanted_until) - bucket.at) * GROWTH_PER_S)
     return tokens, share, limit
 
 
@@ -107,11 +118,17 @@ def take(bucket: Bucket, at: float, *, keep: float = 0.0) -> tuple[Bucket, float
     """
     tokens, share, limit = _figures(bucket, at)
     tokens, pace = tokens - 1.0, bucket.quota.per_second * share * USED
-    if bucket.tokens < 0.0:
-        # Somebody waited all this time: the pace is too small for the work there is.
-        share = max(share, min(share + (at - bucket.at) * GROWTH_PER_S, limit))
-    left = Bucket(quota=bucket.quota, tokens=tokens, share=share, limit=limit, limited_at=bucket.limited_at, at=at)
-    return left, (keep - tokens) / pace if keep > tokens else 0.0
+    wait = (keep - tokens) / pace if keep > tokens else 0.0
+    left = Bucket(
+        quota=bucket.quota,
+        tokens=tokens,
+        share=share,
+        limit=limit,
+        limited_at=bucket.limited_at,
+        at=at,
+        wanted_until=max(bucket.wanted_until, at + wait),
+    )
+    return left, wait
 
 
 def sets_out(bucket: Bucket, at: float, *, coming: int, lead_s: float, keep: float = 0.0) -> float:
@@ -123,6 +140,25 @@ def sets_out(bucket: Bucket, at: float, *, coming: int, lead_s: float, keep: flo
     tokens, share, _ = _figures(bucket, at)
     wait = (coming + 1.0 + keep - tokens) / (bucket.quota.per_second * share * USED) - lead_s
     return wait if wait > AT_ONCE_S else 0.0
+
+
+def wanted(bucket: Bucket, at: float, *, wait: float) -> Bucket:
+    """Somebody has been told that it may not set out for so many seconds: the pace is too small for the work there is.
+
+    What may be beyond it is tried for as long as that, and no longer.
+    """
+    tokens, share, limit = _figures(bucket, at)
+    wanted_until = max(bucket.wanted_until, at + wait)
+    return replace(bucket, tokens=tokens, share=share, limit=limit, at=at, wanted_until=wanted_until)
+
+
+def kept(lane: Lane, tier: Tier) -> float:
+    """Tokens that an import of this tier leaves to those in a greater hurry: the lane's reserve, if it is routine.
+
+    There is something to keep back where the burst is more than one request. Of a burst of one there is none: who is in
+    a hurry gets the next token anyway, by its rank, and a token that were kept unused would be lost.
+    """
+    return lane.reserve * (lane.quotas[IMPORT_PARAMETERS].burst - 1.0) if tier in (Tier.FRESH, Tier.DUE) else 0.0
 
 
 def throttled(bucket: Bucket, at: float) -> Bucket:

@@ -21,7 +21,7 @@ from math import fsum
 from types import MappingProxyType
 from typing import Final
 
-from byokd.decide.admit import Bucket, full, take
+from byokd.decide.admit import IMPORT_PARAMETERS, Bucket, full, kept, take
 from byokd.decide.ahead import Course, QueueAhead
 from byokd.decide.case import LONGEST
 from byokd.facts.key import ABSENT, NEVER, Absent, KeyRef
@@ -34,7 +34,6 @@ STEPS: Final = 50_000
 """Renewals that one forecast works through, or twice the keys where that is more."""
 FARTHEST: Final = timedelta(days=400)
 """No forecast looks farther ahead: KMS allows a material 365 days."""
-IMPORT_PARAMETERS: Final = "GetParametersForImport"
 CALLS_PER_IMPORT: Final = {IMPORT_PARAMETERS: 1, "ImportKeyMaterial": 1, "DescribeKey": 2, "ListKeyRotations": 2}
 """What one import of a symmetric key asks of KMS: a look before and one after, and the import itself."""
 LEFT_ALONE: Final = frozenset(
@@ -149,12 +148,12 @@ def forecast(
                 if material.expiry is not NEVER:
                     queue.add(material)
 
-    kept = lane.reserve * (lane.quotas[IMPORT_PARAMETERS].burst - 1.0)
+    keep = {tier: kept(lane, tier) for tier in Tier}
 
     def token(left: Bucket, at: float, tier: Tier) -> tuple[Bucket, float]:
-        return take(left, at, keep=kept if tier in (Tier.FRESH, Tier.DUE) else 0.0)
+        return take(left, at, keep=keep[tier])
 
-    steady = replace(bucket, share=max(1.0, bucket.share)).per_second
+    steady = replace(bucket, share=1.0).per_second
     until = queue.work_off(bucket, token, steps=max(STEPS, 2 * len(queue.courses)))
     renewals = [_renewal(course, now, until) for course in queue.courses]
     return Forecast(
@@ -178,18 +177,15 @@ def lane_bucket(lane: Lane, learned: Learned = NOTHING_LEARNED) -> tuple[Bucket,
     A lane that was throttled a moment ago comes back to its quota as the bucket does: what slows it down today says
     nothing about next month.
 
-    It learns nothing more: what is not known to be allowed is not counted on, and what the config has forbidden since
-    it was learned neither.
+    Of what was learned, it counts on what was too much, and not on what was tried beyond the quota: that may be refused
+    the next time, and whoever was told that the pace is enough would hear of it too late.
     """
-    shares = {
-        name: min(learned[name].share, lane.quotas[name].headroom) if name in learned else 1.0
-        for name in CALLS_PER_IMPORT
-    }
+    shares = {name: min(learned[name].share, 1.0) if name in learned else 1.0 for name in CALLS_PER_IMPORT}
     paces = {name: lane.quotas[name].per_second / calls for name, calls in CALLS_PER_IMPORT.items()}
-    bottleneck = min(paces, key=lambda name: paces[name] * max(1.0, shares[name]))
+    bottleneck = min(paces, key=lambda name: paces[name])
     share = min(paces[name] * shares[name] for name in paces) / paces[bottleneck]
     bucket = full(Quota(per_second=paces[bottleneck], burst=lane.quotas[IMPORT_PARAMETERS].burst), 0.0)
-    return replace(bucket, share=share, limit=max(1.0, shares[bottleneck])), bottleneck
+    return replace(bucket, share=share), bottleneck
 
 
 def recovery(imports: int, per_second: float) -> timedelta:

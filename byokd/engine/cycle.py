@@ -20,6 +20,7 @@ from typing import Final
 
 import structlog
 
+from byokd.decide.admit import IMPORT_PARAMETERS
 from byokd.decide.case import case, managed_material
 from byokd.decide.decide import decide
 from byokd.decide.related import outdated
@@ -27,7 +28,7 @@ from byokd.decide.rotation import behind
 from byokd.decide.verdict import SOON
 from byokd.decide.wrapping import chosen
 from byokd.engine.gather import Gatherer, answered
-from byokd.engine.pace import IMPORT_PARAMETERS, Pace
+from byokd.engine.pace import Pace
 from byokd.engine.probe import probed
 from byokd.engine.record import (
     conclude,

@@ -21,14 +21,25 @@ from dataclasses import replace
 from datetime import timedelta
 from typing import Final
 
-from byokd.decide.admit import Bucket, full, learned, learned_of, refill, sets_out, take, throttled
+from byokd.decide.admit import (
+    IMPORT_PARAMETERS,
+    Bucket,
+    full,
+    kept,
+    learned,
+    learned_of,
+    refill,
+    sets_out,
+    take,
+    throttled,
+    wanted,
+)
 from byokd.errors import Throttled
 from byokd.facts.key import KeyRef
 from byokd.facts.ledger import Tier
 from byokd.facts.policy import Lane, LearnedPace, Quota
 from byokd.ports import Clock
 
-IMPORT_PARAMETERS: Final = "GetParametersForImport"
 SHORTEST_LEAD_S: Final = 0.25
 LONGEST_LEAD_S: Final = 10.0
 """What takes longer on its way to its request is not reckoned with: others set out meanwhile."""
@@ -49,8 +60,7 @@ class Pace:
         self._clock = clock
         self._quotas = dict(lane.quotas)
         self._share = lane.quota_share
-        self._kept = lane.reserve * (lane.quotas[IMPORT_PARAMETERS].burst - 1.0)
-        """Tokens that routine imports leave; none of a burst of one: who is in a hurry gets the next token anyway."""
+        self._kept = {tier: kept(lane, tier) for tier in Tier}
         self._buckets: dict[str, Bucket] = {
             operation: full(quota, clock.monotonic()) for operation, quota in lane.quotas.items()
         }
@@ -119,15 +129,22 @@ class Pace:
 
     def sooner(self, tier: Tier, *, than: Tier) -> bool:
         """Whether imports of a tier take from tokens that another tier leaves."""
-        return self._keep(tier) < self._keep(than)
+        return self._kept[tier] < self._kept[than]
 
     def wait(self, tier: Tier) -> float:
-        """Seconds until another import may set out; 0 where it may now."""
+        """Seconds until another import may set out; 0 where it may now. Who asks has one that wants to.
+
+        Those seconds count as time in which the pace is too small (`admit.wanted`), also where the import is withdrawn
+        meanwhile.
+        """
         at = self._clock.monotonic()
         # Who is late already may be held up for long, and keeps nobody waiting.
         coming = sum(1 for since in self._coming.values() if at - since <= self._lead_s)
         bucket = self._buckets[IMPORT_PARAMETERS]
-        return sets_out(bucket, at, coming=coming, lead_s=self._lead_s, keep=self._keep(tier))
+        wait = sets_out(bucket, at, coming=coming, lead_s=self._lead_s, keep=self._kept[tier])
+        if wait:
+            self._buckets[IMPORT_PARAMETERS] = wanted(bucket, at, wait=wait)
+        return wait
 
     @property
     def abreast(self) -> int:
@@ -149,7 +166,7 @@ class Pace:
     def near(self, tier: Tier) -> bool:
         """Whether an import that gets to its request now has its token soon; else it had better wait in the queue."""
         bucket, at = self._buckets[IMPORT_PARAMETERS], self._clock.monotonic()
-        return not sets_out(bucket, at, coming=0, lead_s=LONGEST_LEAD_S, keep=self._keep(tier))
+        return not sets_out(bucket, at, coming=0, lead_s=LONGEST_LEAD_S, keep=self._kept[tier])
 
     async def arrived(self, ref: KeyRef, tier: Tier) -> None:
         """Return when the import that had set out may send its GetParametersForImport: at once, as a rule."""
@@ -158,7 +175,7 @@ class Pace:
             took_s = min(at - since, LONGEST_LEAD_S)
             self._lead_s = max(SHORTEST_LEAD_S, took_s, self._lead_s * LEAD_KEPT)
         with self._waiting():
-            await self.admit(IMPORT_PARAMETERS, keep=self._keep(tier))
+            await self.admit(IMPORT_PARAMETERS, keep=self._kept[tier])
 
     async def admit(self, operation: str, *, keep: float = 0.0) -> None:
         """Return when a request of this kind may be sent, `keep` tokens being left to others."""
@@ -196,9 +213,6 @@ class Pace:
     def _take(self, operation: str, keep: float = 0.0) -> float:
         self._buckets[operation], wait = take(self._buckets[operation], self._clock.monotonic(), keep=keep)
         return wait
-
-    def _keep(self, tier: Tier) -> float:
-        return self._kept if tier in (Tier.FRESH, Tier.DUE) else 0.0
 
 
 class Request:

@@ -8,20 +8,25 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from byokd.decide.admit import (
+    GROWTH_PER_S,
+    IMPORT_PARAMETERS,
     REMEMBERED_S,
     SLOWEST,
     Bucket,
     full,
+    kept,
     learned,
     learned_of,
     refill,
     sets_out,
     take,
     throttled,
+    wanted,
 )
-from byokd.facts.policy import LearnedPace, Quota
+from byokd.facts.ledger import Tier
+from byokd.facts.policy import Lane, LearnedPace, Quota
+from tests.kit.futures import lanes, quotas
 from tests.kit.futures import learned as learned_paces
-from tests.kit.futures import quotas
 
 steps = st.lists(
     st.tuples(st.sampled_from(["take", "take", "take", "refuse", "wait"]), st.floats(0, 5000)), max_size=30
@@ -86,6 +91,52 @@ def test_who_leaves_more_to_others_waits_no_less(bucket: Bucket, gap: float, kee
     assert 0 <= wait <= longer < float("inf")
     if bucket.quota.burst >= 1:
         assert refill(after, at + wait).tokens >= -1e-6
+
+
+asking = st.lists(
+    st.tuples(st.sampled_from(["take", "take", "held up", "look"]), st.floats(0, 100_000), st.floats(0, 60)),
+    max_size=30,
+)
+
+
+@given(quotas, asking)
+def test_only_time_in_which_somebody_waits_teaches(quota: Quota, asked: list[tuple[str, float, float]]) -> None:
+    """Whatever peace lies between requests: what is tried beyond the quota grows by the time waited, at most."""
+    bucket, at, waited_s, until = full(quota, 0.0), 0.0, 0.0, 0.0
+    for kind, gap, told_s in asked:
+        at += gap
+        wait = 0.0
+        match kind:
+            case "take":
+                bucket, wait = take(bucket, at)
+            case "held up":
+                bucket, wait = wanted(bucket, at, wait=told_s), told_s
+            case _:
+                bucket = refill(bucket, at)
+        # Two who wait at once wait once.
+        waited_s += max(0.0, at + wait - max(at, until))
+        until = max(until, at + wait)
+        assert 1.0 <= bucket.share <= 1.0 + waited_s * GROWTH_PER_S + 1e-9
+
+
+@given(buckets, gaps, st.floats(0, 100), gaps)
+def test_who_is_held_up_takes_nothing(bucket: Bucket, gap: float, wait: float, later: float) -> None:
+    """Tokens and the limit are what they were, then and later; the pace is no less."""
+    at = bucket.at + gap
+    held, plain = wanted(bucket, at, wait=wait), refill(bucket, at)
+    assert replace(held, wanted_until=plain.wanted_until) == plain
+    assert refill(held, at + later).share >= refill(plain, at + later).share
+    assert refill(held, at + later).limit == refill(plain, at + later).limit
+
+
+@given(lanes)
+def test_what_is_kept_back_is_kept_for_who_is_in_a_hurry(where: Lane) -> None:
+    """Routine work leaves less than the burst, so that it goes on; who is near a deadline leaves nothing."""
+    burst = where.quotas[IMPORT_PARAMETERS].burst
+    for tier in Tier:
+        keep = kept(where, tier)
+        assert 0.0 <= keep <= max(0.0, burst - 1.0)
+        assert keep == 0.0 or tier in (Tier.FRESH, Tier.DUE)
 
 
 @given(buckets, gaps, st.integers(0, 50), st.floats(0, 10), st.floats(0, 10))

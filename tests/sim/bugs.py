@@ -101,14 +101,14 @@ BUGS: Final[tuple[Bug, ...]] = (
     _bug(
         "nobody waits for a token",
         "decide/admit.py",
-        "    return left, (keep - tokens) / pace if keep > tokens else 0.0\n",
-        "    return left, 0.0\n",
+        "    wait = (keep - tokens) / pace if keep > tokens else 0.0\n",
+        "    wait = 0.0\n",
     ),
     _bug(
         "a restart brings a burst",
         "decide/admit.py",
-        "    return Bucket(quota=quota, tokens=quota.burst, share=1.0, limit",
-        "    return Bucket(quota=quota, tokens=quota.burst + 20, share=1.0, limit",
+        "quota=quota, tokens=quota.burst, share=1.0",
+        "quota=quota, tokens=quota.burst + 20, share=1.0",
         Edit(
             "byokd/decide/admit.py",
             "tokens = min(quota.burst, bucket.tokens + passed",

@@ -208,26 +208,32 @@ async def test_too_little_slack_is_told_weeks_ahead_and_resolved_when_the_pace_i
 
 
 class Recorded(MemoryStore):
-    """A store with forty keys that end in eight days, and with a pace of a quota that was raised since."""
+    """A store with ten keys that end in 80 seconds, and with a pace that was a sixteenth of some quota a moment ago."""
+
+    def __init__(self, of_per_second: float) -> None:
+        super().__init__()
+        self._of_per_second = of_per_second
 
     async def prospects(self, lane: LaneId, *, limit: int, after: str = "") -> tuple[Prospect, ...]:
-        rules = policy(valid_for=60 * DAY, renew_before=7 * DAY)
-        return () if after else imagined_keys(40, rules, START - 52 * DAY, per_second=1.0, at_once=True)
+        rules = policy(valid_for=timedelta(seconds=600), renew_before=timedelta(seconds=40), spread=timedelta(0))
+        began = START - timedelta(seconds=520)
+        return () if after else imagined_keys(10, rules, began, per_second=1.0, at_once=True)
 
     async def learned_paces(self, lane: LaneId) -> Mapping[str, LearnedPace]:
-        pace = LearnedPace(share=16.0, limit=16.0, limited_at=START, per_second=1 / 345_600)
+        pace = LearnedPace(share=1 / 16, limit=1.0, limited_at=START, per_second=self._of_per_second)
         return {"GetParametersForImport": pace}
 
 
-async def test_what_was_learned_of_another_quota_is_not_reckoned_with() -> None:
-    """A lane whose quota was raised to what it had learned was believed to go sixteen times as fast as that."""
-    world = World(store=Recorded())
+@pytest.mark.parametrize(("of_per_second", "told"), [(1.0, 1), (0.25, 0)], ids=["of its own", "of another"])
+async def test_what_was_learned_of_another_quota_is_not_reckoned_with(of_per_second: float, told: int) -> None:
+    """A lane that has just been slowed down is late for them; what happened at another quota says nothing."""
+    world = World(store=Recorded(of_per_second))
     foresight = Foresight(
         store=world.store, clock=world.clock, new_id=world.new_id, told=lambda: None, as_used=lambda each: each
     )
-    foresight.lanes = (_at(world, 1 / 21_600),)
+    foresight.lanes = (_at(world, 1.0),)
     await foresight.look()
-    assert len(await _slack_low(world)) == 1
+    assert len(await _slack_low(world)) == told
 
 
 async def test_a_lane_that_left_the_config_has_no_forecast_any_more() -> None:

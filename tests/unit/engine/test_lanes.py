@@ -267,6 +267,18 @@ async def test_a_learned_pace_is_gone_on_with() -> None:
     assert await _seconds_to_import(world, 10) <= 11
 
 
+async def test_a_queue_that_waits_teaches_and_one_that_is_empty_does_not() -> None:
+    """Of the time in which imports wait in the queue, nearly all counts; of the day after it, nothing."""
+    world = World(lane=lane(quotas=SLOW | {"GetParametersForImport": Quota(per_second=0.25, burst=1, ceiling=1)}))
+    await _import_ten(world)
+    seconds = await _seconds_to_import(world, 10)
+    learned = (await world.store.learned_paces(world.lane.id))["GetParametersForImport"]
+    assert 0.8 * seconds <= (learned.share - 1) * 1800 <= seconds + 1
+    world.clock.advance(86_400)
+    await _seconds_to_import(world, 10)
+    assert (await world.store.learned_paces(world.lane.id))["GetParametersForImport"].share <= learned.share
+
+
 @asynccontextmanager
 async def _hanging() -> AsyncIterator[tuple[TwoLanes, Engine, asyncio.Event, str]]:
     """A world with one of its two lanes, in which a call hangs until the event is set; with the key of the other."""

@@ -35,35 +35,34 @@ async def api(tmp_path: Path) -> AsyncIterator[Api]:
         yield served
 
 
-def at(per_second: float, ceiling: float = 0.0) -> Lane:
+def at(per_second: float) -> Lane:
     quotas = {operation: Quota(per_second=1000.0, burst=1000.0) for operation in OPERATIONS}
-    return lane(quotas=quotas | {"GetParametersForImport": Quota(per_second=per_second, burst=1, ceiling=ceiling)})
+    return lane(
+        quotas=quotas | {"GetParametersForImport": Quota(per_second=per_second, burst=1, ceiling=4 * per_second)}
+    )
 
 
 LEARNED = {
-    "of this quota": (1.0, 4.0, 4 * 0.985),
-    "of this quota, whose ceiling was lowered since": (1.0, 2.0, 2 * 0.985),
-    "of this quota, whose ceiling was removed since": (1.0, 0.0, 0.985),
-    "of another quota": (0.25, 4.0, 0.985),
-    "before quotas were on record": (0.0, 4.0, 4 * 0.985),
+    "too much, of this quota": (1.0, 0.5, 0.5),
+    "tried beyond this quota": (1.0, 4.0, 1.0),
+    "too much, of another quota": (0.25, 0.5, 1.0),
+    "too much, before quotas were on record": (0.0, 0.5, 0.5),
 }
 
 
-@pytest.mark.parametrize(("of_per_second", "ceiling", "per_second"), LEARNED.values(), ids=LEARNED)
+@pytest.mark.parametrize(("of_per_second", "share", "present_share"), LEARNED.values(), ids=LEARNED)
 async def test_a_plan_goes_by_what_was_learned_of_the_lane_s_quota(
-    api: Api, of_per_second: float, ceiling: float, per_second: float
+    api: Api, of_per_second: float, share: float, present_share: float
 ) -> None:
-    """Who raises per_second to the pace that was found out has a lane of that pace, and not of four times that.
-
-    Who lowers the ceiling has one that goes no faster.
-    """
-    learned = LearnedPace(share=4.0, limit=4.0, limited_at=START, per_second=of_per_second)
+    """A pace that was too much is reckoned with; one that was tried beyond the quota makes no plan look better."""
+    learned = LearnedPace(share=share, limit=4.0, limited_at=START, per_second=of_per_second)
     epoch = await api.store.acquire_lane(LANE_ID, node="test", now=START)
     paces = {"GetParametersForImport": learned}
     await api.store.keep_lane(LANE_ID, epoch=epoch, now=START, look_again=False, paces=paces)
-    api.lanes = (at(1.0, ceiling),)
+    api.lanes = (at(1.0),)
     _, document = await api.get("/v1/plan")
-    assert document["lanes"][0]["per_second"] == pytest.approx(per_second)
+    (first, *_) = document["lanes"]
+    assert (first["per_second"], first["present_share"]) == (0.985, present_share)
 
 
 async def test_every_lane_has_its_plan(api: Api) -> None:
