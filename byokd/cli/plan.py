@@ -142,7 +142,12 @@ def _show(lane: dict[str, Any], at: str, limit: int, key: str) -> None:
 
     console = stdout()
     name = lane["name"] if lane["name"] == lane["lane"] else f"{lane['name']} ({lane['lane']})"
-    beside = [("left alone", "left_alone"), ("never end", "never_expire"), ("not looked at yet", "unknown")]
+    beside = [
+        ("left alone", "left_alone"),
+        ("never end", "never_expire"),
+        ("not seen now", "blind"),
+        ("unknown", "unknown"),
+    ]
     apart = ", ".join(f"{lane[member]} {said}" for said, member in beside if lane[member])
     pace, demand = lane["per_second"], lane["demand_per_s"]
     for label, said in (

@@ -236,7 +236,7 @@ def _renewal(line: Document) -> list[Text]:
         text(line["name"]),
         text(line["fleet"]),
         text(line["due_at"]),
-        text(line["renewed_at"] or "never"),
+        text(f"{line['renewed_at'] or 'never'}{', if seen by then' if line['blind'] else ''}"),
         text("ended" if line["lapsed"] else line["expires_at"]),
         text(left, style),
         text("-" if share is None else f"{share:.0%}", style),

@@ -4,8 +4,9 @@
 
 The forecast asks the code that admits work in the engine: `window` for the tiers, `windows` for the change windows,
 `ledger.rank` for the order, `admit` for the tokens. What it cannot know it leaves out: failures, other users of the
-quota, how long a call takes. Keys that byokd leaves alone take no part; keys never looked at are counted, since nothing
-else is known of them.
+quota, how long a call takes. Keys that byokd leaves alone take no part. Keys of which no look has told anything, and
+those that KMS does not know, are counted, since nothing else is known of them. A key that was seen before and cannot be
+looked at now is forecast by what was seen, and counted as well: byokd renews it only once it can.
 
 Each material of a key is followed through its next renewal, and renewals after that take part up to `until`: a fleet
 that lives for days must not be overlooked by one that lives for a year. The work is bounded (`STEPS`); `until` says how
@@ -52,8 +53,9 @@ LEFT_ALONE: Final = frozenset(
 Learned = Mapping[str, LearnedPace]
 """By KMS operation; those that are at their quota are left out."""
 NOTHING_LEARNED: Final[Learned] = MappingProxyType({})
-NEVER_LOOKED: Final = "NeverLooked"
-"""The `state` of a prospect that was not looked at yet."""
+BLIND: Final = "Blind"
+"""The `state` of a prospect that cannot be looked at at present."""
+_UNSEEN: Final = frozenset({"NeverLooked", BLIND})
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -75,6 +77,8 @@ class Renewal:
     """Whether the material is gone already: nothing to miss, but work."""
     beyond: bool
     """Whether its `ValidTo` lies beyond the forecast, so that nothing is known where it is not renewed within."""
+    blind: bool
+    """Whether the key cannot be looked at at present: it is not renewed before it can."""
 
     @property
     def slack(self) -> timedelta | None:
@@ -118,8 +122,10 @@ class Forecast:
     keys: int
     never_expire: int
     left_alone: int
+    blind: int
+    """Of the keys with a renewal ahead, those that cannot be looked at at present."""
     unknown: int
-    """Keys never looked at."""
+    """Keys of which no look has told when their material ends, or that KMS does not know."""
 
 
 def forecast(
@@ -131,7 +137,7 @@ def forecast(
     """
     bucket, bottleneck = lane_bucket(lane, learned)
     queue = QueueAhead(now=now, farthest=FARTHEST)
-    counts = dict.fromkeys(("keys", "never_expire", "left_alone", "unknown"), 0)
+    counts = dict.fromkeys(("keys", "never_expire", "left_alone", "blind", "unknown"), 0)
     imports = 0
     for each in prospects:
         counts["keys"] += 1
@@ -139,11 +145,12 @@ def forecast(
             counts["left_alone"] += 1
             continue
         imports += 1 + len(each.further)
-        if each.expiry is NEVER:
-            counts["never_expire"] += 1
-        elif each.expiry is ABSENT and each.state == NEVER_LOOKED:
+        if _unknown(each):
             counts["unknown"] += 1
+        elif each.expiry is NEVER:
+            counts["never_expire"] += 1
         else:
+            counts["blind"] += each.state == BLIND
             for material in each.materials:
                 if material.expiry is not NEVER:
                     queue.add(material)
@@ -182,7 +189,7 @@ def lane_bucket(lane: Lane, learned: Learned = NOTHING_LEARNED) -> tuple[Bucket,
     """
     shares = {name: min(learned[name].share, 1.0) if name in learned else 1.0 for name in CALLS_PER_IMPORT}
     paces = {name: lane.quotas[name].per_second / calls for name, calls in CALLS_PER_IMPORT.items()}
-    bottleneck = min(paces, key=lambda name: paces[name])
+    bottleneck = min(paces, key=paces.__getitem__)
     share = min(paces[name] * shares[name] for name in paces) / paces[bottleneck]
     bucket = full(Quota(per_second=paces[bottleneck], burst=lane.quotas[IMPORT_PARAMETERS].burst), 0.0)
     return replace(bucket, share=share), bottleneck
@@ -201,6 +208,10 @@ def round_s(policy: Policy) -> float:
     return max(1.0, free.total_seconds(), policy.renewal_floor.total_seconds())
 
 
+def _unknown(key: Prospect) -> bool:
+    return key.state in _UNSEEN and (key.expiry is ABSENT or key.reason == Reason.KEY_NOT_FOUND)
+
+
 def _renewal(course: Course, now: datetime, until: float) -> Renewal:
     key = course.prospect
     return Renewal(
@@ -213,6 +224,7 @@ def _renewal(course: Course, now: datetime, until: float) -> Renewal:
         lead=key.policy.renew_before,
         lapsed=course.lapsed,
         beyond=course.first_end is not None and course.first_end > until,
+        blind=key.state == BLIND,
     )
 
 

@@ -82,6 +82,7 @@ def lane_plan(
         "keys": ahead.keys,
         "never_expire": ahead.never_expire,
         "left_alone": ahead.left_alone,
+        "blind": ahead.blind,
         "unknown": ahead.unknown,
         "until": stamp(ahead.until),
         "per_second": ahead.per_second,
@@ -90,7 +91,7 @@ def lane_plan(
         "demand_per_s": ahead.demand_per_s,
         "sustained": sustained(ahead),
         "min_slack": lane.min_slack,
-        "enough": enough,
+        "enough": enough if _seen(ahead) else None,
         "recovery_s": int(ahead.recovery.total_seconds()),
         "stretch_s": int(length.total_seconds()),
         "load": [
@@ -169,6 +170,7 @@ def _renewal(each: Renewal) -> Document:
         "slack_s": None if each.slack is None else int(each.slack.total_seconds()),
         "slack_share": None if share is None else round(share, 3),
         "lapsed": each.lapsed,
+        "blind": each.blind,
     }
 
 
@@ -180,6 +182,7 @@ def _says(ahead: Forecast, found: Tight | None, lane: Lane, helps: Document) -> 
     if not ahead.keys:
         yield "The lane has no keys: there is nothing to plan."
         return
+    yield from _unseen(ahead)
     if not ahead.renewals:
         yield "No key of the lane has a renewal to plan for."
         return
@@ -207,15 +210,36 @@ def _says(ahead: Forecast, found: Tight | None, lane: Lane, helps: Document) -> 
             f"pace, and is back at that within {_span(int(back_s))} if no more are refused."
         )
     if found is None and sustained(ahead):
+        if not _seen(ahead):
+            return
         low = ((each, slack_share(each)) for each in ahead.renewals)
         below = keys_of(each for each, share in low if share is not None and share < lane.min_slack)
         apart = f", but for {_count(below)} with less already, which is not the pace's doing" if below else ""
-        yield f"The pace is enough: every key keeps at least {lane.min_slack:.0%} of its lead{apart}."
+        who = "every key that byokd can look at" if ahead.blind or ahead.unknown else "every key"
+        yield f"The pace is enough: {who} keeps at least {lane.min_slack:.0%} of its lead{apart}."
         shortest = min(each.lead for each in ahead.renewals)
         if helps["spread_s"] and helps["spread_s"] > shortest.total_seconds() / 100:
             yield f"A spread of {_span(helps['spread_s'])} would take away what waiting there is."
         return
     yield from _ways(ahead, found, lane, helps)
+
+
+def _seen(ahead: Forecast) -> bool:
+    """Whether anything is known of the keys of today: of a lane that is cut off nobody can say that all is well."""
+    return any(not each.blind for each in ahead.renewals) or not (ahead.blind or ahead.unknown)
+
+
+def _unseen(ahead: Forecast) -> Iterator[str]:
+    see = "`byokd status` and `byokd why KEY` say what is in the way"
+    if ahead.blind:
+        them = "it is" if ahead.blind == 1 else "they are"
+        yield (
+            f"{_count(ahead.blind)} cannot be looked at at present, so that {them} not renewed until byokd can, "
+            f"whatever the pace: {see}."
+        )
+    if ahead.unknown:
+        them = "it" if ahead.unknown == 1 else "them"
+        yield f"Of {_count(ahead.unknown)} nothing is known, and nothing is promised for {them}: {see}."
 
 
 def _ways(ahead: Forecast, found: Tight | None, lane: Lane, helps: Document) -> Iterator[str]:

@@ -69,6 +69,7 @@ def test_a_forecast_is_total_and_counts_everybody(them: Any, where: Lane, now: d
 
     assert ahead.keys == len(them)
     assert ahead.keys == keys_of(ahead.renewals) + ahead.never_expire + ahead.left_alone + ahead.unknown
+    assert ahead.blind == keys_of(each for each in ahead.renewals if each.blind)
     materials = {each.ref: 1 + len(each.further) for each in them}
     assert all(count == materials[ref] for ref, count in Counter(each.ref for each in ahead.renewals).items())
     assert now <= ahead.until <= now + FARTHEST

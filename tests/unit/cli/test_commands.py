@@ -11,9 +11,10 @@ import pytest
 from byokd.cli.failures import Exit
 from byokd.config.schema import LaneSettings
 from byokd.decide.transitions import of_order
+from byokd.facts.key import KeyArn
 from byokd.facts.ledger import OrderKind, OrderState, Tier
 from tests.kit import builders
-from tests.kit.builders import DAY, lane
+from tests.kit.builders import DAY, desired, lane
 from tests.kit.clock import START
 from tests.unit.cli.terminal import byokd, transcript
 from tests.unit.web.api import Api, an_api
@@ -229,6 +230,14 @@ async def test_check(api: Api):
     assert (await byokd("status", "--check", socket=api.socket)).code == Exit.OK
     api.status["stalled"] = ["lane"]
     assert (await byokd("status", "--check", socket=api.socket)).code == Exit.ATTENTION
+
+
+async def test_status_says_whose_tier_is_only_the_last_known(api: Api):
+    """Six keys that nobody had ever seen stood among "9 fresh"."""
+    await api.store.sync_fleet([desired(arn=KeyArn(f"{FRESH[:-1]}{number}")) for number in (1, 8, 9)], now=START)
+    await decide(api.store, FRESH, Tier.FRESH, "fresh", "renews later")
+    told = (await byokd("status", socket=api.socket)).out
+    assert "\nkeys     3 (3 fresh), 2 of them not seen at present: the tier is the last known, if any\n" in told
 
 
 async def test_a_fleet_that_does_not_exist_yet(tmp_path: Path):

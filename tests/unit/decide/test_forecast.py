@@ -135,6 +135,8 @@ LEFT_OUT = {
     "only reported": ({"reason": Reason.REPORT_ONLY.value, "left": -DAY}, "left_alone"),
     "never ending": ({"expiry": NEVER}, "never_expire"),
     "never looked at": ({"expiry": ABSENT, "state": "NeverLooked"}, "unknown"),
+    "looked at in vain": ({"expiry": ABSENT, "state": "Blind", "reason": Reason.COULD_NOT_LOOK.value}, "unknown"),
+    "not in KMS": ({"state": "Blind", "reason": Reason.KEY_NOT_FOUND.value}, "unknown"),
 }
 
 
@@ -143,6 +145,24 @@ def test_keys_that_take_no_part_are_counted(changes: dict[str, Any], counted: st
     """They ask nothing of the lane, and the forecast says how many there are."""
     ahead = forecast([key(1, **changes)], hourly(), START)
     assert (ahead.renewals, ahead.keys, getattr(ahead, counted)) == ((), 1, 1)
+
+
+def test_a_key_that_cannot_be_looked_at_now_is_forecast_by_what_was_seen() -> None:
+    """And counted, since nobody renews it before it can be; held, it is nobody's business."""
+    blind: dict[str, Any] = {"state": "Blind", "reason": Reason.COULD_NOT_LOOK.value}
+    keys = [key(1, **blind), key(2), key(3, **blind | {"reason": Reason.HELD.value})]
+    ahead = forecast(keys, hourly(), START)
+    assert (ahead.blind, ahead.unknown, ahead.left_alone) == (1, 0, 1)
+    assert [(each.name, each.blind) for each in ahead.renewals] == [("alias/1", True), ("alias/2", False)]
+
+
+def test_keys_that_are_not_known_to_exist_raise_no_alarm() -> None:
+    """A hundred ARNs that nobody can look at, in a lane of two imports a day: they have conditions of their own."""
+    unseen: dict[str, Any] = {"expiry": ABSENT, "state": "Blind", "reason": Reason.COULD_NOT_LOOK.value}
+    gone: dict[str, Any] = {"left": 31 * DAY, "state": "Blind", "reason": Reason.KEY_NOT_FOUND.value}
+    for changes in (unseen, gone):
+        keys = [key(number, **changes) for number in range(100)]
+        assert slack_condition(forecast(keys, hourly(1 / 12), START), 0.5) is None
 
 
 def test_a_renewal_in_windows_waits_for_them_and_urgent_ones_do_not() -> None:

@@ -14,8 +14,8 @@ import pytest
 from byokd.decide.advice import with_quotas
 from byokd.decide.what_if import imagined_keys
 from byokd.facts.change import Change
-from byokd.facts.key import KeyRef, KeyState, LaneId
-from byokd.facts.ledger import OrderKind, Tier, Track, Unproved
+from byokd.facts.key import ABSENT, NEVER_LOOKED, Blind, KeyArn, KeyRef, KeyState, LaneId
+from byokd.facts.ledger import Ledger, OrderKind, Tier, Track, Unproved
 from byokd.facts.policy import ChangeWindow, Lane, LearnedPace, Quota
 from byokd.facts.snapshot import Snapshot
 from byokd.web.plan import lane_plan, next_rotation
@@ -206,6 +206,60 @@ def test_a_lane_that_was_throttled_a_moment_ago_says_so() -> None:
         "KMS has refused requests for their rate: at present the lane goes at 25% of "
     )
     assert "back at that within 7m if" in document["says"][0]
+
+
+async def test_a_plan_of_keys_that_cannot_be_seen_promises_nothing(api: Api) -> None:
+    """Nobody had ever seen them, and the plan had them renewed now: "every key keeps at least 50 % of its lead"."""
+    keys = [desired(arn=KeyArn(f"{FRESH[:-1]}{number}")) for number in (6, 7)]
+    await api.store.sync_fleet(keys, now=START)
+    epoch = await api.store.acquire_lane(LANE_ID, node="test", now=START)
+    never = Blind(since=START, at=START, code="unreachable", message="no", failures=3, last=NEVER_LOOKED)
+    once = replace(never, last=observed(arn=keys[1].arn))
+    for each, view in zip(keys, (never, once), strict=True):
+        key = snapshot(desired=each, view=view, ledger=Ledger())
+        change = Change(epoch=epoch, snapshot=key, tier=Tier.FRESH, reason="could_not_look", message="", due_at=START)
+        await api.store.save(change)
+    _, document = await api.get("/v1/plan", lane="prod")
+    (planned,) = document["lanes"]
+    assert (planned["keys"], planned["blind"], planned["unknown"], planned["enough"]) == (2, 1, 1, None)
+    assert [(each["key"], each["blind"]) for each in planned["renewals"]] == [(keys[1].ref, True)]
+    first, second = planned["says"]
+    assert first.startswith("1 key cannot be looked at at present, so that it is not renewed until byokd can")
+    assert second.startswith("Of 1 key nothing is known, and nothing is promised for it: `byokd status`")
+
+
+UNSEEN: dict[str, Any] = {"state": "Blind", "reason": "could_not_look"}
+
+
+@pytest.mark.parametrize(
+    ("blind", "unknown", "enough", "says"),
+    [
+        (0, 0, True, ["The pace is enough: every key keeps at least 50% of its lead."]),
+        (2, 0, True, ["2 keys cannot be ", "The pace is enough: every key that byokd can look at keeps at least 50% "]),
+        (
+            0,
+            2,
+            True,
+            ["Of 2 keys nothing ", "The pace is enough: every key that byokd can look at keeps at least 50% "],
+        ),
+        (9, 0, None, ["9 keys cannot be looked at at present, so that they are not renewed"]),
+        (0, 9, None, ["Of 9 keys nothing is known", "No key of the lane has a renewal to plan for."]),
+        (5, 4, None, ["5 keys cannot ", "Of 4 keys nothing is known, and nothing is promised for them"]),
+    ],
+)
+def test_the_pace_is_said_to_be_enough_for_what_can_be_seen(
+    blind: int, unknown: int, enough: bool | None, says: list[str]
+) -> None:
+    """Of a lane of which nothing can be seen, nobody can tell."""
+    fleet = list(imagined_keys(9, policy(), START, per_second=1.0, at_once=True))
+    for number in range(blind):
+        fleet[number] = replace(fleet[number], **UNSEEN)
+    for number in range(blind, blind + unknown):
+        fleet[number] = replace(fleet[number], expiry=ABSENT, **UNSEEN)
+    document = lane_plan(fleet, at(1.0), START, limit=9)
+    assert document["enough"] is enough
+    assert len(document["says"]) == len(says)
+    assert all(sentence.startswith(begins) for sentence, begins in zip(document["says"], says, strict=True))
 
 
 def test_keys_imported_one_by_one_end_one_by_one() -> None:
