@@ -86,7 +86,7 @@ class HostClock:
         self._drift = 0.0
         self._drifts_since_s = 0.0
         self._cached = (0, START)
-        self._sleepers: dict[asyncio.Timeout, None] = {}
+        self._sleepers: dict[asyncio.Future[bool], None] = {}
 
     @property
     def off_by_s(self) -> float:
@@ -108,9 +108,9 @@ class HostClock:
     def moved(self) -> None:
         """The wall clock is elsewhere at once: set, or resumed."""
         if self._notices:
-            for timeout in self._sleepers:
-                if not timeout.expired():
-                    timeout.reschedule(self._times.monotonic())
+            loop = asyncio.get_running_loop()
+            for woken in self._sleepers:
+                loop.call_soon(_wake, woken)
 
     def now(self) -> datetime:
         """See `ports.Clock`."""
@@ -121,16 +121,23 @@ class HostClock:
         return self._cached[1]
 
     async def wait(self, event: asyncio.Event, *, until: datetime, cap_s: float = 60.0) -> None:
-        """See `ports.Clock`."""
-        timeout = asyncio.timeout_at(min(self._at_s(until), self.monotonic() + cap_s))
-        self._sleepers[timeout] = None
+        """See `ports.Clock`.
+
+        `asyncio.timeout` ends a wait by an error that rises through all who wait, and nearly every wait here ends so.
+        """
+        if event.is_set():
+            return
+        loop = asyncio.get_running_loop()
+        woken = loop.create_future()
+        timer = loop.call_at(min(self._at_s(until), self.monotonic() + cap_s), _wake, woken)
+        event._waiters.append(woken)
+        self._sleepers[woken] = None
         try:
-            async with timeout:
-                await event.wait()
-        except TimeoutError:
-            pass
+            await woken
         finally:
-            del self._sleepers[timeout]
+            timer.cancel()
+            event._waiters.remove(woken)
+            del self._sleepers[woken]
 
     async def sleep(self, seconds: float) -> None:
         """See `ports.Clock`."""
@@ -139,3 +146,8 @@ class HostClock:
     def _at_s(self, until: datetime) -> float:
         left = seconds(until) - self._times.true_s - self.off_by_s
         return self._times.monotonic() + max(0.0, left) + _NEVER_EARLY_S
+
+
+def _wake(woken: asyncio.Future[bool]) -> None:
+    if not woken.done():
+        woken.set_result(True)
