@@ -27,6 +27,7 @@ from byokd.decide.forecast import (
 )
 from byokd.facts.condition import Condition, ConditionKind, Severity
 from byokd.facts.key import NEVER
+from byokd.facts.moment import in_words
 from byokd.facts.policy import Lane, Policy
 from byokd.facts.prospect import Prospect
 
@@ -301,15 +302,15 @@ def slack_condition(ahead: Forecast, min_slack: float, *, every: int = 1) -> Con
         first, many = found.missed[0], _keys(keys_of(found.missed), every)
         text = (
             f"at the present pace {many} will not be renewed in time, the first one {first.name} of fleet "
-            f"{first.fleet}, whose material ends at {first.valid_to:%Y-%m-%d %H:%M:%S}Z; {ways}"
+            f"{first.fleet}, whose material ends at {in_words(first.valid_to)}; {ways}"
         )
         return Condition(kind=ConditionKind.SLACK_LOW, severity=Severity.CRITICAL, detail=text, stage="missed")
     # Nobody misses, so that the tightest one has its time.
     least, many = found.least, _keys(keys_of(found.renewals), every)
     text = (
         f"at the present pace {many} will be renewed with less than {min_slack:.0%} of the lead left, the tightest one "
-        f"{least.name} of fleet {least.fleet} at {least.renewed_at:%Y-%m-%d %H:%M:%S}Z, whose material ends at "
-        f"{least.valid_to:%Y-%m-%d %H:%M:%S}Z; {ways}"
+        f"{least.name} of fleet {least.fleet} at {in_words(least.renewed_at)}, whose material ends at "
+        f"{in_words(least.valid_to)}; {ways}"
     )
     return Condition(kind=ConditionKind.SLACK_LOW, severity=Severity.WARNING, detail=text, stage="late")
 

@@ -55,6 +55,7 @@ class Case:
 
     snapshot: Snapshot
     now: datetime
+    policy: Policy
     seen: ObservedKey | None
     """The newest reading, however old; the rules on blindness come before those that trust it."""
     material: MaterialId | Absent
@@ -64,11 +65,6 @@ class Case:
     """None where there is no date: never imported, or imported never to expire."""
     tier: Tier
     loss: Loss
-
-    @property
-    def policy(self) -> Policy:
-        """The key's policy."""
-        return self.snapshot.desired.policy
 
     @property
     def deadline(self) -> datetime:
@@ -169,7 +165,7 @@ class Case:
         """
         if self.loss is not Loss.STOCK or self.pending or self.seen is None or not self.seen.materials_known:
             return False
-        return not any(in_stock(self.snapshot.turned_to(place)) for place in range(self.snapshot.place))
+        return in_stock(self.snapshot)[0] == self.snapshot.place
 
     @property
     def misfit(self) -> str:
@@ -246,7 +242,7 @@ class Case:
         """Materials that the key needs and that byokd has no source for."""
         materials = self.seen.materials if self.seen else ()
         known = names(self.snapshot) if self.snapshot.others else (self.material,)
-        return tuple(each for each in materials if each.state.permanent and each.material_id not in known)
+        return tuple([each for each in materials if each.material_id not in known and each.state.permanent])
 
     @property
     def nearer_expiry(self) -> datetime | None:
@@ -269,24 +265,34 @@ class Case:
 
 def waiting(seen: ObservedKey | None) -> ObservedMaterial | None:
     """The material that a reading shows to wait for its rotation."""
-    materials = seen.materials if seen else ()
-    return next((each for each in materials if not each.state.permanent), None)
+    for each in seen.materials if seen else ():
+        if not each.state.permanent:
+            return each
+    return None
 
 
 def case(snapshot: Snapshot, now: datetime) -> Case:
     """Work a snapshot out at `now`."""
-    view = last_seen(snapshot.view)
+    policy, view = snapshot.desired.policy, last_seen(snapshot.view)
     seen = view if isinstance(view, ObservedKey) else None
     material = managed_material(snapshot)
-    stock = _is_stock(snapshot, seen, material)
+    stock = bool(snapshot.others) and seen is not None and _is_stock(seen, snapshot.place, material)
     expiry = ABSENT if stock else _expiry(snapshot, seen, material)
-    frame = window(snapshot.ref, snapshot.desired.policy, expiry) if isinstance(expiry, datetime) else None
+    frame = window(snapshot.ref, policy, expiry) if isinstance(expiry, datetime) else None
     loss = Loss.STOCK if stock else _loss(snapshot, seen, material, expiry, now)
     tier = Tier.FRESH if frame is None else frame.tier(now)
     if loss in (Loss.LAPSED, Loss.DELETED):
         tier = Tier.LAPSED if isinstance(snapshot.ledger.suspension, Absent) else Tier.SUSPENDED
     return Case(
-        snapshot=snapshot, now=now, seen=seen, material=material, expiry=expiry, window=frame, tier=tier, loss=loss
+        snapshot=snapshot,
+        now=now,
+        policy=policy,
+        seen=seen,
+        material=material,
+        expiry=expiry,
+        window=frame,
+        tier=tier,
+        loss=loss,
     )
 
 
@@ -321,18 +327,16 @@ def names(snapshot: Snapshot) -> tuple[MaterialId | Absent, ...]:
     return tuple(name if name in listed else next(left, ABSENT) for name in known)
 
 
-def in_stock(snapshot: Snapshot) -> bool:
-    """Whether the material at hand is one that the key has not been given yet, and does not need for now."""
-    if not snapshot.others:
-        return False
-    view = last_seen(snapshot.view)
-    return _is_stock(snapshot, view if isinstance(view, ObservedKey) else None, managed_material(snapshot))
+def in_stock(snapshot: Snapshot) -> tuple[int, ...]:
+    """The places of those materials that the key has not been given yet, and does not need for now."""
+    seen = last_seen(snapshot.view)
+    if not snapshot.others or not isinstance(seen, ObservedKey):
+        return ()
+    return tuple(place for place, name in enumerate(names(snapshot)) if _is_stock(seen, place, name))
 
 
-def _is_stock(snapshot: Snapshot, seen: ObservedKey | None, material: MaterialId | Absent) -> bool:
-    if not snapshot.others or seen is None or material is not ABSENT:
-        return False
-    return snapshot.place > 0 or seen.current_material is not ABSENT
+def _is_stock(seen: ObservedKey, place: int, material: MaterialId | Absent) -> bool:
+    return material is ABSENT and (place > 0 or seen.current_material is not ABSENT)
 
 
 def present(seen: ObservedKey, material: MaterialId | Absent) -> bool:

@@ -6,7 +6,6 @@ Raising, repeating and resolving are not decided here: a condition is simply tru
 from __future__ import annotations
 
 from collections.abc import Callable
-from datetime import timedelta
 from typing import Final
 
 from byokd.decide.case import Case, Loss
@@ -20,6 +19,7 @@ from byokd.errors import AccessDenied, MaterialDiffers, ProbeFailed
 from byokd.facts.condition import Condition, ConditionKind, Severity
 from byokd.facts.key import NEVER, SYMMETRIC, Absent, Blind, KeyState, ObservedKey
 from byokd.facts.ledger import ImportState, Order, OrderKind, Tier, Unproved
+from byokd.facts.moment import in_words
 from byokd.facts.snapshot import Reason
 
 Check = Callable[[Case, Verdict], Condition | None]
@@ -69,7 +69,7 @@ def expiring(the: Case, verdict: Verdict) -> Condition | None:
     return Condition(
         kind=ConditionKind.EXPIRING,
         severity=Severity.CRITICAL if severe else Severity.WARNING,
-        detail=f"the material ends at {the.window.valid_to:%Y-%m-%d %H:%M:%S}Z and is not renewed: {verdict.message}",
+        detail=f"the material ends at {in_words(the.window.valid_to)} and is not renewed: {verdict.message}",
         stage=f"{int(nearest.total_seconds())}s",
     )
 
@@ -96,7 +96,7 @@ def blind(the: Case, verdict: Verdict) -> Condition | None:
     return Condition(
         kind=_BLIND_KINDS.get(view.code, ConditionKind.COULD_NOT_LOOK),
         severity=Severity.CRITICAL if near else Severity.WARNING,
-        detail=f"could not look at the key since {view.since:%Y-%m-%d %H:%M:%S}Z: {view.message}",
+        detail=f"could not look at the key since {in_words(view.since)}: {view.message}",
     )
 
 
@@ -175,7 +175,7 @@ def source(the: Case, verdict: Verdict) -> Condition | None:
         return None
     if proof.code == "source_unreadable":
         severity = Severity.CRITICAL if the.tier in _NEAR else Severity.WARNING
-        text = f"the source could not produce the material since {proof.since:%Y-%m-%d %H:%M:%S}Z: {proof.message}"
+        text = f"the source could not produce the material since {in_words(proof.since)}: {proof.message}"
         return Condition(kind=ConditionKind.SOURCE_UNREADABLE, severity=severity, detail=text)
     return _critical(ConditionKind(proof.code), proof.message)
 
@@ -221,7 +221,7 @@ def probe_failed(the: Case, verdict: Verdict) -> Condition | None:
     return Condition(
         kind=ConditionKind.PROBE_FAILED,
         severity=Severity.CRITICAL if wrong else Severity.WARNING,
-        detail=f"the key could not be used after its import of {probe.of:%Y-%m-%d %H:%M:%S}Z: {probe.message}",
+        detail=f"the key could not be used after its import of {in_words(probe.of)}: {probe.message}",
         stage="wrong" if wrong else "",
     )
 
@@ -322,14 +322,6 @@ CHECKS: Final[tuple[Check, ...]] = (
     hidden,
     alias_moved,
 )
-
-
-def next_threshold(the: Case) -> tuple[timedelta, ...]:
-    """The alert thresholds that are still ahead, so that somebody is awake when they are crossed."""
-    if the.window is None:
-        return ()
-    left = the.window.valid_to - the.now
-    return tuple(left - each for each in the.policy.alert_before if each < left)
 
 
 def _critical(kind: ConditionKind, detail: str) -> Condition:

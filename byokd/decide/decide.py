@@ -6,7 +6,7 @@ from datetime import datetime, timedelta
 
 from byokd.decide.backoff import EIGHTH, LONGEST, LONGEST_IN_EMERGENCY, SHORTEST
 from byokd.decide.case import Case, case
-from byokd.decide.conditions import CHECKS, next_threshold
+from byokd.decide.conditions import CHECKS
 from byokd.decide.period import moments as of_the_period
 from byokd.decide.probing import again_at, failing_probe
 from byokd.decide.rules import RULES, Rule
@@ -56,10 +56,10 @@ def _wake_at(the: Case, verdict: Verdict) -> datetime:
     moments = [the.now + the.policy.look_every]
     if not isinstance(verdict.wake_at, Absent):
         moments.append(verdict.wake_at)
-    if the.window is not None and (boundary := the.window.next_boundary(the.now)) is not None:
-        moments.append(boundary)
-    moments += [the.now + ahead for ahead in next_threshold(the)]
-    moments.extend(of_the_period(the))
+    if the.window is not None:
+        moments += the.window.boundaries
+        moments += [the.window.valid_to - each for each in the.policy.alert_before]  # conditions begin there
+    moments += of_the_period(the)
     if (probe := failing_probe(the.snapshot)) is not None:
         moments.append(again_at(the.snapshot, probe))
     if (nearer := the.nearer_expiry) is not None:

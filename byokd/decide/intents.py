@@ -40,7 +40,7 @@ def explain(snapshot: Snapshot, now: datetime) -> Import | Absent:
     if not isinstance(seen, ObservedKey) or (seen.at < row.started_at and not set_back):
         return row
     # What KMS does not list is not there, whatever expiry the key's other materials happen to have.
-    if not in_stock(snapshot) and applied(seen, managed_material(snapshot), row.expiry):
+    if snapshot.place not in in_stock(snapshot) and applied(seen, managed_material(snapshot), row.expiry):
         outcome = "" if row.answered else "adopted"
         return replace(row, state=ImportState.DONE, finished_at=now, outcome=outcome, detail="")
     if late or (now < settles_at(row, snapshot.desired.policy) and not set_back):

@@ -25,6 +25,7 @@ from byokd.facts import prospect
 from byokd.facts.condition import Condition, ConditionKind, Severity
 from byokd.facts.key import NEVER, SYMMETRIC, Absent, KeyRef, ObservedKey, last_seen
 from byokd.facts.ledger import Order, OrderState, Unproved
+from byokd.facts.moment import in_words
 from byokd.facts.policy import ChangeWindow, Policy
 from byokd.facts.prospect import Prospect
 from byokd.facts.snapshot import OrderWanted, Reason, Snapshot
@@ -50,7 +51,7 @@ def rotation_due(the: Case) -> Verdict | None:
     return Verdict(
         reason=Reason.ROTATION_DUE,
         message="is to be the current material: the one before has been it for its period",
-        action=OrderWanted(why=f"current since {current_since(the.snapshot):%Y-%m-%d %H:%M:%S}Z"),
+        action=OrderWanted(why=f"current since {in_words(current_since(the.snapshot))}"),
         wake_at=the.now + SOON,
     )
 
@@ -127,7 +128,7 @@ def taken_back(snapshot: Snapshot, now: datetime) -> tuple[Order, ...]:
     ends = period_ends(snapshot)
     if not given or (ends is not None and ends <= now) or (ends is None and _untold(snapshot)):
         return ()
-    why = "`rotate_every` does not ask for it" if ends is None else f"its period ends at {ends:%Y-%m-%d %H:%M:%S}Z"
+    why = "`rotate_every` does not ask for it" if ends is None else f"its period ends at {in_words(ends)}"
     return tuple(replace(each, state=OrderState.CANCELLED, closed_at=now, outcome=why) for each in given)
 
 
@@ -152,7 +153,7 @@ def rotation_hindered(the: Case, said: Verdict) -> Condition | None:
         what = "is to be rotated by period"
     else:
         over = ends <= the.now
-        what = f"{'was' if over else 'is'} to be rotated at {ends:%Y-%m-%d %H:%M:%S}Z"
+        what = f"{'was' if over else 'is'} to be rotated at {in_words(ends)}"
     return Condition(
         kind=ConditionKind.ROTATION_HINDERED,
         severity=Severity.WARNING,
@@ -175,7 +176,7 @@ def _hindered(the: Case) -> str | None:
         return None
     if order.outcome:
         return f"ordered, and not done: {order.outcome}"
-    return in_the_way(the) or f"ordered at {order.created_at:%Y-%m-%d %H:%M:%S}Z, and not done"
+    return in_the_way(the) or f"ordered at {in_words(order.created_at)}, and not done"
 
 
 def in_the_way(the: Case) -> str | None:

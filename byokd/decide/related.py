@@ -67,7 +67,7 @@ def rotation_unfinished(the: Case, verdict: Verdict) -> Condition | None:
     What waits for a rotation harms nothing; the key lives on under its current material.
     """
     if the.awaited is not None:
-        if any(in_stock(the.snapshot.turned_to(place)) for place in the.snapshot.places):
+        if in_stock(the.snapshot):
             return None
         detail = f"its primary is to be rotated to material {_short(the.awaited)}, and the config has none in stock"
         return Condition(kind=ConditionKind.ROTATION_UNFINISHED, severity=Severity.WARNING, detail=detail)

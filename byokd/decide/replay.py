@@ -54,6 +54,7 @@ from byokd.facts.ledger import (
     Track,
     Unproved,
 )
+from byokd.facts.moment import in_words
 from byokd.facts.past import Past
 from byokd.facts.snapshot import Snapshot
 
@@ -99,12 +100,12 @@ def replay(past: Past, at: datetime) -> Replayed | NotKnown:
     if isinstance(past.known_from, Absent):
         return NotKnown(why="there is no history on record")
     if at < past.known_from:
-        return NotKnown(why=f"the history goes back to {past.known_from:%Y-%m-%d %H:%M:%S}Z, and not to then")
+        return NotKnown(why=f"the history goes back to {in_words(past.known_from)}, and not to then")
     if (twice := _came_twice(past.history, at)) is not None:
         return NotKnown(why=twice)
     managed = as_of(in_config(past.history), at, not isinstance(past.line, Absent))
     if not managed.value:
-        left = "" if isinstance(managed.since, Absent) else f": it left at {managed.since:%Y-%m-%d %H:%M:%S}Z"
+        left = "" if isinstance(managed.since, Absent) else f": it left at {in_words(managed.since)}"
         return NotKnown(why=f"the key was not in the config then{left}")
     return _Moment(past, at).replayed()
 
@@ -118,7 +119,7 @@ def _came_twice(history: Sequence[HistoryEntry], at: datetime) -> str | None:
     for each in history:
         if each.at <= at < latest and each.at < latest - CLOCKS_DIFFER:
             return (
-                f"the clock was set back, from {latest:%Y-%m-%d %H:%M:%S}Z or later to {each.at:%Y-%m-%d %H:%M:%S}Z or "
+                f"the clock was set back, from {in_words(latest)} or later to {in_words(each.at)} or "
                 f"earlier: this moment came twice, and the record does not tell the one from the other"
             )
         latest = max(latest, each.at)

@@ -110,7 +110,7 @@ def obstacle(the: Case) -> str | None:
         return f"material {the.pending.material_id[:12]}… waits for its rotation, and the config has no source for it"
     if not the.seen.materials_known:
         return "kms:ListKeyRotations is not allowed: its materials cannot be told apart"
-    if any(in_stock(the.snapshot.turned_to(place)) for place in the.snapshot.places):
+    if in_stock(the.snapshot):
         return None
     return "the config has no further material for it to rotate to"
 

@@ -27,6 +27,7 @@ from byokd.decide.wrapping import kind_of_key, refusal, wrapping
 from byokd.facts.key import ABSENT, Absent, Blind, KeyState, ObservedKey
 from byokd.facts.kinds import KINDS
 from byokd.facts.ledger import ImportState, Order, OrderKind, Proved, Tier, Unproved
+from byokd.facts.moment import in_words
 from byokd.facts.policy import OnLoss
 from byokd.facts.snapshot import DeletionWanted, ProofWanted, Reason
 
@@ -159,7 +160,7 @@ def held(the: Case) -> Verdict | None:
     hold = the.hold
     if isinstance(hold, Absent):
         return None
-    until = "released" if isinstance(hold.until, Absent) else f"{hold.until:%Y-%m-%d %H:%M:%S}Z"
+    until = "released" if isinstance(hold.until, Absent) else f"{in_words(hold.until)}"
     return Verdict(
         reason=Reason.HELD, message=f"held by {hold.by} until {until}: {hold.why}", wake_at=hold.until, blocks=True
     )
@@ -215,7 +216,7 @@ def in_stock(the: Case) -> Verdict | None:
     """Material that the key was not given yet waits for a rotation, and is drilled like any other."""
     if the.loss is not Loss.STOCK or (the.next_wanted and the.is_next and the.enabled):
         return None
-    waits = f"is rotated to at {rotates_at(the):%Y-%m-%d %H:%M:%S}Z" if may_rotate(the) else "waits for a rotation"
+    waits = f"is rotated to at {in_words(rotates_at(the))}" if may_rotate(the) else "waits for a rotation"
     return drill(the) or Verdict(reason=Reason.IN_STOCK, message=f"is in stock, and {waits}")
 
 
@@ -322,7 +323,7 @@ def waits_for_window(the: Case) -> Verdict | None:
         return None
     late = opens >= the.window.urgent_at
     what = "no change window opens before it is urgent, at" if late else "waits for its change window at"
-    message = f"is due; {what} {opens:%Y-%m-%d %H:%M:%S}Z"
+    message = f"is due; {what} {in_words(opens)}"
     return Verdict(reason=Reason.WAITS_FOR_WINDOW, message=message, wake_at=opens)
 
 
@@ -332,7 +333,7 @@ def renewal_due(the: Case) -> Verdict | None:
         return None
     ignores = the.tier is not Tier.DUE and opens_at(the.policy.windows, the.now, by=the.window.valid_to) > the.now
     regardless = ", outside its change windows" if ignores else ""
-    message = f"ends at {the.window.valid_to:%Y-%m-%d %H:%M:%S}Z ({the.tier.value}{regardless})"
+    message = f"ends at {in_words(the.window.valid_to)} ({the.tier.value}{regardless})"
     return wanted(the, Reason.RENEWAL_DUE, message)
 
 
@@ -361,7 +362,7 @@ def fresh(the: Case) -> Verdict:
     """Nothing to do until the window opens."""
     if the.window is None:
         return Verdict(reason=Reason.NEVER_EXPIRES, message="its material does not expire")
-    return Verdict(reason=Reason.FRESH, message=f"renews at {the.window.renew_at:%Y-%m-%d %H:%M:%S}Z")
+    return Verdict(reason=Reason.FRESH, message=f"renews at {in_words(the.window.renew_at)}")
 
 
 RULES: Final[tuple[Rule, ...]] = (

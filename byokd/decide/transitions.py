@@ -11,6 +11,7 @@ from byokd.decide.case import Case, Loss
 from byokd.facts.condition import Condition, OpenCondition
 from byokd.facts.key import ABSENT, NEVER, Absent, Expiry, KeyRef, NeverLooked, last_seen
 from byokd.facts.ledger import HistoryEntry, HistoryEvent, Import, ImportState, Order, OrderState, Probe
+from byokd.facts.moment import in_words
 from byokd.facts.snapshot import Snapshot
 
 TO: Final = " → "
@@ -85,18 +86,25 @@ def of_import(before: Import | Absent, after: Import, now: datetime) -> HistoryE
     """The line that a step of an import leaves, if it took one."""
     if not isinstance(before, Absent) and before.state is after.state and before.attempts == after.attempts:
         return None
-    to = f"to {show_expiry(after.expiry)}"
-    attempt = f"attempt {after.attempts}"
-    adopted = after.outcome == "adopted"
-    event, text = {
-        ImportState.QUEUED: (HistoryEvent.IMPORT_QUEUED, f"{to}, before {after.deadline:%Y-%m-%d %H:%M:%S}Z"),
-        ImportState.RUNNING: (HistoryEvent.IMPORT_STARTED, f"{to}, {attempt}"),
-        ImportState.FAILED: (HistoryEvent.IMPORT_FAILED, f"{attempt}: {after.detail}"),
-        ImportState.REFUSED: (HistoryEvent.IMPORT_REFUSED, after.detail),
-        ImportState.CANCELLED: (HistoryEvent.IMPORT_CANCELLED, after.detail),
-        ImportState.DONE: (HistoryEvent.IMPORT_ADOPTED if adopted else HistoryEvent.IMPORT_DONE, to),
-    }[after.state]
+    event, text = _step(after)
     return _entry(after.ref, now, event, text, f"import {after.id}: {after.reason}")
+
+
+def _step(row: Import) -> tuple[HistoryEvent, str]:
+    to, attempt = f"to {show_expiry(row.expiry)}", f"attempt {row.attempts}"
+    match row.state:
+        case ImportState.QUEUED:
+            return HistoryEvent.IMPORT_QUEUED, f"{to}, before {in_words(row.deadline)}"
+        case ImportState.RUNNING:
+            return HistoryEvent.IMPORT_STARTED, f"{to}, {attempt}"
+        case ImportState.FAILED:
+            return HistoryEvent.IMPORT_FAILED, f"{attempt}: {row.detail}"
+        case ImportState.REFUSED:
+            return HistoryEvent.IMPORT_REFUSED, row.detail
+        case ImportState.CANCELLED:
+            return HistoryEvent.IMPORT_CANCELLED, row.detail
+        case ImportState.DONE:
+            return HistoryEvent.IMPORT_ADOPTED if row.outcome == "adopted" else HistoryEvent.IMPORT_DONE, to
 
 
 def of_order(order: Order) -> HistoryEntry:
@@ -149,7 +157,7 @@ def show_expiry(expiry: Expiry | Absent) -> str:
     """An expiry in words."""
     if expiry is NEVER:
         return "never"
-    return "none" if isinstance(expiry, Absent) else f"{expiry:%Y-%m-%d %H:%M:%S}Z"
+    return "none" if isinstance(expiry, Absent) else in_words(expiry)
 
 
 def _entry(ref: KeyRef, at: datetime, event: HistoryEvent, detail: str, cause: str = "") -> HistoryEntry:

@@ -8,6 +8,7 @@ from typing import Final
 from byokd.decide.adoption import dying
 from byokd.facts.condition import Condition, ConditionKind, Severity
 from byokd.facts.estate import Found, FoundKey, Managed
+from byokd.facts.moment import in_words
 
 NEAR: Final = timedelta(days=7)
 """From here on it is critical: somebody has to find the material first."""
@@ -33,7 +34,7 @@ def unmanaged_condition(keys: list[FoundKey], now: datetime) -> Condition | None
     if not ends:
         return _condition(Severity.WARNING if lost else Severity.INFO, text, "lost" if lost else "")
     ends_at, name = min(ends)
-    text += f"; the nearest deadline is {ends_at:%Y-%m-%d %H:%M:%S}Z ({name})"
+    text += f"; the nearest deadline is {in_words(ends_at)} ({name})"
     if ends_at - now <= NEAR:
         return _condition(Severity.CRITICAL, text, "near")
     return _condition(Severity.WARNING, text, "ending")

@@ -44,11 +44,10 @@ class Window:
             return Tier.URGENT
         return Tier.DUE if now >= self.renew_at else Tier.FRESH
 
-    def next_boundary(self, now: datetime) -> datetime | None:
-        """The first boundary after `now`; None once lapsed."""
-        return min(
-            (at for at in (self.renew_at, self.urgent_at, self.emergency_at, self.valid_to) if at > now), default=None
-        )
+    @property
+    def boundaries(self) -> tuple[datetime, ...]:
+        """When another tier begins."""
+        return self.renew_at, self.urgent_at, self.emergency_at, self.valid_to
 
 
 def window(ref: KeyRef, policy: Policy, valid_to: datetime) -> Window:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Any
@@ -64,10 +65,11 @@ def settle(snapshot: Snapshot, now: datetime) -> Snapshot:
     if not snapshot.open_imports:
         return snapshot
     at_hand = snapshot.place
-    for place in snapshot.places:
+    sent = [place for place, track in enumerate(snapshot.tracks) if not isinstance(track.open_import, Absent)]
+    for place in sent:
         snapshot = snapshot.turned_to(place)
         row = explain(snapshot, now)
-        if not isinstance(row, Absent):
+        if not isinstance(row, Absent) and row is not snapshot.ledger.open_import:
             snapshot = with_import(snapshot, row, now)
     return snapshot.turned_to(at_hand)
 
@@ -186,14 +188,8 @@ def conclude(
         after = part.after
     decision = merged([part.decision for part in parts])
     after = after.turned_to(decision.place)
-    answers = {
-        order.id: order
-        for each in (part.decision for part in parts)
-        for order in after_deciding(after.ledger.open_orders, reason=each.reason, message=each.message, now=now)
-    }
-    orders += tuple(answers.values())
-    left = tuple(answers.get(each.id, each) for each in after.ledger.open_orders)
-    orders += awaiting(left, [(part.shown, part.decision) for part in parts])
+    if after.ledger.open_orders:
+        orders += _further(after.ledger.open_orders, [(part.shown, part.decision) for part in parts], now)
     conditions = compare(before.conditions, decision.conditions, now)
     raised = tuple(
         OpenCondition(id=new_id(), subject=after.ref, condition=each, since=now) for each in conditions.raised
@@ -216,6 +212,16 @@ def conclude(
         + tuple(_order_history(order, now) for order in orders if order.state is not OrderState.OPEN),
     )
     return change, decision
+
+
+def _further(orders: tuple[Order, ...], said: Sequence[tuple[Case, Decision]], now: datetime) -> tuple[Order, ...]:
+    """The open orders that the decisions about the key's materials answer, or make to wait for something else."""
+    answers = {
+        order.id: order
+        for _, each in said
+        for order in after_deciding(orders, reason=each.reason, message=each.message, now=now)
+    }
+    return (*answers.values(), *awaiting([answers.get(each.id, each) for each in orders], said))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -281,7 +287,8 @@ def _answered(after: Snapshot, ended: tuple[Import, ...], now: datetime) -> tupl
     if not after.others or not orders:
         return closed
     refused = {order.id: order for order in closed if order.state is OrderState.REFUSED}
-    needed = [case(at, now) for place in after.places if not in_stock(at := after.turned_to(place))]
+    stock = in_stock(after)
+    needed = [case(after.turned_to(place), now) for place in after.places if place not in stock]
     return (*refused.values(), *imported(without(orders, tuple(refused.values())), needed, now))
 
 

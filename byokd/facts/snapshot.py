@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, fields, replace
+from dataclasses import dataclass, fields
 from datetime import datetime
 from enum import StrEnum
 from operator import attrgetter
@@ -16,11 +16,17 @@ from byokd.facts.relative import Relative
 
 _OF_A_MATERIAL = tuple(each.name for each in fields(Remembered))
 """What the ledger says of the material at hand."""
-_values_of = attrgetter(*_OF_A_MATERIAL)
+_OF_THE_KEY = tuple(each.name for each in fields(Ledger) if each.name not in _OF_A_MATERIAL)
+"""What it says of the whole key."""
+_values_of, _shared_of = attrgetter(*_OF_A_MATERIAL), attrgetter(*_OF_THE_KEY)
 
 
 def _remembered(of: Remembered) -> dict[str, Any]:
     return dict(zip(_OF_A_MATERIAL, _values_of(of), strict=True))
+
+
+def _shared(of: Ledger) -> dict[str, Any]:
+    return dict(zip(_OF_THE_KEY, _shared_of(of), strict=True))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -68,8 +74,8 @@ class Snapshot:
     @property
     def open_imports(self) -> tuple[Import, ...]:
         """The open rows of all materials."""
-        rows = (self.ledger.open_import, *(each.open_import for each in self.others))
-        return tuple(row for row in rows if not isinstance(row, Absent))
+        rows = [self.ledger.open_import, *[each.open_import for each in self.others]]
+        return tuple([row for row in rows if not isinstance(row, Absent)])
 
     def turned_to(self, place: int) -> Snapshot:
         """The same with another material at hand. Raises: IndexError where the key has no such place."""
@@ -77,12 +83,16 @@ class Snapshot:
             return self
         tracks = self.tracks
         at_hand = tracks[place]
-        return replace(
-            self,
+        # Key by key and material by material in every turn; `replace` would take as long again.
+        return Snapshot(
+            desired=self.desired,
+            view=self.view,
             proof=at_hand.proof,
-            ledger=replace(self.ledger, **_remembered(at_hand)),
+            ledger=Ledger(**_shared(self.ledger), **_remembered(at_hand)),
+            conditions=self.conditions,
             place=place,
             others=tracks[:place] + tracks[place + 1 :],
+            relatives=self.relatives,
         )
 
     @property

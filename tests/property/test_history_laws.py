@@ -10,7 +10,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from byokd.decide.case import case, present
-from byokd.decide.conditions import CHECKS, next_threshold
+from byokd.decide.conditions import CHECKS
+from byokd.decide.decide import decided
 from byokd.decide.orders import answered
 from byokd.decide.rules import RULES
 from byokd.decide.transitions import of_import, of_key, of_material, show_expiry
@@ -107,13 +108,14 @@ def test_a_check_is_total_under_every_verdict(it: Snapshot, now: datetime) -> No
 
 @quick
 @given(any_snapshots, moments)
-def test_thresholds_lie_ahead(it: Snapshot, now: datetime) -> None:
-    """Of what people are told before a deadline, only what is still to come wakes anybody."""
+def test_somebody_is_awake_when_a_threshold_is_crossed(it: Snapshot, now: datetime) -> None:
+    """A key is looked at when its next tier begins, and when people may have to be told that its end is near."""
     the = case(it, now)
-    thresholds = next_threshold(the)
+    moments = () if the.window is None else the.window.boundaries
+    moments += () if the.window is None else tuple(the.window.valid_to - each for each in the.policy.alert_before)
 
-    assert all(each > timedelta(0) for each in thresholds)
-    assert the.window is not None or thresholds == ()
+    assert now < decided(the).wake_at
+    assert all(decided(the).wake_at <= each for each in moments if each > now)
 
 
 @quick

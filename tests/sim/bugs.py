@@ -59,7 +59,7 @@ BUGS: Final[tuple[Bug, ...]] = (
     _bug(
         "the boundaries of the tiers wake nobody",
         "decide/decide.py",
-        "        moments.append(boundary)\n",
+        "        moments += the.window.boundaries\n",
         "        pass\n",
     ),
     _bug(
