@@ -340,6 +340,8 @@ class LaneWorker:
         Imports take any that there is: they come one by one, at the lane's pace, and a token that finds none waiting is
         lost. Looks come in numbers, and wait until it pays.
         """
+        if not self._crowded_out:
+            return
         pays = {
             self._looks: self._turns.pays(self._room_for_looks),
             self._imports: self._turns.room_for_imports > 0,

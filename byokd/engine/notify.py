@@ -315,6 +315,8 @@ def _tried(notice: Notice, now: datetime, **outcome: Any) -> Notice:
 
 async def _all(steps: Sequence[Coroutine[Any, Any, T]]) -> list[T]:
     """The results of steps that are taken side by side. Raises what the first one raised, when all have ended."""
+    if len(steps) <= 1:
+        return [await step for step in steps]  # nearly always, and tasks are dear
     results = await asyncio.gather(*steps, return_exceptions=True)
     for result in results:
         if isinstance(result, BaseException):

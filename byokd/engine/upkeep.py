@@ -16,9 +16,9 @@ from byokd.engine.standing import Standing
 from byokd.engine.time import BELIEVED_UP_TO, EngineClock
 from byokd.errors import ByokdError, LeaseLost, StoreError
 from byokd.facts.condition import Condition, ConditionKind, Severity
-from byokd.facts.key import Absent
+from byokd.facts.key import ABSENT, Absent
 from byokd.facts.policy import Lane
-from byokd.ports import Kms, NewId, Store
+from byokd.ports import Kms, NewId, Skew, Store
 
 log = structlog.get_logger("byokd.engine")
 
@@ -53,6 +53,8 @@ class Upkeep:
         self._kept_at = clock.now()
         self._steps_back = clock.steps_back
         self._ask_at = clock.monotonic()
+        self._skew: Skew | Absent = ABSENT
+        """The measurement that was told last."""
 
     async def begin(self) -> None:
         """Go on with the pace that was learned before."""
@@ -94,10 +96,12 @@ class Upkeep:
     async def check_clock(self, kms: Kms) -> None:
         """Tell the engine's clock, and people, how far KMS's is from the host's. Raises: StoreError."""
         skew = kms.skew()
-        if isinstance(skew, Absent) or not self._clock.learn(self._lane.id, skew, threshold=self._threshold):
-            return
-        off = abs(skew.by) > self._threshold
-        await self._standing.state(_skewed(self._lane.region, skew.by) if off else ConditionKind.CLOCK_SKEW)
+        if isinstance(skew, Absent) or skew == self._skew:
+            return  # KMS has answered nothing since
+        if self._clock.learn(self._lane.id, skew, threshold=self._threshold):
+            off = abs(skew.by) > self._threshold
+            await self._standing.state(_skewed(self._lane.region, skew.by) if off else ConditionKind.CLOCK_SKEW)
+        self._skew = skew
 
     @property
     def quotas_due(self) -> bool:

@@ -9,6 +9,7 @@ import asyncio
 import hashlib
 import json
 from dataclasses import dataclass
+from functools import lru_cache
 
 from byokd.errors import MaterialInvalid, SourceError, SourceUnreadable
 from byokd.facts.key import WrappingAlgorithm
@@ -45,6 +46,7 @@ def sealed(proof: MaterialProof, *, public_key: bytes, algorithm: WrappingAlgori
     return Sealed(ciphertext=json.dumps(note).encode(), proof=proof)
 
 
+@lru_cache(maxsize=8)  # whoever is on the way of an import asks
 def unsealed(ciphertext: bytes) -> Note | None:
     """Read a note; None if it is not one."""
     try:

@@ -28,6 +28,7 @@ class Key:
     imports: dict[str, Import] = field(default_factory=dict)
     opened: dict[str, Import] = field(default_factory=dict)
     """The open ones among them."""
+    refused: dict[str, Import] = field(default_factory=dict)
     newest_done: dict[MaterialId | Absent, str] = field(default_factory=dict)
     orders: dict[str, Order] = field(default_factory=dict)
 
@@ -39,7 +40,7 @@ class Key:
     @property
     def in_force(self) -> tuple[Import, ...]:
         """Refused rows, until a later row of the material is done."""
-        return tuple(row for row in self.imports.values() if row.state is ImportState.REFUSED and self._stands(row))
+        return tuple([row for row in self.refused.values() if self._stands(row)])
 
     def _stands(self, row: Import) -> bool:
         done = self.newest_done.values() if row.material is ABSENT else (self.newest_done.get(row.material, ""),)
@@ -51,6 +52,8 @@ class Key:
         self.opened.pop(row.id, None)
         if row.state.open:
             self.opened[row.id] = row
+        elif row.state is ImportState.REFUSED:
+            self.refused[row.id] = row
         elif row.state is ImportState.DONE:
             self.renewals += 1
             self.newest_done[row.material] = max(self.newest_done.get(row.material, ""), row.id)

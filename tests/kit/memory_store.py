@@ -144,8 +144,8 @@ class MemoryStore(MemoryOrders, MemoryOutbox, MemoryPast):
         return ABSENT if first is None else first[0]
 
     async def ready_imports(self, lane: LaneId, *, now: datetime, limit: int) -> tuple[Import, ...]:
-        ready = (row for row in self._waiting[lane].values() if row.not_before <= now)
-        return tuple(heapq.nsmallest(limit, ready, key=lambda row: row.turn))
+        ready = [row for row in self._waiting[lane].values() if row.not_before <= now]
+        return tuple(heapq.nsmallest(limit, ready, key=lambda row: row.turn)) if ready else ()
 
     async def next_ready_at(self, lane: LaneId, *, after: datetime) -> datetime | Absent:
         later = (row.not_before for row in self._waiting[lane].values() if row.not_before > after)
