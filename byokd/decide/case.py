@@ -11,7 +11,6 @@ from byokd.decide.window import Window, window
 from byokd.decide.wrapping import kind_of_key
 from byokd.facts.key import (
     ABSENT,
-    NEVER,
     Absent,
     Blind,
     Expiry,
@@ -22,7 +21,7 @@ from byokd.facts.key import (
     ObservedMaterial,
     last_seen,
 )
-from byokd.facts.kinds import misfit
+from byokd.facts.kinds import KeyKind, misfit
 from byokd.facts.ledger import ImportState, Order, OrderKind, Proved, Tier
 from byokd.facts.policy import Policy
 from byokd.facts.snapshot import Snapshot
@@ -58,6 +57,8 @@ class Case:
     policy: Policy
     seen: ObservedKey | None
     """The newest reading, however old; the rules on blindness come before those that trust it."""
+    kind: KeyKind | None
+    """What byokd can bring into a key of the spec that was seen; None also where it was not seen."""
     material: MaterialId | Absent
     expiry: Expiry | Absent
     """Of the managed material: as seen, else as last seen before it went."""
@@ -175,10 +176,9 @@ class Case:
         would refuse as new material.
         """
         proof = self.snapshot.proof
-        kind = kind_of_key(self.seen) if self.seen else None
-        if self.seen is None or kind is None or not isinstance(proof, Proved):
+        if self.seen is None or self.kind is None or not isinstance(proof, Proved):
             return ""
-        if (text := misfit(self.seen.spec, kind, proof.kind, proof.length)) or self.loss is not Loss.STOCK:
+        if (text := misfit(self.seen.spec, self.kind, proof.kind, proof.length)) or self.loss is not Loss.STOCK:
             return text
         for place, track in enumerate(self.snapshot.tracks):
             if place != self.snapshot.place and proof.fingerprint == track.fingerprint:
@@ -254,8 +254,10 @@ class Case:
         if self.seen is None or not isinstance(self.seen.expiry, datetime) or not self.seen.materials:
             return None
         nearer = self.seen.expiry + TOLERANCE
-        listed = (each.expiry for each in self.seen.materials if each.expiry is not ABSENT)
-        return self.seen.expiry if all(each is NEVER or nearer < each for each in listed) else None
+        for each in self.seen.materials:
+            if isinstance(each.expiry, datetime) and each.expiry <= nearer:
+                return None
+        return self.seen.expiry
 
     @property
     def sent(self) -> bool:
@@ -288,6 +290,7 @@ def case(snapshot: Snapshot, now: datetime) -> Case:
         now=now,
         policy=policy,
         seen=seen,
+        kind=kind_of_key(seen) if seen else None,
         material=material,
         expiry=expiry,
         window=frame,
@@ -383,19 +386,3 @@ def _loss(
     # Gone before byokd ever saw it: KMS keeps the id of material that was there once, so an id means it ended. Not so
     # in a replica, which is born with the ids of its primary's materials and without the bytes.
     return Loss.VIRGIN if seen.current_material is ABSENT or seen.role == "replica" else Loss.LAPSED
-
-
-def wanted_expiry(the: Case, order: Order | None = None) -> Expiry:
-    """The `ValidTo` to ask for at an import now: never earlier than what is there, unless an order says so.
-
-    `valid_for` is at most 365 days from now (API model, ImportKeyMaterial.ValidTo); config has checked it.
-    """
-    if order is not None and not isinstance(order.valid_to, Absent):
-        return order.valid_to if order.valid_to is NEVER else min(order.valid_to, the.now + LONGEST)
-    valid_for = the.policy.valid_for
-    if valid_for is NEVER:
-        return NEVER
-    wanted = the.now + min(valid_for, LONGEST)
-    if the.loss is not Loss.NONE or isinstance(the.expiry, Absent):
-        return wanted
-    return NEVER if the.expiry is NEVER else max(wanted, the.expiry)

@@ -23,7 +23,7 @@ from byokd.decide.rotation import cannot_rotate, next_material, rotates
 from byokd.decide.suspension import Fate, cut_off_by_nothing, fate
 from byokd.decide.verdict import SOON, Verdict, taken_back_at, wanted
 from byokd.decide.windows import opens_at
-from byokd.decide.wrapping import kind_of_key, refusal, wrapping
+from byokd.decide.wrapping import refusal, wrapping
 from byokd.facts.key import ABSENT, Absent, Blind, KeyState, ObservedKey
 from byokd.facts.kinds import KINDS
 from byokd.facts.ledger import ImportState, Order, OrderKind, Proved, Tier, Unproved
@@ -65,7 +65,7 @@ def wrong_origin(the: Case) -> Verdict | None:
 
 def unsupported_spec(the: Case) -> Verdict | None:
     """byokd renews the kinds of keys in its table; it says so about others instead of guessing."""
-    if the.seen and kind_of_key(the.seen) is None:
+    if the.seen and the.kind is None:
         where = " in China Regions" if the.seen.spec in KINDS else ""
         message = f"key spec {the.seen.spec} is not renewed by byokd{where}"
         return Verdict(reason=Reason.UNSUPPORTED_SPEC, message=message, blocks=True)
@@ -74,10 +74,9 @@ def unsupported_spec(the: Case) -> Verdict | None:
 
 def wrapping_refused(the: Case) -> Verdict | None:
     """What AWS would not take is not asked for: a request for a token would be spent on nothing."""
-    kind = kind_of_key(the.seen) if the.seen else None
-    if the.seen is None or kind is None or wrapping(kind, the.policy):
+    if the.seen is None or the.kind is None or wrapping(the.kind, the.policy):
         return None
-    return Verdict(reason=Reason.WRAPPING_REFUSED, message=refusal(the.seen.spec, kind, the.policy), blocks=True)
+    return Verdict(reason=Reason.WRAPPING_REFUSED, message=refusal(the.seen.spec, the.kind, the.policy), blocks=True)
 
 
 def suspended(the: Case) -> Verdict | None:

@@ -7,8 +7,8 @@ from datetime import datetime, timedelta
 from typing import Final
 
 from byokd.decide.backoff import EIGHTH
-from byokd.decide.case import Case, wanted_expiry
-from byokd.facts.key import ABSENT, Absent
+from byokd.decide.case import LONGEST, Case, Loss
+from byokd.facts.key import ABSENT, NEVER, Absent, Expiry
 from byokd.facts.ledger import Order, Tier
 from byokd.facts.snapshot import Action, ImportWanted, Reason
 
@@ -38,6 +38,22 @@ def wanted(the: Case, reason: Reason, message: str, *, order: Order | None = Non
         order_id=ABSENT if order is None else order.id,
     )
     return Verdict(reason=reason, message=message, action=action)
+
+
+def wanted_expiry(the: Case, order: Order | None = None) -> Expiry:
+    """The `ValidTo` to ask for at an import now: never earlier than what is there, unless an order says so.
+
+    `valid_for` is at most 365 days from now (API model, ImportKeyMaterial.ValidTo); config has checked it.
+    """
+    if order is not None and not isinstance(order.valid_to, Absent):
+        return order.valid_to if order.valid_to is NEVER else min(order.valid_to, the.now + LONGEST)
+    valid_for = the.policy.valid_for
+    if valid_for is NEVER:
+        return NEVER
+    wanted = the.now + min(valid_for, LONGEST)
+    if the.loss is not Loss.NONE or isinstance(the.expiry, Absent):
+        return wanted
+    return NEVER if the.expiry is NEVER else max(wanted, the.expiry)
 
 
 def taken_back_at(the: Case) -> datetime | Absent:

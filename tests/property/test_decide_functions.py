@@ -12,13 +12,13 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from byokd.decide.backoff import LONGEST_WITHOUT_STORE, retry_at, store_again
-from byokd.decide.case import Loss, applied, case, wanted_expiry
+from byokd.decide.case import Loss, applied, case
 from byokd.decide.decide import decide, decided
 from byokd.decide.intents import explain, settles_at
 from byokd.decide.orders import SUSPENDED_SINCE, after_deciding, awaiting, before_deciding, stamped
 from byokd.decide.several import about
 from byokd.decide.transitions import compare
-from byokd.decide.verdict import SOON, taken_back_at
+from byokd.decide.verdict import SOON, taken_back_at, wanted_expiry
 from byokd.decide.window import share_of, window
 from byokd.facts.condition import OpenCondition
 from byokd.facts.key import ABSENT, NEVER, KeyRef
