@@ -231,6 +231,8 @@ class Notifier:
         self, audience: Audience, parts: Sequence[tuple[Notice, ...]], counts: Counts
     ) -> tuple[int, int | None]:
         """Offer messages until one fails, or for `GIVE_S`: how many notices were taken, and the number of that one."""
+        if not parts:
+            return 0, None
         until_s = self._clock.monotonic() + GIVE_S
         deadlines = await self._store.deadlines([notice.subject for part in parts[:BATCH] for notice in part])
         taken = 0
