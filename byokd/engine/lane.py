@@ -371,6 +371,7 @@ class LaneWorker:
 
     async def _rest(self, loop: str, event: asyncio.Event, soonest: datetime | Absent) -> None:
         cap = self._settings.safety_wake
+        cap_s = cap.total_seconds()
         until = self._clock.now() + cap
         if isinstance(soonest, datetime):
             until = min(until, soonest)
@@ -378,8 +379,8 @@ class LaneWorker:
             until = min(until, forgiven_at)
         if event is self._looks:
             self._looks_until = until
-        with self._progress.resting(f"{self.lane.name}/{loop}", cap.total_seconds()):
-            await self._clock.wait(event, until=until, cap_s=cap.total_seconds())
+        with self._progress.resting(f"{self.lane.name}/{loop}", cap_s):
+            await self._clock.wait(event, until=until, cap_s=cap_s)
 
     async def _pause(self, loop: str, seconds: float, event: asyncio.Event) -> None:
         """Wait, unless the event comes first."""

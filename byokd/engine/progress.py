@@ -47,16 +47,19 @@ class Progress:
         finally:
             self._turns += 1
 
-    @contextmanager
-    def resting(self, loop: str, for_s: float = 0.0) -> Iterator[None]:
-        """The loop is alive, has nothing to do, and waits, for `for_s` seconds at most."""
+    def resting(self, loop: str, for_s: float = 0.0) -> Rest:
+        """Around a wait: the loop is alive, has nothing to do, and waits, for `for_s` seconds at most."""
+        return Rest(self, loop, for_s)
+
+    def rests(self, loop: str, for_s: float) -> None:
+        """The loop waits from now on, for `for_s` seconds at most."""
         self._alive[loop] = self._clock.monotonic() + for_s
         self._resting.add(loop)
-        try:
-            yield
-        finally:
-            self._alive[loop] = self._clock.monotonic()
-            self._resting.discard(loop)
+
+    def goes_on(self, loop: str) -> None:
+        """The loop's wait is over."""
+        self._alive[loop] = self._clock.monotonic()
+        self._resting.discard(loop)
 
     @property
     def idle(self) -> bool:
@@ -67,3 +70,22 @@ class Progress:
         """Loops that showed no life for so long."""
         now = self._clock.monotonic()
         return tuple(sorted(loop for loop, at in self._alive.items() if now - at > longer_than_s))
+
+
+class Rest:
+    """See `Progress.resting`; a daemon does little else, and as a generator it would cost twice as much."""
+
+    __slots__ = ("_for_s", "_loop", "_progress")
+
+    def __init__(self, progress: Progress, loop: str, for_s: float) -> None:
+        self._progress = progress
+        self._loop = loop
+        self._for_s = for_s
+
+    def __enter__(self) -> None:
+        """The wait begins."""
+        self._progress.rests(self._loop, self._for_s)
+
+    def __exit__(self, *error: object) -> None:
+        """The wait is over."""
+        self._progress.goes_on(self._loop)

@@ -83,7 +83,7 @@ class Snapshot:
             return self
         tracks = self.tracks
         at_hand = tracks[place]
-        # Key by key and material by material in every turn; `replace` would take as long again.
+        # A turn does this for each material, several times; `replace` would take half as long again.
         return Snapshot(
             desired=self.desired,
             view=self.view,
