@@ -156,7 +156,7 @@ def kept(lane: Lane, tier: Tier) -> float:
     """Tokens that an import of this tier leaves to those in a greater hurry: the lane's reserve, if it is routine.
 
     There is something to keep back where the burst is more than one request. Of a burst of one there is none: who is in
-    a hurry gets the next token anyway, by its rank, and a token that were kept unused would be lost.
+    a hurry gets the next token anyway, by its rank, and one that is kept unused is lost.
     """
     return lane.reserve * (lane.quotas[IMPORT_PARAMETERS].burst - 1.0) if tier in (Tier.FRESH, Tier.DUE) else 0.0
 

@@ -65,19 +65,37 @@ async def test_the_queue_is_served_by_priority_and_then_by_deadline() -> None:
 @pytest.mark.parametrize(("reserve", "left"), [(0.5, True), (0.0, False)])
 async def test_a_key_in_an_emergency_finds_what_routine_work_has_left(reserve: float, left: bool) -> None:
     """Nine routine renewals would use up the whole burst, and a reserve keeps a part for the one that comes late."""
+    renewed, late, _ = await _renewed_at(Quota(per_second=1e-7, burst=8), reserve)
+    assert (late in renewed) == left
+
+
+@pytest.mark.parametrize("reserve", [0.0, 0.2])
+async def test_of_a_burst_of_one_a_key_in_a_hurry_has_the_next_token(reserve: float) -> None:
+    """A token comes every three days or so, and routine renewals wait for it: with a reserve or none, rank decides."""
+    renewed, late, urgent_at = await _renewed_at(Quota(per_second=1 / (80 * HOUR).total_seconds(), burst=1), reserve)
+    before = [key for key, at in renewed.items() if at < urgent_at]
+    assert len(before) == 3
+    assert late not in before
+    assert [*renewed][len(before)] == late
+
+
+async def _renewed_at(quota: Quota, reserve: float) -> tuple[dict[str, datetime], str, datetime]:
+    """Nine keys are due, and a tenth of less priority becomes urgent ten days later: who is renewed when, in order; the
+    tenth; and that time."""
     world = World(lane=lane(reserve=0.0))
     keys = [_key(world, number, policy()) for number in range(1, 10)]
-    late = _key(world, 0, policy(valid_for=75 * DAY, renew_before=8 * DAY, alert_before=(), renewal_floor=HOUR))
-    await world.store.sync_fleet([late, *keys], now=world.clock.now())
+    unlike = policy(priority=-5, valid_for=75 * DAY, renew_before=8 * DAY, alert_before=(), renewal_floor=HOUR)
+    late = _key(world, 0, unlike)
+    began = world.clock.now()
+    await world.store.sync_fleet([late, *keys], now=began)
     async with running(world):
         assert len(_imported_at(world)) == 10
-    scarce = Quota(per_second=1e-7, burst=8)
-    world.lane = replace(world.lane, quotas=world.lane.quotas | {"GetParametersForImport": scarce}, reserve=reserve)
+    world.lane = replace(world.lane, quotas=world.lane.quotas | {"GetParametersForImport": quota}, reserve=reserve)
     world.clock.advance((61 * DAY).total_seconds())
     async with running(world):
-        await world.pass_time(13 * DAY, step=12 * HOUR)
-        renewed = [call.key for call in world.kms.calls if call.operation == "ImportKeyMaterial"][10:]
-    assert (str(late.arn) in renewed) == left
+        await world.pass_time(13 * DAY, step=HOUR)
+        renewals = [call for call in world.kms.calls if call.operation == "ImportKeyMaterial"][10:]
+    return {call.key: call.at for call in renewals}, str(late.arn), began + 71 * DAY
 
 
 def _key(world: World, number: int, rules: Policy) -> DesiredKey:
