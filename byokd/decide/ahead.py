@@ -97,9 +97,10 @@ class QueueAhead:
     _open: int = 0
     """Keys that were not renewed yet."""
 
-    @property
-    def _farthest_s(self) -> float:
-        return self.farthest.total_seconds()
+    _farthest_s: float = field(init=False)
+
+    def __post_init__(self) -> None:
+        self._farthest_s = self.farthest.total_seconds()
 
     def add(self, key: Prospect) -> None:
         """Take up a key as it stands now; one with several materials, once for each."""
@@ -213,6 +214,8 @@ class QueueAhead:
             return
         # Whole seconds, as the engine asks for them.
         course.end = float(int(at) + int(min(key.policy.valid_for, LONGEST).total_seconds()))
+        if course.end - (key.policy.renew_before + key.policy.spread).total_seconds() >= self._farthest_s:
+            return  # due beyond the forecast, whatever its share of the spread: what that is takes the longest to find
         frame = window(key.ref, key.policy, self.now + timedelta(seconds=course.end))
         course.due = max(self._s(frame.renew_at), at + key.policy.renewal_floor.total_seconds())
         course.urgent = self._s(frame.urgent_at)
