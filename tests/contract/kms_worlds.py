@@ -30,8 +30,8 @@ from tests.kit.lanes import ACCOUNT, REGION, a_lane, session
 from tests.kit.materials import usage
 from tests.sim.book import Book
 from tests.sim.clocks import HostClock, Times
+from tests.sim.lanes import LanePlan
 from tests.sim.model import ModelKms
-from tests.sim.plan import LanePlan
 
 WAITING_PERIOD = timedelta(days=7)
 AWAY, THIRD = "us-east-1", "eu-west-1"

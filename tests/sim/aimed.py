@@ -9,7 +9,8 @@ import random
 from typing import TYPE_CHECKING, Any, Final
 
 if TYPE_CHECKING:
-    from tests.sim.plan import KeyPlan, LanePlan
+    from tests.sim.lanes import LanePlan
+    from tests.sim.plan import KeyPlan
 
 HOUR_S: Final = 3600.0
 HEARD_AT_ONCE: Final = ("disable", "suspend_key", "source", "delete_material")

@@ -15,10 +15,12 @@ from byokd.facts.change import Change
 from byokd.facts.condition import ConditionKind, Notice, OpenCondition
 from byokd.facts.key import Absent, Expiry, MaterialState
 from byokd.facts.ledger import HistoryEvent, ImportState, Order, OrderKind
+from byokd.facts.policy import Quota
 from tests.kit.fake_keys import Material
 from tests.sim.clocks import at, seconds
 from tests.sim.obstacles import Obstacles
 from tests.sim.plan import span
+from tests.sim.traffic import OF_AN_IMPORT, PARAMETERS, Traffic
 from tests.sim.watch import Watch, one_expiry_s
 
 HANDS_OFF_GRACE_S: Final = 90.0
@@ -136,6 +138,7 @@ class Book:
         self.off_by_s = off_by_s
         self.obstacles = Obstacles()
         self.watch = Watch(now_s, off_by_s, self.broken)
+        self.traffic = Traffic(now_s, self.broken)
         self.lives: dict[str, Life] = {}
         self.by_arn: dict[str, Life] = {}
         self.told: dict[str, Told] = {}
@@ -147,7 +150,6 @@ class Book:
         self.turns = 0
         self._tokens: dict[bytes, str] = {}
         self._spent: set[bytes] = set()
-        self._buckets: dict[tuple[str, str], tuple[float, float]] = {}
         self.lawful_until_s = float("inf")
         """No law is held before a world runs, nor after it was torn down."""
         self.at_once: Callable[[], None] | None = None
@@ -188,19 +190,15 @@ class Book:
 
     # -- KMS ----------------------------------------------------------------------------------------------------------
 
-    def requested(self, lane: str, operation: str, arn: str, state: str, *, per_second: float, burst: float) -> None:
+    def requested(self, lane: str, operation: str, arn: str, state: str, quota: Quota) -> None:
         """byokd sends a request: within its own quota, and of a key that it may touch."""
         self.requests += 1
         now_s = self.now_s()
-        if operation not in ("GetParametersForImport", "ImportKeyMaterial"):
+        self.traffic.requested(lane, operation, arn, quota)
+        if operation not in OF_AN_IMPORT:
             return
-        tokens, since_s = self._buckets.get((lane, operation), (burst, now_s))
-        tokens = min(burst, tokens + (now_s - since_s) * per_second) - 1
-        self._buckets[lane, operation] = (tokens, now_s)
-        if tokens < -0.05:
-            self.broken("quota", lane, f"{operation} is sent faster than {per_second}/s")
-        if operation == "GetParametersForImport":
-            self.watch.paced(lane, per_second)
+        if operation == PARAMETERS:
+            self.watch.paced(lane, quota)
         if arn not in self.by_arn:
             return  # of a key that is not there, which KMS will say
         life = self.by_arn[arn]
@@ -219,12 +217,9 @@ class Book:
         calm = self.obstacles.calm(("*", life.lane, life.ref), since_s - 100, self.now_s())
         return HANDS_OFF_GRACE_S if calm else HANDS_OFF_STORM_S
 
-    def restarted(self, lane: str) -> None:
-        """A new process knows nothing of the tokens that the old one used: its burst may be used again."""
-        for operation in ("GetParametersForImport", "ImportKeyMaterial"):
-            if (lane, operation) in self._buckets:
-                tokens, since_s = self._buckets[lane, operation]
-                self._buckets[lane, operation] = (tokens + 1, since_s)
+    def restarted(self, lane: str, quotas: dict[str, Quota]) -> None:
+        """A lane begins anew, with these quotas."""
+        self.traffic.restarted(lane, quotas)
         self.watch.recalled.pop(lane, None)
 
     def issued(self, token: bytes, arn: str) -> None:

@@ -14,7 +14,8 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Any, Final
 
 if TYPE_CHECKING:
-    from tests.sim.plan import KeyPlan, LanePlan
+    from tests.sim.lanes import LanePlan
+    from tests.sim.plan import KeyPlan
 
 DAY_S: Final = 86400.0
 HOUR_S: Final = 3600.0

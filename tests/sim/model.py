@@ -28,6 +28,7 @@ from byokd.errors import (
 )
 from byokd.facts.key import ABSENT, Absent, Expiry, KeyArn, MaterialId, ObservedKey, ObservedMaterial, WrappingAlgorithm
 from byokd.facts.key import WrappingKeySpec as Spec
+from byokd.facts.policy import Quota
 from byokd.facts.uses import Use
 from byokd.ports import ImportParameters, Skew
 from tests.kit.fake_keys import Key
@@ -35,13 +36,12 @@ from tests.kit.fake_kms import FakeKms
 from tests.kit.fake_source import unsealed
 from tests.sim.book import Book, Imported
 from tests.sim.clocks import HostClock, KmsClock, Times
-from tests.sim.plan import LanePlan
+from tests.sim.lanes import LanePlan
+from tests.sim.traffic import IMPORT, PARAMETERS
 
 CALL_TIMEOUT_S: Final = 5.0
 SIGNATURES_S: Final = 300.0
 """AWS refuses a signature that was made by a clock which is off by more (IAM user guide, "Signature Version 4")."""
-IMPORT: Final = "ImportKeyMaterial"
-PARAMETERS: Final = "GetParametersForImport"
 DELETION: Final = "DeleteImportedKeyMaterial"
 ROTATION: Final = "RotateKeyOnDemand"
 PROBES: Final = ("Encrypt", "Decrypt", "Sign", "Verify", "GenerateMac", "VerifyMac")
@@ -115,16 +115,17 @@ class ModelKms(FakeKms):
         super().__init__(KmsClock(times))
         self.plan = plan
         self.weather = Weather()
-        self.allowed_per_second = plan.per_second
-        """byokd's own quota for GetParametersForImport, as configured now."""
+        self.allowed: dict[str, Quota] = {}
+        """byokd's own, as configured now."""
+        self.allow(plan.per_second)
         self._times = times
         self._host = host
         self._rng = rng
         self._book = book
         self._versions: dict[KeyArn, deque[tuple[float, Key]]] = {}
         self._real = {
-            PARAMETERS: Bucket(plan.real_per_second, 1.0),
-            IMPORT: Bucket(50.0, 50.0),
+            PARAMETERS: Bucket(plan.real_per_second, plan.burst),
+            IMPORT: Bucket(self.allowed[IMPORT].per_second, self.allowed[IMPORT].burst),
         }
         self._late: set[asyncio.Task[None]] = set()
         self._told_s, self._told_at = float("nan"), 0.0
@@ -284,6 +285,23 @@ class ModelKms(FakeKms):
         versions.append((self._times.true_s + lag_s, self.key(arn)))
         self._book.holds(arn, self.key(arn).materials)
 
+    def allow(self, per_second: float) -> None:
+        """Configure byokd's pace of GetParametersForImport; with less than the half of what is planned, no burst."""
+        plan, generous = self.plan, Quota(per_second=50.0, burst=50.0)
+        burst = plan.burst if per_second >= plan.per_second / 2 else 1.0
+        looks, imports = plan.looks_per_second, plan.imports_per_second
+        self.allowed = {
+            **dict.fromkeys(OPERATIONS["all"], generous),
+            "DescribeKey": Quota(per_second=looks, burst=looks),
+            IMPORT: Quota(per_second=imports, burst=plan.burst) if imports < generous.per_second else generous,
+            PARAMETERS: Quota(per_second=per_second, burst=burst, ceiling=per_second * plan.headroom),
+        }
+
+    @property
+    def allowed_per_second(self) -> float:
+        """byokd's own pace of GetParametersForImport, as configured now."""
+        return self.allowed[PARAMETERS].per_second
+
     def unlimited(self) -> None:
         """AWS counts no requests here."""
         self._real.clear()
@@ -297,10 +315,8 @@ class ModelKms(FakeKms):
     async def _sent(self, operation: str, key: str) -> str:
         """Carry a request to KMS; returns what shall become of it there, empty for nothing special."""
         arn = self.aliases.get(key, KeyArn(key))
-        rate = self.allowed_per_second if operation == PARAMETERS else 50.0
-        burst = 1.0 if operation == PARAMETERS else 50.0
         state = self.state(arn).value if operation in (PARAMETERS, IMPORT) and arn in self._keys else ""
-        self._book.requested(self.plan.id, operation, arn, state, per_second=rate, burst=burst)
+        self._book.requested(self.plan.id, operation, arn, state, self.allowed[operation])
         await asyncio.sleep(self.plan.latency_s * (0.5 + self._rng.random()))
         if abs(self._host.off_by_s) > SIGNATURES_S:
             self._answered()
@@ -315,6 +331,8 @@ class ModelKms(FakeKms):
             if trouble.mode == "token" and operation == IMPORT:
                 raise TokenRefused(f"{operation}: InvalidImportTokenException")
             if trouble.mode in _ERRORS:
+                if trouble.mode == "throttled":
+                    self._book.traffic.throttled(self.plan.id, operation)
                 raise _ERRORS[trouble.mode](f"{operation}: {trouble.mode}")
             how = trouble.mode
         bucket = self._real.get(operation)
@@ -322,6 +340,7 @@ class ModelKms(FakeKms):
             self._times.true_s, share=self.weather.quota * (1 - self.weather.others)
         ):
             self._book.tell(self.plan.id, f"KMS throttles {operation}")
+            self._book.traffic.throttled(self.plan.id, operation)
             raise Throttled(f"{operation}: ThrottlingException")
         return how
 

@@ -6,6 +6,9 @@ from collections import defaultdict
 
 from tests.sim.plan import span
 
+SMALL_PACE = "too small a pace"
+"""Of a lane: it is in the way of its keys, and of no order among them."""
+
 
 class Obstacles:
     """When and for whom the world made it impossible, or did not let it be sure, that byokd does its work."""
@@ -18,9 +21,16 @@ class Obstacles:
         if end_s > begin_s:
             self._spans[scope].append((begin_s, end_s, why))
 
-    def free(self, scopes: tuple[str, ...], begin_s: float, end_s: float) -> list[tuple[float, float]]:
-        """The stretches of a span in which nothing was in the way of any of the scopes."""
-        bad = sorted((a, b) for scope in scopes for a, b, _ in self._spans.get(scope, ()) if b > begin_s and a < end_s)
+    def free(
+        self, scopes: tuple[str, ...], begin_s: float, end_s: float, *, despite: str | None = None
+    ) -> list[tuple[float, float]]:
+        """The stretches of a span in which nothing was in the way of any of the scopes, `despite` left aside."""
+        bad = sorted(
+            (a, b)
+            for scope in scopes
+            for a, b, why in self._spans.get(scope, ())
+            if b > begin_s and a < end_s and (despite is None or not why.endswith(despite))
+        )
         free, cursor = [], begin_s
         for a, b in bad:
             if a > cursor:
@@ -30,9 +40,9 @@ class Obstacles:
             free.append((cursor, end_s))
         return free
 
-    def calm(self, scopes: tuple[str, ...], begin_s: float, end_s: float) -> bool:
-        """Whether nothing was in the way of any of the scopes all through a span."""
-        return self.free(scopes, begin_s, end_s) == [(begin_s, end_s)]
+    def calm(self, scopes: tuple[str, ...], begin_s: float, end_s: float, *, despite: str | None = None) -> bool:
+        """Whether nothing was in the way of any of the scopes all through a span, `despite` left aside."""
+        return self.free(scopes, begin_s, end_s, despite=despite) == [(begin_s, end_s)]
 
     def last_end(self, scope: str, begin_s: float, end_s: float) -> float | None:
         """When the last of what was in the way of a scope was over, within a span; None where nothing was."""

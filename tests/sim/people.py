@@ -16,6 +16,7 @@ from tests.sim.fleet import SimKey, policy_of
 from tests.sim.foreseen import look_ahead, scarce_per_second, told_of_scarcity
 from tests.sim.happening import PACE_BACK_S, Happening, Undo
 from tests.sim.model import ModelKms
+from tests.sim.obstacles import SMALL_PACE
 from tests.sim.plan import DAY_S, HOUR_S, Event
 
 TURN_LIMIT_S: Final = 2 * 660.0 + 60.0
@@ -273,20 +274,20 @@ class People(Happening):
     async def _lane_settings(self, event: Event) -> Undo:
         kms = self.world.lanes[event.who]
         mine = self._mine(event, kms.plan.id)
-        kms.allowed_per_second = kms.plan.per_second * event.how["times"]
+        kms.allow(kms.plan.per_second * event.how["times"])
         if not event.how["times"]:
-            kms.allowed_per_second = scarce_per_second(self.world, kms)
-            self._excuse(kms.plan.id, event, "too small a pace", after_s=PACE_BACK_S)
+            kms.allow(scarce_per_second(self.world, kms))
+            self._excuse(kms.plan.id, event, SMALL_PACE, after_s=PACE_BACK_S)
             self.world.at(self.world.now_s + SETTLED_S, lambda: self._told_of_scarcity(kms, mine))
         self.world.in_flight[kms.plan.id] = max(1, kms.plan.in_flight // 2)
-        self.world.book.restarted(kms.plan.id)
+        self.world.book.restarted(kms.plan.id, kms.allowed)
         await self.world.sync()
 
         async def undo() -> None:
             if mine():
-                kms.allowed_per_second = kms.plan.per_second
+                kms.allow(kms.plan.per_second)
                 self.world.in_flight[kms.plan.id] = kms.plan.in_flight
-                self.world.book.restarted(kms.plan.id)
+                self.world.book.restarted(kms.plan.id, kms.allowed)
                 await self.world.sync()
                 await look_ahead(self.world)  # as byokd does soon after a reload, by a calendar that stands still here
 

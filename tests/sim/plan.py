@@ -13,6 +13,7 @@ from typing import Any, Final
 
 from tests.sim.aimed import aimed
 from tests.sim.families import related, rotations
+from tests.sim.lanes import LanePlan, lane, narrowed
 from tests.sim.windows import WindowPlan
 
 DAY_S: Final = 86400.0
@@ -23,26 +24,6 @@ _FLEETS: Final = ((2, 14), (15, 40), (60, 200))
 """From how many keys to how many: those that are looked at one by one, and those that make a queue."""
 _FLEET_WEIGHTS: Final = (6, 3, 2)
 LIVES_PER_WORLD: Final = 7.0
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class LanePlan:
-    """One account and Region."""
-
-    account: str
-    region: str
-    per_second: float
-    """Of GetParametersForImport, as the config says."""
-    real_per_second: float
-    """As AWS has it."""
-    in_flight: int
-    reserve: float
-    latency_s: float
-
-    @property
-    def id(self) -> str:
-        """`<account>/<region>`."""
-        return f"{self.account}/{self.region}"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -141,7 +122,7 @@ def draw(seed: int) -> Plan:
     """The plan of a seed; always the same."""
     rng = random.Random(seed)
     life_s = rng.choices(LIVES_S, _LIFE_WEIGHTS)[0]
-    lanes = tuple(_lane(rng, number) for number in range(rng.choice((1, 1, 2, 3))))
+    lanes = tuple(lane(rng, number) for number in range(rng.choice((1, 1, 2, 3))))
     few, many = rng.choices(_FLEETS, _FLEET_WEIGHTS)[0]
     keys = tuple(_key(rng, number, len(lanes), life_s) for number in range(rng.randint(few, many)))
     # What came later is drawn apart, so that the seeds that are known mean what they meant, and more.
@@ -149,6 +130,7 @@ def draw(seed: int) -> Plan:
     keys = tuple(_wished(more, key) for key in keys)
     regions = random.Random(f"{seed} families")
     lanes, keys = related(regions, lanes, keys)
+    lanes = narrowed(seed, lanes)
     stormy_s = life_s * LIVES_PER_WORLD
     count = rng.randint(4, 40)
     notices_steps = rng.random() < 0.7
@@ -176,19 +158,6 @@ def draw(seed: int) -> Plan:
         notices_steps=notices_steps,
         # Where the clock tells of its steps, nobody need wake for them: a wake that was lost stays lost, and shows.
         safety_wake_s=max(60, int(life_s / rng.choice((20, 100) if notices_steps else (300,)))),
-    )
-
-
-def _lane(rng: random.Random, number: int) -> LanePlan:
-    per_second = rng.choice((0.25, 0.25, 0.5, 1.0))
-    return LanePlan(
-        account=f"{111122223333 + number}",
-        region=rng.choice(("eu-central-1", "us-east-1")),
-        per_second=per_second,
-        real_per_second=per_second * rng.choice((1.0, 1.0, 4.0)),
-        in_flight=rng.choice((2, 4, 16)),
-        reserve=rng.choice((0.0, 0.2)),
-        latency_s=rng.choice((0.01, 0.05, 0.3)),
     )
 
 

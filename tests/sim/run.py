@@ -15,10 +15,12 @@ from byokd.facts.ledger import OrderKind
 from tests.sim.book import Book, Violation
 from tests.sim.events import Events
 from tests.sim.foreseen import foresee, look_ahead
-from tests.sim.laws import Laws, all_is_well
+from tests.sim.laws import Laws
 from tests.sim.loop import run_virtually
+from tests.sim.peace import all_is_well
 from tests.sim.plan import DAY_S, HOUR_S, Plan, draw
 from tests.sim.promises import Promises
+from tests.sim.queues import Queues
 from tests.sim.relations import families_agree, rotations_say_why
 from tests.sim.wishes import Wishes, orders_are_answered
 from tests.sim.world import World
@@ -120,6 +122,7 @@ async def live(plan: Plan, defects: list[str], *, make: Callable[[Plan], World] 
     Laws(world).hold()
     Wishes(world).hold()
     Promises(world).hold()
+    Queues(world).hold()
     before_s = world.now_s
     await world.stop()
     if world.now_s - before_s > 60:

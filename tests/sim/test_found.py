@@ -9,7 +9,8 @@ import pytest
 
 from byokd.facts.condition import ConditionKind
 from tests.sim.families import REGIONS
-from tests.sim.plan import DAY_S, HOUR_S, Event, KeyPlan, LanePlan, Plan
+from tests.sim.lanes import LanePlan
+from tests.sim.plan import DAY_S, HOUR_S, Event, KeyPlan, Plan
 from tests.sim.run import run
 from tests.sim.windows import WindowPlan
 

@@ -15,6 +15,7 @@ from byokd.facts.change import Change
 from byokd.facts.condition import ConditionKind, Notice, NoticeKind
 from byokd.facts.key import Absent
 from byokd.facts.ledger import ImportState, Order, OrderState, Proved, Unproved
+from byokd.facts.policy import Quota
 from byokd.facts.snapshot import Reason
 from tests.sim.clocks import seconds
 from tests.sim.plan import span
@@ -117,17 +118,17 @@ class Watch:
         """A process begins whose record has a share of the lane's quota, learned from what KMS refused."""
         self.recalled[lane] = (self._now_s(), share, 0)
 
-    def paced(self, lane: str, per_second: float) -> None:
+    def paced(self, lane: str, quota: Quota) -> None:
         """byokd asks for a token: after a restart at the pace that the lane had learned, and regains by degrees."""
         if lane not in self.recalled:
             return
-        since_s, share, sent = self.recalled[lane]
+        (since_s, share, sent), per_second = self.recalled[lane], quota.per_second
         passed_s = self._now_s() - since_s
         if passed_s > RECALLED_S:
             del self.recalled[lane]
             return
         self.recalled[lane] = (since_s, share, sent + 1)
-        if sent + 1 > 2.05 + per_second * passed_s * (share + passed_s * REGAINED_PER_S / 2):
+        if sent > quota.burst + 0.05 + per_second * passed_s * (share + passed_s * REGAINED_PER_S / 2):
             text = f"{sent + 1} requests in {passed_s:.0f} s, at {share:.0%} of {per_second}/s as it had learned"
             self._broken("as learned", lane, text)
 

@@ -30,7 +30,7 @@ from byokd.facts.key import (
     LaneId,
 )
 from byokd.facts.ledger import HistoryEntry, HistoryEvent, Order, OrderKind, OrderState
-from byokd.facts.policy import Lane, Quota
+from byokd.facts.policy import Lane
 from byokd.ports import Kms
 from tests.kit.builders import lane as base_lane
 from tests.kit.memory_store import MemoryStore
@@ -38,8 +38,9 @@ from tests.sim.book import Book
 from tests.sim.clocks import HostClock, Times, at
 from tests.sim.doors import Door, SimChannel, SimSource, StoreTrouble, WatchedStore
 from tests.sim.fleet import Fleet, SimKey
-from tests.sim.model import PARAMETERS, PROBES, ModelKms
+from tests.sim.model import ModelKms
 from tests.sim.plan import Plan
+from tests.sim.traffic import PARAMETERS
 
 REMIND: Final = timedelta(days=2)
 
@@ -108,7 +109,7 @@ class World(Fleet):
         self.door = Door(self.crashed)
         store = self.door.of(self.store, before=self.trouble.strike)
         for lane in self.lanes:
-            self.book.restarted(lane.plan.id)
+            self.book.restarted(lane.plan.id, lane.allowed)
             learned = await self.memory.learned_paces(LaneId(lane.plan.id))
             # What was learned of another quota says nothing about this one.
             if (pace := learned.get(PARAMETERS)) is not None and pace.per_second == lane.allowed_per_second:
@@ -213,22 +214,13 @@ class World(Fleet):
 
     def lane(self, kms: ModelKms) -> Lane:
         """A lane of the config."""
-        generous = Quota(per_second=50.0, burst=50.0)
         return base_lane(
             id=LaneId(kms.plan.id),
             name=kms.plan.id,
             account=kms.plan.account,
             region=kms.plan.region,
             max_in_flight=self.in_flight[kms.plan.id],
-            quotas={
-                "DescribeKey": Quota(per_second=1000.0, burst=1000.0),
-                "ListKeyRotations": generous,
-                "ImportKeyMaterial": generous,
-                "DeleteImportedKeyMaterial": generous,
-                "RotateKeyOnDemand": generous,
-                **dict.fromkeys(PROBES, generous),
-                "GetParametersForImport": Quota(per_second=kms.allowed_per_second, burst=1.0),
-            },
+            quotas=dict(kms.allowed),
             reserve=kms.plan.reserve,
         )
 

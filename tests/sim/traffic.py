@@ -1,0 +1,66 @@
+"""What byokd sends to each lane, and how that goes with its quotas.
+
+The law `quota` is held at once; what takes hindsight is in `queues`.
+"""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Final
+
+from byokd.facts.policy import Quota
+
+PARAMETERS: Final = "GetParametersForImport"
+IMPORT: Final = "ImportKeyMaterial"
+OF_AN_IMPORT: Final = (PARAMETERS, IMPORT)
+
+
+@dataclass(frozen=True, slots=True)
+class Sent:
+    """A request of an import."""
+
+    at_s: float
+    arn: str
+    quota: Quota
+    left: float
+    """Tokens that it left to others, at most."""
+
+
+class Traffic:
+    """The requests of one world, lane by lane."""
+
+    def __init__(self, now_s: Callable[[], float], broken: Callable[[str, str, str], None]) -> None:
+        self._now_s = now_s
+        self._broken = broken
+        self._buckets: dict[tuple[str, str], tuple[float, float]] = {}
+        self.sent: defaultdict[tuple[str, str], list[Sent]] = defaultdict(list)
+        """By lane and operation, of the two of an import."""
+        self.refused: defaultdict[tuple[str, str], list[float]] = defaultdict(list)
+        """By lane and operation: when KMS said that it is called too often."""
+        self.begun: defaultdict[str, list[float]] = defaultdict(list)
+        """By lane: when a new process or a new config began with full buckets."""
+
+    def requested(self, lane: str, operation: str, arn: str, quota: Quota) -> None:
+        """byokd sends a request: no faster than it was told, or than it may find out to be allowed."""
+        now_s = self._now_s()
+        tokens, since_s = self._buckets.get((lane, operation), (quota.burst, now_s))
+        tokens = min(quota.burst, tokens + (now_s - since_s) * quota.per_second * quota.headroom) - 1
+        self._buckets[lane, operation] = (tokens, now_s)
+        if tokens < -0.05:
+            self._broken("quota", lane, f"{operation} is sent faster than {quota.per_second * quota.headroom:.3g}/s")
+        if operation in OF_AN_IMPORT:
+            self.sent[lane, operation].append(Sent(now_s, arn, quota, tokens))
+
+    def throttled(self, lane: str, operation: str) -> None:
+        """KMS says ThrottlingException."""
+        self.refused[lane, operation].append(self._now_s())
+
+    def restarted(self, lane: str, quotas: dict[str, Quota]) -> None:
+        """A new process knows nothing of the tokens that the old one used: its burst may be used again."""
+        self.begun[lane].append(self._now_s())
+        for operation, quota in quotas.items():
+            if (lane, operation) in self._buckets:
+                tokens, since_s = self._buckets[lane, operation]
+                self._buckets[lane, operation] = (tokens + quota.burst, since_s)
