@@ -44,10 +44,16 @@ def before_deciding(orders: tuple[Order, ...], now: datetime) -> tuple[Order, ..
     """Orders to close before the rules are asked.
 
     A release closes itself and the holds before it, a resumption the suspensions before it; a hold ends at `until`, and
-    an import that was to end at a time that has passed is none any more. A suspension that was ordered after a
-    resumption is in force, and a turn that cannot see the key says so as well: that is how later turns know it.
+    an import that was to end at a time that has passed is none any more. A suspension that comes before no resumption
+    is in force, and refuses them all: a turn that cannot see the key says so as well, and later turns know it by that.
     """
     newest = {order.kind: order for order in sorted(orders, key=_given)}
+    resumptions = [order for order in orders if order.kind is OrderKind.RESUME]
+    resumed = {
+        order.id: any(_before(order, each, now) for each in resumptions)
+        for order in orders
+        if order.kind is OrderKind.SUSPEND
+    }
     closed = []
     for order in orders:
         match order.kind:
@@ -57,9 +63,9 @@ def before_deciding(orders: tuple[Order, ...], now: datetime) -> tuple[Order, ..
                 closed.append(_closed(order, OrderState.DONE, now, "released"))
             case OrderKind.HOLD if not isinstance(order.until, Absent) and order.until <= now:
                 closed.append(_closed(order, OrderState.DONE, now, "ended"))
-            case OrderKind.SUSPEND if _before(order, newest.get(OrderKind.RESUME), now):
+            case OrderKind.SUSPEND if resumed[order.id]:
                 closed.append(_closed(order, OrderState.DONE, now, "resumed"))
-            case OrderKind.RESUME if OrderKind.SUSPEND in newest and not _before(newest[OrderKind.SUSPEND], order, now):
+            case OrderKind.RESUME if not all(resumed.values()):
                 closed.append(_closed(order, OrderState.REFUSED, now, SUSPENDED_SINCE))
             case OrderKind.IMPORT if isinstance(order.valid_to, datetime) and order.valid_to <= now:
                 closed.append(_closed(order, OrderState.REFUSED, now, "the end of life asked for has passed"))

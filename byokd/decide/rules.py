@@ -159,7 +159,7 @@ def held(the: Case) -> Verdict | None:
     hold = the.hold
     if isinstance(hold, Absent):
         return None
-    until = "released" if isinstance(hold.until, Absent) else f"{in_words(hold.until)}"
+    until = "released" if isinstance(hold.until, Absent) else in_words(hold.until)
     return Verdict(
         reason=Reason.HELD, message=f"held by {hold.by} until {until}: {hold.why}", wake_at=hold.until, blocks=True
     )

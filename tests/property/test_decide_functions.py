@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 from datetime import timedelta
-from itertools import count
+from itertools import count, product
 from typing import Any
 
 import pytest
@@ -15,7 +15,7 @@ from byokd.decide.backoff import LONGEST_WITHOUT_STORE, retry_at, store_again
 from byokd.decide.case import Loss, applied, case
 from byokd.decide.decide import decide, decided
 from byokd.decide.intents import explain, settles_at
-from byokd.decide.orders import SUSPENDED_SINCE, after_deciding, awaiting, before_deciding, stamped
+from byokd.decide.orders import SUSPENDED_SINCE, after_deciding, awaiting, before_deciding, stamped, without
 from byokd.decide.several import about
 from byokd.decide.transitions import compare
 from byokd.decide.verdict import SOON, taken_back_at, wanted_expiry
@@ -180,6 +180,18 @@ def test_orders_are_closed_once(them: Any, now: Any) -> None:
             assert each.until is not ABSENT
             assert each.until <= now
     assert before_deciding(left, now) == ()
+
+
+@pytest.mark.parametrize(("ends", "kind"), [(OrderKind.RELEASE, OrderKind.HOLD), (OrderKind.RESUME, OrderKind.SUSPEND)])
+def test_of_all_orders_about_a_second_each_is_closed_once(ends: OrderKind, kind: OrderKind) -> None:
+    """Of two suspensions one was closed as resumed, and the next turn refused the resumption for the other."""
+    each = [*product([ends], (-1, 0, 1), [ABSENT]), *product([kind], (-1, 0, 1), [ABSENT, START])]
+    for three in product(each, repeat=3):
+        them = tuple(
+            order(which, id=name, created_at=START + timedelta(seconds=away), effective_at=at)
+            for name, (which, away, at) in zip("123", three, strict=True)
+        )
+        assert before_deciding(without(them, before_deciding(them, START)), START) == (), three
 
 
 @given(orders, moments)
