@@ -35,6 +35,8 @@ def aimed(
     rng = random.Random(f"{seed} slowed")
     for _ in range(rng.randint(0, 1)):
         more += _slowed(rng, rng.randrange(len(lanes)), rng.uniform(0.1, 0.9) * stormy_s)
+    rng = random.Random(f"{seed} rushes")
+    more += [_rush(rng, rng.choice(keys), stormy_s) for _ in range(rng.randint(0, 2))]
     return [each for each in more if 0 <= each["at_s"] < stormy_s * 0.99]
 
 
@@ -88,6 +90,12 @@ def _ahead(rng: random.Random, rotated: Drawn) -> Drawn:
 def _scarce(rng: random.Random, lane: int, stormy_s: float) -> Drawn:
     """A lane's pace is too small for its keys, for long enough to be told of it."""
     return _event("lane_settings", rng.uniform(0.1, 0.9) * stormy_s, lane, rng.uniform(0.3, 4) * HOUR_S, times=0.0)
+
+
+def _rush(rng: random.Random, key: KeyPlan, stormy_s: float) -> Drawn:
+    """A whole lane is to be imported within a tenth of a lead, or some hours."""
+    span_s = min(rng.uniform(0.5, 4) * HOUR_S, 0.1 * key.lead_s)
+    return _event("rush", rng.uniform(0.05, 0.95) * stormy_s, key.lane, span_s, every=rng.choice((3, 5, 9)))
 
 
 def _slowed(rng: random.Random, lane: int, at_s: float) -> list[Drawn]:

@@ -286,4 +286,35 @@ BUGS: Final[tuple[Bug, ...]] = (
         "                notices=part,\n",
         "                notices=part[:1],\n",
     ),
+    _bug(
+        "routine work leaves no reserve",
+        "engine/pace.py",
+        "        self._kept = {tier: kept(lane, tier) for tier in Tier}\n",
+        "        self._kept = dict.fromkeys(Tier, 0.0)\n",
+    ),
+    _bug(
+        "ImportKeyMaterial waits for no token",
+        "engine/cycle.py",
+        'self._pace.request("ImportKeyMaterial"):',
+        'self._pace.request("ImportKeyMaterial", admitted=True):',
+    ),
+    _bug("a refusal slows nobody down", "decide/admit.py", "SLOWDOWN: Final = 0.5\n", "SLOWDOWN: Final = 1.0\n"),
+    _bug(
+        "routine goes before urgent",
+        "facts/ledger.py",
+        "            return 10 * MOST_PRIORITY\n",
+        "            return 30 * MOST_PRIORITY\n",
+    ),
+    _bug(
+        "a priority is turned round",
+        "facts/ledger.py",
+        "            return 21 * MOST_PRIORITY - priority\n",
+        "            return 21 * MOST_PRIORITY + priority\n",
+    ),
+    _bug(
+        "a lane learns while it is idle",
+        "decide/admit.py",
+        "max(0.0, min(at, bucket.wanted_until) - bucket.at) * GROWTH_PER_S",
+        "max(0.0, at - bucket.at) * GROWTH_PER_S",
+    ),
 )

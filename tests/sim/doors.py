@@ -9,17 +9,19 @@ from __future__ import annotations
 
 import asyncio
 import random
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Final
 
 from byokd.errors import ChannelError, LeaseLost, SourceUnsafe, StoreBusy, StoreError, StoreFull
 from byokd.facts.change import Change
 from byokd.facts.condition import Message, Notice
-from byokd.facts.key import WrappingAlgorithm
+from byokd.facts.key import LaneId, WrappingAlgorithm
+from byokd.facts.policy import LearnedPace
 from byokd.ports import MaterialProof, Sealed
 from tests.kit.fake_source import FakeSource, proof_of
 from tests.sim.book import Book
 from tests.sim.loop import virtual_sleep
+from tests.sim.traffic import PARAMETERS
 
 WRITES: Final = frozenset(
     (
@@ -147,6 +149,11 @@ class WatchedStore:
             self._book.broken("no defect", change.snapshot.ref, str(error))
             raise
         self._book.saved(change)
+
+    async def keep_lane(self, lane: LaneId, *, paces: Mapping[str, LearnedPace], **kept: Any) -> None:
+        """See `ports.Store`."""
+        await self._store.keep_lane(lane, paces=paces, **kept)
+        self._book.traffic.learned(lane, paces.get(PARAMETERS))
 
     async def save_conditions(self, conditions: Any) -> None:
         """See `ports.Store`."""

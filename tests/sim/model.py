@@ -285,10 +285,10 @@ class ModelKms(FakeKms):
         versions.append((self._times.true_s + lag_s, self.key(arn)))
         self._book.holds(arn, self.key(arn).materials)
 
-    def allow(self, per_second: float) -> None:
+    def allow(self, per_second: float, *, burst: float | None = None) -> None:
         """Configure byokd's pace of GetParametersForImport; with less than the half of what is planned, no burst."""
         plan, generous = self.plan, Quota(per_second=50.0, burst=50.0)
-        burst = plan.burst if per_second >= plan.per_second / 2 else 1.0
+        burst = burst or (plan.burst if per_second >= plan.per_second / 2 else 1.0)
         looks, imports = plan.looks_per_second, plan.imports_per_second
         self.allowed = {
             **dict.fromkeys(OPERATIONS["all"], generous),

@@ -293,6 +293,34 @@ class People(Happening):
 
         return undo
 
+    async def _rush(self, event: Event) -> Undo:
+        """A whole lane is to be imported, at a pace that has many wait, and some of the last turn out to be urgent."""
+        kms = self.world.lanes[event.who]
+        mine = self._mine(replace(event, kind="lane_settings"), kms.plan.id)
+        keys = [key for key in self.world.keys if key.lane is kms]
+        kms.allow(min(kms.plan.per_second, len(keys) / event.span_s), burst=kms.plan.burst)
+        self._excuse(kms.plan.id, event, SMALL_PACE, after_s=PACE_BACK_S)
+        self.world.book.restarted(kms.plan.id, kms.allowed)
+        await self.world.sync()
+        await self._renew(event)
+
+        async def urgent() -> None:
+            for key in keys[:: event.how["every"]]:
+                if key.tracked and not key.life.off_since and key.lane.state(key.arn) is KeyState.ENABLED:
+                    self.world.import_by_hand(key, key.plan.lead_s * 0.4)
+                    await self.world.order(key, OrderKind.RELEASE)
+
+        self.world.at(self.world.now_s + event.span_s / 5, urgent)
+
+        async def undo() -> None:
+            if mine():
+                kms.allow(kms.plan.per_second)
+                self.world.book.restarted(kms.plan.id, kms.allowed)
+                await self.world.sync()
+                await look_ahead(self.world)
+
+        return undo
+
     async def _told_of_scarcity(self, kms: ModelKms, mine: Callable[[], bool]) -> None:
         if mine() and kms.allowed_per_second < kms.plan.per_second:
             await told_of_scarcity(self.world, kms)

@@ -113,17 +113,20 @@ class Queues(Laws):
 
     def _leaves_the_reserve(self, kms: ModelKms, sent: list[Sent]) -> None:
         """Routine work leaves a share of the burst to those in a hurry."""
-        hurried_s = float("-inf")
+        hurried: list[float] = []
         for each in sent if kms.plan.reserve and kms.plan.burst > 1 else ():
             key = self._keys.get(KeyArn(each.arn))
             standing = None if key is None else self._standing(key, each.at_s, self._period(key, each.at_s))
             if standing is None or not standing.routine:
-                hurried_s = each.at_s  # it may have taken what the next were left
+                hurried.append(each.at_s)
                 continue
+            # Somebody in a hurry may have gone before one who had been promised its token.
             kept = kms.plan.reserve * (each.quota.burst - 1)
-            if each.left >= kept - 0.05 or each.at_s < hurried_s + YIELDING_S:
-                continue
-            if self.book.obstacles.calm(("*", kms.plan.id), each.at_s - SURE_S, each.at_s):
+            least = kept - (len(hurried) - bisect_left(hurried, each.at_s - 2 * ADMITTED_S)) - 0.05
+            scopes = ("*", kms.plan.id)
+            if each.left < least and self.book.obstacles.calm(
+                scopes, each.at_s - SURE_S, each.at_s, despite=SMALL_PACE
+            ):
                 text = f"a routine import leaves {each.left:.2f} of {kept:.2f} tokens"
                 self.book.broken("reserve", kms.plan.id, text, at_s=each.at_s)
                 return
@@ -159,12 +162,17 @@ class Queues(Laws):
                 again_s = mine[place - 1] + TRIED_S if place else since_s
                 yield Wait(key, max(since_s, again_s), min([until_s, *mine[place : place + 1]]))
 
+    def _seen_s(self, key: SimKey, period: Period) -> float:
+        """When byokd first looked at the key after its ValidTo showed."""
+        looks = self.book.watch.looks[key.life.ref]
+        return next((at_s for at_s in looks[bisect_right(looks, period.began.visible_s) :]), self.end_s)
+
     def _due(self, key: SimKey) -> Iterator[tuple[float, float]]:
         """From when to when it was due."""
         for period in self._periods[key.life.ref]:
             policies = self._policies(key, period.ends_s - key.plan.life_s, period.ends_s)
             if len(policies) == 1 and not period.deleted and period.ends_s < float("inf"):
-                due_s = max(self._due_s(key, policies[0], period.ends_s), self._known_s(key, period))
+                due_s = max(self._due_s(key, policies[0], period.ends_s), self._seen_s(key, period))
                 if due_s < period.until_s:
                     yield max(due_s, period.began.at_s + key.plan.floor_s), min(period.until_s, period.ends_s)
 

@@ -10,11 +10,15 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Final
 
-from byokd.facts.policy import Quota
+from byokd.facts.policy import LearnedPace, Quota
 
 PARAMETERS: Final = "GetParametersForImport"
 IMPORT: Final = "ImportKeyMaterial"
 OF_AN_IMPORT: Final = (PARAMETERS, IMPORT)
+TRIED_PER_S: Final = 1 / 1800
+"""Of its quota, so much more is tried for each second in which requests wait."""
+MOST_WAIT: Final = 40
+"""More imports than this do not wait for tokens at once; others wait for their turn."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,6 +39,10 @@ class Traffic:
         self._now_s = now_s
         self._broken = broken
         self._buckets: dict[tuple[str, str], tuple[float, float]] = {}
+        self._share: dict[str, float] = {}
+        """By lane: what it had last learned."""
+        self._waited_s: defaultdict[str, float] = defaultdict(float)
+        """By lane: for how long requests may have waited since then."""
         self.sent: defaultdict[tuple[str, str], list[Sent]] = defaultdict(list)
         """By lane and operation, of the two of an import."""
         self.refused: defaultdict[tuple[str, str], list[float]] = defaultdict(list)
@@ -50,12 +58,22 @@ class Traffic:
         self._buckets[lane, operation] = (tokens, now_s)
         if tokens < -0.05:
             self._broken("quota", lane, f"{operation} is sent faster than {quota.per_second * quota.headroom:.3g}/s")
+        if operation == PARAMETERS and quota.headroom > 1:
+            self._waited_s[lane] += min(now_s - since_s, (MOST_WAIT + quota.burst) / quota.per_second)
         if operation in OF_AN_IMPORT:
             self.sent[lane, operation].append(Sent(now_s, arn, quota, tokens))
 
     def throttled(self, lane: str, operation: str) -> None:
         """KMS says ThrottlingException."""
         self.refused[lane, operation].append(self._now_s())
+
+    def learned(self, lane: str, pace: LearnedPace | None) -> None:
+        """byokd writes down what it found out to be allowed: it has tried more only while requests waited."""
+        share, before = 1.0 if pace is None else pace.share, self._share.get(lane, 1.0)
+        most = max(1.0, before) + self._waited_s.pop(lane, 0.0) * TRIED_PER_S + 0.05
+        self._share[lane] = share
+        if share > most:
+            self._broken("waits to learn", lane, f"has learned {share:.2f} of its quota, {before:.2f} before")
 
     def restarted(self, lane: str, quotas: dict[str, Quota]) -> None:
         """A new process knows nothing of the tokens that the old one used: its burst may be used again."""

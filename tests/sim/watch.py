@@ -19,6 +19,7 @@ from byokd.facts.policy import Quota
 from byokd.facts.snapshot import Reason
 from tests.sim.clocks import seconds
 from tests.sim.plan import span
+from tests.sim.traffic import TRIED_PER_S
 
 TRIES_AGAIN: Final = frozenset(
     (
@@ -49,7 +50,7 @@ OF_A_SOURCE: Final = frozenset(
 )
 RECALLED_S: Final = 120.0
 """For so long after a restart a lane's pace is held against what it had learned."""
-REGAINED_PER_S: Final = 1 / 500 + 1 / 1800
+REGAINED_PER_S: Final = 1 / 500 + TRIED_PER_S
 """Of its quota, so much a second comes back to a lane that was slowed down, and is tried while requests wait."""
 Broken = Callable[[str, str, str], None]
 
