@@ -163,6 +163,8 @@ class Laws:
         if not (period.lapsed or period.deleted) or not (key.plan.heals_lapse and key.plan.heals_delete):
             return
         lost_s = min(period.ends_s, period.until_s)
+        if self._last_seen_disabled(key, lost_s):
+            return
         later = [each.at_s for each in key.life.imports_of(period.began.fingerprint) if each.at_s > lost_s]
         healed_s = min(later, default=self.end_s)
         limit_s = HEAL_S + self._queue_s(key)
@@ -176,6 +178,18 @@ class Laws:
             if b > late_s:
                 self._broken(key, "healed", late_s, f"lost at {span(lost_s)}, free since {span(a)}, not healed")
                 return
+
+    def _last_seen_disabled(self, key: SimKey, lost_s: float) -> bool:
+        """Whether a key was enabled again, and byokd saw nothing of it before the material was gone.
+
+        KMS calls either PendingImport then, and an import would enable a key that people may want disabled.
+        """
+        back_s = max((until_s for _, until_s in key.life.disabled if until_s <= lost_s), default=None)
+        return back_s is not None and not self._looked(key, back_s, lost_s)
+
+    def _looked(self, key: SimKey, begin_s: float, end_s: float) -> bool:
+        """Whether byokd saw the key between two moments."""
+        return any(begin_s < look_s < end_s for look_s in self.book.watch.looks[key.life.ref])
 
     def _in_time(self, key: SimKey, period: Period) -> None:
         """Where nothing is in the way, a renewal comes when it is due, and not half a lead later."""
@@ -216,16 +230,18 @@ class Laws:
             if each.by_hand:
                 last = None
                 continue
-            if last is not None and not self._doubtful(last, each):
+            if last is not None and not self._doubtful(key, last, each):
                 self._floor(key, last, each)
-            if last is None or not self._doubtful(last, each):
+            if last is None or not self._doubtful(key, last, each):
                 self._not_too_early(key, each)
             last = each
 
-    def _doubtful(self, last: Imported, each: Imported) -> bool:
+    def _doubtful(self, key: SimKey, last: Imported, each: Imported) -> bool:
         """Whether byokd could not know that the import before had succeeded."""
+        gone_s = (at_s for at_s, of in key.life.deleted if of == last.fingerprint and last.at_s <= at_s < each.at_s)
         return (
             each.ordered
+            or any(not self._looked(key, last.at_s, at_s) for at_s in gone_s)
             or each.late
             or last.late  # it came after its time was up, and byokd knew nothing of it
             or last.visible_s > last.at_s + 5

@@ -26,6 +26,8 @@ YIELDING_S: Final = 60.0
 """For so long after a refusal a lane is seen to have slowed down."""
 ADMITTED_S: Final = 10.0
 """Requests that have their token already are sent within so long."""
+TOGETHER_S: Final = 5.0
+"""Who sets out within so short a time of each other may come in any order."""
 SURE_S: Final = 120.0
 """A key that is nearer to a boundary than this may count to either side of it."""
 TRIED_S: Final = 1.5 * HOUR_S
@@ -136,7 +138,7 @@ class Queues(Laws):
         times = [each.at_s for each in sent]
         long_s = SURE_S + 5.0 * sum(key.lane is kms for key in self.world.keys)
         for wait in self._waits(kms, sent):
-            first, last = bisect_right(times, wait.since_s + long_s), bisect_left(times, wait.until_s)
+            first, last = bisect_right(times, wait.since_s + long_s), bisect_left(times, wait.until_s - TOGETHER_S)
             for each in sent[first:last]:
                 other = self._keys.get(KeyArn(each.arn))
                 if other is None or other is wait.key or not self._stands_before(wait, other, each.at_s):

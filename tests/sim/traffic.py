@@ -43,6 +43,8 @@ class Traffic:
         """By lane: what it had last learned."""
         self._waited_s: defaultdict[str, float] = defaultdict(float)
         """By lane: for how long requests may have waited since then."""
+        self._waiting: dict[str, tuple[float, float]] = {}
+        """By lane: since when the next request may have been waiting, and for how long at most."""
         self.sent: defaultdict[tuple[str, str], list[Sent]] = defaultdict(list)
         """By lane and operation, of the two of an import."""
         self.refused: defaultdict[tuple[str, str], list[float]] = defaultdict(list)
@@ -59,7 +61,8 @@ class Traffic:
         if tokens < -0.05:
             self._broken("quota", lane, f"{operation} is sent faster than {quota.per_second * quota.headroom:.3g}/s")
         if operation == PARAMETERS and quota.headroom > 1:
-            self._waited_s[lane] += min(now_s - since_s, (MOST_WAIT + quota.burst) / quota.per_second)
+            self._wait_on(lane)
+            self._waiting[lane] = (now_s, (MOST_WAIT + quota.burst) / quota.per_second)
         if operation in OF_AN_IMPORT:
             self.sent[lane, operation].append(Sent(now_s, arn, quota, tokens))
 
@@ -69,11 +72,20 @@ class Traffic:
 
     def learned(self, lane: str, pace: LearnedPace | None) -> None:
         """byokd writes down what it found out to be allowed: it has tried more only while requests waited."""
+        self._wait_on(lane)
         share, before = 1.0 if pace is None else pace.share, self._share.get(lane, 1.0)
         most = max(1.0, before) + self._waited_s.pop(lane, 0.0) * TRIED_PER_S + 0.05
         self._share[lane] = share
         if share > most:
             self._broken("waits to learn", lane, f"has learned {share:.2f} of its quota, {before:.2f} before")
+
+    def _wait_on(self, lane: str) -> None:
+        """Count the time in which the next request of a lane may have waited up to now."""
+        now_s = self._now_s()
+        since_s, longest_s = self._waiting.get(lane, (now_s, 0.0))
+        waited_s = min(now_s - since_s, longest_s)
+        self._waited_s[lane] += waited_s
+        self._waiting[lane] = (now_s, longest_s - waited_s)
 
     def restarted(self, lane: str, quotas: dict[str, Quota]) -> None:
         """A new process knows nothing of the tokens that the old one used: its burst may be used again."""

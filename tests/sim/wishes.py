@@ -116,7 +116,7 @@ class Wishes(Laws):
 
     def _endless(self, key: SimKey, last: Imported, each: Imported) -> None:
         """Material that was imported never to end is not imported again without being asked for."""
-        if last.expiry is NEVER and each.before is NEVER and not (each.ordered or self._doubtful(last, each)):
+        if last.expiry is NEVER and each.before is NEVER and not (each.ordered or self._doubtful(key, last, each)):
             self._broken(key, "not too early", each.at_s, "imported again, though it never ends")
 
     def rotates_by_period(self, key: SimKey, orders: Sequence[Order]) -> None:
