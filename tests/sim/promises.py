@@ -98,8 +98,8 @@ class Promises(Laws):
         heals = key.plan.heals_delete if gone_s < ends_s else key.plan.heals_lapse
         if gone_s < ends_s and not seen:
             heals = heals or key.plan.heals_lapse
-        # What somebody imported for less, and ended before it was looked at, passes as deleted before its ValidTo.
-        if last.by_hand and not any(last.at_s < at_s < gone_s for at_s in self.book.watch.looks[key.life.ref]):
+        # What somebody imported for less, and ended before it was seen, passes as deleted before its ValidTo.
+        if last.by_hand and not self._looked(key, last.visible_s, gone_s):
             heals = heals or key.plan.heals_delete
         # An import that was under way when the material went is nobody's mistake.
         calm = self.book.obstacles.calm(("*", key.life.lane), gone_s - HOUR_S, each.at_s)
