@@ -11,6 +11,7 @@ for more than what is written down. Times here are monotonic seconds: a bucket m
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import Final
@@ -100,14 +101,42 @@ def refill(bucket: Bucket, at: float) -> Bucket:
 def _figures(bucket: Bucket, at: float) -> tuple[float, float, float]:
     """Its tokens, share and limit at a later time; a forecast asks for them by the million."""
     quota, passed = bucket.quota, max(0.0, at - bucket.at)
-    tokens = min(quota.burst, bucket.tokens + passed * bucket.per_second)
     limit = bucket.limit if at < bucket.limited_at + REMEMBERED_S else quota.headroom
-    share = bucket.share
-    if share < (normal := min(1.0, limit)):
-        share = min(normal, share + passed * RECOVERY_PER_S)
-    elif share < limit:
-        share = min(limit, share + max(0.0, min(at, bucket.wanted_until) - bucket.at) * GROWTH_PER_S)
-    return tokens, share, limit
+    share, come = bucket.share, passed * bucket.per_second
+    if share < limit:
+        back, recovered = _risen(share, 1.0, RECOVERY_PER_S, passed)
+        waited = min(at, bucket.wanted_until) - bucket.at - recovered
+        share, grown = _risen(back, limit, GROWTH_PER_S, max(0.0, waited))
+        work = recovered * (bucket.share + back) + grown * (back + share) + 2 * share * (passed - recovered - grown)
+        come = work / 2 * quota.per_second * USED
+    return min(quota.burst, bucket.tokens + come), share, limit
+
+
+def _risen(share: float, top: float, per_s: float, within: float) -> tuple[float, float]:
+    """A share that rises to `top` for so many seconds at most, and for how many it rose."""
+    lasts = (top - share) / per_s
+    if lasts <= 0.0:
+        return share, 0.0
+    return (top, lasts) if lasts <= within else (share + within * per_s, within)
+
+
+def _seconds(tokens: float, quota: Quota, share: float, limit: float) -> float:
+    """How long so many tokens take to come, to somebody who waits for them: 0 where none have to.
+
+    The share rises meanwhile, as `_figures` has it. Who asks later is told of the same rise, so that no two are told to
+    send closer together than the pace is by then.
+    """
+    if tokens <= 0.0:
+        return 0.0
+    whole, passed = quota.per_second * USED, 0.0
+    for top, rise in ((1.0, RECOVERY_PER_S), (limit, GROWTH_PER_S)):
+        if share < top:
+            lasts = (top - share) / rise
+            if tokens <= (come := lasts * (share + top) / 2 * whole):
+                work = tokens / whole
+                return passed + 2.0 * work / (share + math.sqrt(share * share + 2.0 * rise * work))
+            share, tokens, passed = top, tokens - come, passed + lasts
+    return passed + tokens / (quota.per_second * share * USED)
 
 
 def take(bucket: Bucket, at: float, *, keep: float = 0.0) -> tuple[Bucket, float]:
@@ -117,8 +146,8 @@ def take(bucket: Bucket, at: float, *, keep: float = 0.0) -> tuple[Bucket, float
     that callers are served in the order in which they asked.
     """
     tokens, share, limit = _figures(bucket, at)
-    tokens, pace = tokens - 1.0, bucket.quota.per_second * share * USED
-    wait = (keep - tokens) / pace if keep > tokens else 0.0
+    tokens -= 1.0
+    wait = _seconds(keep - tokens, bucket.quota, share, limit)
     left = Bucket(
         quota=bucket.quota,
         tokens=tokens,
@@ -137,8 +166,8 @@ def sets_out(bucket: Bucket, at: float, *, coming: int, lead_s: float, keep: flo
     `coming` others have set out and taken none yet. Whoever sets out in time finds its token there as it arrives, or
     waits for it a little; so no token is lost, and none is held by somebody who may be long in coming.
     """
-    tokens, share, _ = _figures(bucket, at)
-    wait = (coming + 1.0 + keep - tokens) / (bucket.quota.per_second * share * USED) - lead_s
+    tokens, share, limit = _figures(bucket, at)
+    wait = _seconds(coming + 1.0 + keep - tokens, bucket.quota, share, limit) - lead_s
     return wait if wait > AT_ONCE_S else 0.0
 
 

@@ -101,7 +101,7 @@ BUGS: Final[tuple[Bug, ...]] = (
     _bug(
         "nobody waits for a token",
         "decide/admit.py",
-        "    wait = (keep - tokens) / pace if keep > tokens else 0.0\n",
+        "    wait = _seconds(keep - tokens, bucket.quota, share, limit)\n",
         "    wait = 0.0\n",
     ),
     _bug(
@@ -111,8 +111,8 @@ BUGS: Final[tuple[Bug, ...]] = (
         "quota=quota, tokens=quota.burst + 20, share=1.0",
         Edit(
             "byokd/decide/admit.py",
-            "tokens = min(quota.burst, bucket.tokens + passed",
-            "tokens = min(max(quota.burst, bucket.tokens), bucket.tokens + passed",
+            "return min(quota.burst, bucket.tokens + come)",
+            "return min(max(quota.burst, bucket.tokens), bucket.tokens + come)",
         ),
     ),
     Bug(
@@ -314,7 +314,7 @@ BUGS: Final[tuple[Bug, ...]] = (
     _bug(
         "a lane learns while it is idle",
         "decide/admit.py",
-        "max(0.0, min(at, bucket.wanted_until) - bucket.at) * GROWTH_PER_S",
-        "max(0.0, at - bucket.at) * GROWTH_PER_S",
+        "waited = min(at, bucket.wanted_until) - bucket.at - recovered",
+        "waited = at - bucket.at - recovered",
     ),
 )
