@@ -60,6 +60,8 @@ class Bucket:
     """When `tokens` and `share` were true."""
     wanted_until: float
     """Until when somebody has to wait for a token, as far as is known."""
+    taken: int = 0
+    """How many tokens were taken so far."""
 
     @property
     def per_second(self) -> float:
@@ -143,7 +145,7 @@ def take(bucket: Bucket, at: float, *, keep: float = 0.0) -> tuple[Bucket, float
     """Take one token, leaving `keep` of them to others who may be in a greater hurry.
 
     Returns the bucket and how many seconds to wait before the request may be sent: the token is taken in advance, so
-    that callers are served in the order in which they asked.
+    that callers are served in the order in which they asked. Who has waited asks `remains`.
     """
     tokens, share, limit = _figures(bucket, at)
     tokens -= 1.0
@@ -156,8 +158,19 @@ def take(bucket: Bucket, at: float, *, keep: float = 0.0) -> tuple[Bucket, float
         limited_at=bucket.limited_at,
         at=at,
         wanted_until=max(bucket.wanted_until, at + wait),
+        taken=bucket.taken + 1,
     )
     return left, wait
+
+
+def remains(bucket: Bucket, at: float, *, taken: int, keep: float = 0.0) -> float:
+    """Seconds for which whoever took a token as number `taken` is still to wait: 0, unless KMS refused one meanwhile.
+
+    Those who wait slow down too. Many may, and each that is sent at the pace that was refused is refused as well.
+    """
+    tokens, share, limit = _figures(bucket, at)
+    wait = _seconds(keep - tokens - (bucket.taken - taken), bucket.quota, share, limit)
+    return wait if wait > AT_ONCE_S else 0.0
 
 
 def sets_out(bucket: Bucket, at: float, *, coming: int, lead_s: float, keep: float = 0.0) -> float:

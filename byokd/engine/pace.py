@@ -29,6 +29,7 @@ from byokd.decide.admit import (
     learned,
     learned_of,
     refill,
+    remains,
     sets_out,
     take,
     throttled,
@@ -121,9 +122,9 @@ class Pace:
             quota, rate = self._quotas[operation], per_second.get(operation, 0.0) * self._share
             if rate > 0 and (rate, rate) != (quota.per_second, quota.ceiling):
                 self._quotas[operation] = replace(quota, per_second=rate, ceiling=rate)
-                new, tokens = self._begun(operation), refill(self._buckets[operation], self._clock.monotonic()).tokens
+                new, old = self._begun(operation), refill(self._buckets[operation], self._clock.monotonic())
                 # The burst that was used a moment ago is not there again.
-                self._buckets[operation] = replace(new, tokens=min(tokens, new.tokens))
+                self._buckets[operation] = replace(new, tokens=min(old.tokens, new.tokens), taken=old.taken)
                 changed = True
         return changed
 
@@ -179,9 +180,12 @@ class Pace:
 
     async def admit(self, operation: str, *, keep: float = 0.0) -> None:
         """Return when a request of this kind may be sent, `keep` tokens being left to others."""
-        wait = self._take(operation, keep)
-        if wait > 0:
+        bucket, wait = take(self._buckets[operation], self._clock.monotonic(), keep=keep)
+        self._buckets[operation] = bucket
+        while wait > 0:
             await self._clock.sleep(wait)
+            now = self._clock.monotonic()
+            wait = remains(self._buckets[operation], now, taken=bucket.taken, keep=keep)
 
     def request(self, operation: str, *, admitted: bool = False) -> Request:
         """Around one request: waits until it may be sent, and slows down where KMS says that it is called too often.
@@ -209,10 +213,6 @@ class Pace:
             return full(quota, at)
         age_s = max(0.0, (self._clock.now() - pace.limited_at).total_seconds())
         return learned(quota, at, share=pace.share, limit=pace.limit, age_s=age_s)
-
-    def _take(self, operation: str, keep: float = 0.0) -> float:
-        self._buckets[operation], wait = take(self._buckets[operation], self._clock.monotonic(), keep=keep)
-        return wait
 
 
 class Request:

@@ -19,6 +19,7 @@ from byokd.decide.admit import (
     learned,
     learned_of,
     refill,
+    remains,
     sets_out,
     take,
     throttled,
@@ -228,6 +229,27 @@ def test_who_waits_finds_the_token_as_it_comes(bucket: Bucket, gap: float) -> No
     after, wait = take(bucket, bucket.at + gap)
     if wait:
         assert refill(after, after.at + wait).tokens == pytest.approx(0.0, abs=1e-6)
+
+
+@given(buckets, gaps, st.integers(1, 10), st.floats(0, 0.99), st.booleans())
+def test_who_waits_slows_down_with_the_lane(
+    bucket: Bucket, gap: float, line: int, within: float, refusal: bool
+) -> None:
+    """What was told is what remains, unless KMS refuses a request meanwhile; who came first goes first all the same."""
+    at = bucket.at + gap
+    mine, told = take(bucket, at)
+    bucket = mine
+    for _ in range(line):
+        bucket, _ = take(bucket, at)
+    then = at + told * within
+    bucket = throttled(bucket, then) if refusal else bucket
+    left = remains(bucket, then, taken=mine.taken)
+    if refusal:
+        assert left >= told - (then - at) - 1e-2
+    else:
+        assert left == pytest.approx(told - (then - at), abs=1e-2)
+    assert 0 <= left <= remains(bucket, then, taken=bucket.taken) < float("inf")
+    assert remains(bucket, then + left, taken=mine.taken) == 0
 
 
 @given(st.integers(min_value=1, max_value=20))

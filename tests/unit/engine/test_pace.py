@@ -114,3 +114,26 @@ async def test_an_import_that_turns_back_keeps_nobody_waiting() -> None:
     assert pace.turned_back(KeyRef("one"))
     assert not pace.turned_back(KeyRef("one"))
     assert pace.wait(Tier.DUE) == 0
+
+
+async def test_those_who_wait_slow_down_too() -> None:
+    """Many waited for their ImportKeyMaterial when one was refused; all that waited were sent at the old pace."""
+    clock = ManualClock()
+    quotas = {operation: Quota(per_second=1000.0, burst=1000.0) for operation in OPERATIONS}
+    quotas["ImportKeyMaterial"] = Quota(per_second=1.0, burst=1)
+    pace, sent = Pace(lane(quotas=quotas), clock), list[float]()
+
+    async def one(number: int) -> None:
+        async with pace.request("ImportKeyMaterial"):
+            sent.append(clock.monotonic())
+            if number == 4:
+                raise Throttled("Rate exceeded")
+
+    line = asyncio.gather(*(one(number) for number in range(20)), return_exceptions=True)
+    while not line.done():
+        await _run_on()
+        clock.advance(0.25)
+    apart = [later - earlier for earlier, later in pairwise(sent)]
+    assert len(sent) == 20
+    assert max(apart[:4]) <= 1.25
+    assert min(apart[4:9]) >= 1.75
