@@ -30,6 +30,11 @@ IMPORT_STYLES: Final = {"queued": "cyan", "running": "bold cyan", "failed": "yel
 _EIGHTHS: Final = " ▏▎▍▌▋▊▉"
 
 
+def unseen(by_state: dict[str, int]) -> int:
+    """How many keys no look has seen, or sees at present: their tier is the last known, or fresh where none is."""
+    return by_state.get("Blind", 0) + by_state.get("NeverLooked", 0)
+
+
 def seconds_until(stamp: str | None, at: str) -> int | None:
     """Seconds from `at` to a time of a document, negative once it has passed; None for `never` and for null."""
     if stamp is None or stamp == "never":

@@ -54,20 +54,14 @@ def _show(document: dict[str, Any]) -> None:
     console = stdout()
     console.print(f"at       {document['at']}", soft_wrap=True)
     console.print(f"daemon   {_daemon(document['daemon'])}", soft_wrap=True)
-    console.print(
-        f"keys     {counts['keys']}{_figures(counts['by_tier'])}{_unseen(counts['by_state'])}", soft_wrap=True
-    )
+    unseen = rows.unseen(counts["by_state"])
+    caveat = f", {unseen} of them not seen at present: the tier is the last known, if any" if unseen else ""
+    console.print(f"keys     {counts['keys']}{_figures(counts['by_tier'])}{caveat}", soft_wrap=True)
     console.print(f"in KMS   {_figures(counts['by_state']).strip(' ()') or 'nothing seen yet'}", soft_wrap=True)
     console.print(f"queue    {_figures(counts['queue']).strip(' ()') or 'empty'}", soft_wrap=True)
     console.print(f"notices  {counts['notices_waiting'] or 'none'} waiting", soft_wrap=True)
     console.print()
     show(rows.conditions(document["conditions"], document["at"]), empty="Nothing needs attention.")
-
-
-def _unseen(by_state: dict[str, int]) -> str:
-    """Tiers are of the last look: where none has succeeded, a key counts as fresh because there is nothing to do."""
-    unseen = by_state.get("Blind", 0) + by_state.get("NeverLooked", 0)
-    return f", {unseen} of them not seen at present: the tier is the last known, if any" if unseen else ""
 
 
 def _figures(counts: dict[str, int]) -> str:

@@ -99,11 +99,14 @@ def _panel(title: str, content: RenderableType, figures: dict[str, int] | None =
 
 def _header(picture: Picture) -> RenderableType:
     counts = picture.counts
-    tiers = Text("  ").join(
+    known = [
         text(f" {counts['by_tier'].get(tier, 0)} {tier} ", f"reverse {style}")
         for tier, style in rows.TIER_STYLES.items()
         if counts["by_tier"].get(tier, 0)
-    )
+    ]
+    if unseen := rows.unseen(counts["by_state"]):
+        known.append(text(f"{unseen} of them not seen at present", "yellow"))
+    tiers = Text("  ").join(known)
     worst = Text("  ").join(
         text(f"● {count} {severity}", rows.SEVERITY_STYLES.get(severity, ""))
         for severity, count in counts["conditions"].items()

@@ -55,6 +55,7 @@ class Case:
     snapshot: Snapshot
     now: datetime
     policy: Policy
+    """That of the config, as it stands now."""
     seen: ObservedKey | None
     """The newest reading, however old; the rules on blindness come before those that trust it."""
     kind: KeyKind | None

@@ -11,7 +11,8 @@ from byokd.cli.rows import keys
 from byokd.cli.view import REFRESH_S, look, render, watch
 from byokd.errors import StoreBusy
 from byokd.facts.change import FleetCounts
-from tests.kit.clock import ManualClock
+from tests.kit import builders
+from tests.kit.clock import START, ManualClock
 from tests.kit.memory_store import MemoryStore
 from tests.unit.cli.terminal import transcript
 from tests.unit.web.fleet import furnished
@@ -40,6 +41,13 @@ async def test_table_on_a_terminal():
 async def test_no_keys():
     """An empty fleet has a picture too."""
     assert "no keys yet" in _drawn(render(await look(MemoryStore(), ManualClock())), HEIGHT)
+
+
+async def test_keys_that_nobody_has_seen():
+    """The bar of the view counts their tier, and says that nobody knows: it called them fresh, in green."""
+    store = MemoryStore()
+    await store.sync_fleet([builders.desired()], now=START)
+    assert "1 of them not seen at present" in _drawn(render(await look(store, ManualClock())), HEIGHT)
 
 
 class _Watched(MemoryStore):
