@@ -312,6 +312,12 @@ BUGS: Final[tuple[Bug, ...]] = (
         "            return 21 * MOST_PRIORITY + priority\n",
     ),
     _bug(
+        "the nearest deadline does not go first",
+        "facts/ledger.py",
+        "return self.rank, self.deadline, self.id\n",
+        "return self.rank, self.not_before, self.id\n",
+    ),
+    _bug(
         "a lane learns while it is idle",
         "decide/admit.py",
         "waited = min(at, bucket.wanted_until) - bucket.at - recovered",
