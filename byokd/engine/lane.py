@@ -212,7 +212,7 @@ class LaneWorker:
         room = self._room_for_looks
         if self._turns.pays(room):
             now = self._clock.now()
-            self._turns.forgive(now)
+            self._turns.forgive(self._clock.monotonic())
             due = await self._store.due(self.lane.id, now=now, limit=room + self._turns.taken)
             refs = [ref for ref in due if self._turns.free(ref)][:room]
             await self._begin(cycle.look, group, refs, loop="looks")
@@ -278,7 +278,7 @@ class LaneWorker:
             return ABSENT
         self._stale = False
         now = self._clock.now()
-        self._turns.forgive(now)
+        self._turns.forgive(self._clock.monotonic())
         limit = self.lane.max_in_flight + self._turns.taken
         rows = await self._store.ready_imports(self.lane.id, now=now, limit=limit)
         self._ahead = deque(row for row in rows if self._turns.free(row.ref))
@@ -365,7 +365,7 @@ class LaneWorker:
         self._imports.set()
 
     def _leave_alone(self, ref: KeyRef, span: timedelta) -> None:
-        self._turns.leave_alone(ref, self._clock.now() + span)
+        self._turns.leave_alone(ref, self._clock.monotonic() + span.total_seconds())
         self._looks.set()
         self._queue_changed()
 
@@ -375,8 +375,8 @@ class LaneWorker:
         until = self._clock.now() + cap
         if isinstance(soonest, datetime):
             until = min(until, soonest)
-        if forgiven_at := self._turns.first_forgiven_at():
-            until = min(until, forgiven_at)
+        if (forgiven_s := self._turns.first_forgiven_s) is not None:
+            cap_s = max(0.0, min(cap_s, forgiven_s - self._clock.monotonic()))
         if event is self._looks:
             self._looks_until = until
         with self._progress.resting(f"{self.lane.name}/{loop}", cap_s):

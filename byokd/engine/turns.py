@@ -10,7 +10,6 @@ leave room for imports, and a long queue leaves room for looks.
 from __future__ import annotations
 
 import asyncio
-from datetime import datetime
 
 from byokd.facts.key import KeyRef
 
@@ -43,7 +42,8 @@ class Turns:
         self._looks: set[KeyRef] = set()
         self._imports: set[KeyRef] = set()
         self._woken: set[KeyRef] = set()
-        self._left_alone: dict[KeyRef, datetime] = {}
+        self._left_alone: dict[KeyRef, float] = {}
+        """Until when, monotonic seconds: the wall clock may be set meanwhile."""
 
     def room_for_looks(self, *, beside: int) -> int:
         """Turns that may begin with a look, `beside` so many imports that are to find room: each token counts.
@@ -94,16 +94,17 @@ class Turns:
         """Something changed while turns were in flight."""
         self._woken |= self._looks | self._imports
 
-    def leave_alone(self, ref: KeyRef, until: datetime) -> None:
-        """Give the key no turn before `until`."""
-        self._left_alone[ref] = until
+    def leave_alone(self, ref: KeyRef, until_s: float) -> None:
+        """Give the key no turn before `until_s`, monotonic seconds."""
+        self._left_alone[ref] = until_s
 
-    def forgive(self, now: datetime) -> None:
+    def forgive(self, now_s: float) -> None:
         """Keys whose time is over may have a turn again."""
-        self._left_alone = {ref: until for ref, until in self._left_alone.items() if until > now}
+        self._left_alone = {ref: until_s for ref, until_s in self._left_alone.items() if until_s > now_s}
 
-    def first_forgiven_at(self) -> datetime | None:
-        """When the first key that is left alone may have a turn again; None if there is none."""
+    @property
+    def first_forgiven_s(self) -> float | None:
+        """When the first key that is left alone may have a turn again, monotonic seconds; None if there is none."""
         return min(self._left_alone.values(), default=None)
 
     def _room(self, kind: set[KeyRef], kept: int) -> int:

@@ -40,6 +40,23 @@ async def test_a_full_disk_is_not_asked_every_five_seconds() -> None:
         assert world.kms.state(ARN) is KeyState.ENABLED
 
 
+async def test_a_clock_that_is_set_back_while_the_disk_is_full_keeps_no_key_waiting() -> None:
+    """The key was left alone until a time that the clock, seven hours ahead, had shown; it lapsed meanwhile."""
+    disk = Disk()
+    world = World(store=disk)
+    await world.add()
+    async with running(world):
+        await world.pass_time(timedelta(seconds=10), step=timedelta(seconds=1))
+        disk.full = True
+        world.clock.step(7 * 3600)
+        await world.pass_time(timedelta(minutes=4), step=timedelta(seconds=1))
+        world.clock.step(-7 * 3600)
+        disk.full = False
+        looks = world.kms.count("DescribeKey")
+        await world.pass_time(timedelta(minutes=3), step=timedelta(seconds=1))
+        assert world.kms.count("DescribeKey") > looks
+
+
 def test_failures_that_come_together_count_as_one() -> None:
     """Sixteen turns that meet the same full disk are one setback; the next round is another."""
     clock = ManualClock()
