@@ -220,8 +220,8 @@ class Laws:
         if min(looks_s, due_s) < known_s:
             return False
         ref, calm = key.life.ref, self.book.obstacles.calm
-        people = (f"people {ref}", f"config {ref}")
-        return calm(("*", key.life.lane, ref), tries_s, late_s) and calm(people, looks_s, late_s)
+        slow = (f"people {ref}", f"config {ref}", f"refusals {key.life.lane}")
+        return calm(("*", key.life.lane, ref), tries_s, late_s) and calm(slow, looks_s, late_s)
 
     def _pace_of_imports(self, key: SimKey, imports: list[Imported]) -> None:
         """Two imports keep the floor, and none comes long before it is due."""

@@ -186,9 +186,11 @@ class People(Happening):
         self._people(event, key, "held")
 
         async def undo() -> None:
-            if not event.how["until"]:
+            # When the storm is over, no hold is left to end by itself.
+            early = until_s is None or self.world.now_s < until_s - 1.0
+            if early:
                 await self.world.order(key, OrderKind.RELEASE)
-            if mine() or not event.how["until"]:
+            if mine() or early:
                 key.life.off_since.pop("held", None)
 
         return undo

@@ -201,5 +201,5 @@ class Queues(Laws):
         looks_s = wait.since_s - 2 * key.plan.drill_s - key.plan.look_s
         return not (
             obstacles.calm(("*", key.life.lane, ref), at_s - TRIED_S - SURE_S, at_s, despite=SMALL_PACE)
-            and obstacles.calm((f"people {ref}", f"config {ref}"), looks_s, at_s)
+            and obstacles.calm((f"people {ref}", f"config {ref}", f"refusals {key.life.lane}"), looks_s, at_s)
         )

@@ -24,6 +24,9 @@ class Troubles(Happening):
         kms.weather.troubles.append(trouble)
         if how["of"] != "rotations" or how["mode"] not in ("denied", "refused"):
             self._excuse(kms.plan.id, event, how["mode"], after_s=PACE_BACK_S)
+        if how["mode"] == "refused":
+            # An import that is refused is not tried again before the next drill.
+            self._excuse(f"refusals {kms.plan.id}", event, "imports are refused")
 
         async def undo() -> None:
             kms.weather.troubles.remove(trouble)
