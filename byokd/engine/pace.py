@@ -88,11 +88,11 @@ class Pace:
         What was learned of other quotas is among it for as long as Service Quotas may still tell these.
         """
         now, at = self._clock.now(), self._clock.monotonic()
-        # At its quota a bucket stays there by itself; most are, and this is asked at each wake.
+        # At its quota a bucket stays there while nobody waits; most are, and this is asked at each wake.
         buckets = {
             operation: refill(bucket, at)
             for operation, bucket in self._buckets.items()
-            if bucket.share != 1.0 or bucket.limit != bucket.quota.headroom
+            if bucket.share != 1.0 or bucket.limit != bucket.quota.headroom or bucket.wanted_until > bucket.at
         }
         of_these = learned_of(self._quotas, self._remembered)
         of_others = {name: pace for name, pace in self._remembered.items() if self._untold and name not in of_these}

@@ -137,3 +137,17 @@ async def test_those_who_wait_slow_down_too() -> None:
     assert len(sent) == 20
     assert max(apart[:4]) <= 1.25
     assert min(apart[4:9]) >= 1.75
+
+
+async def test_what_is_learned_in_a_long_wait_is_known_before_it_ends() -> None:
+    """It was known at the next request alone: a lane of one import in an hour kept nothing of what it had learned."""
+    clock = ManualClock()
+    quotas = {operation: Quota(per_second=1000.0, burst=1000.0) for operation in OPERATIONS}
+    quotas["GetParametersForImport"] = Quota(per_second=1 / 3600, burst=1, ceiling=3 / 3600)
+    pace = Pace(lane(quotas=quotas), clock)
+    await pace.admit("GetParametersForImport")
+
+    assert pace.wait(Tier.DUE) > 1800
+    assert not pace.known()
+    clock.advance(900)
+    assert pace.known()["GetParametersForImport"].share == pytest.approx(1.5)
