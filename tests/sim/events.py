@@ -64,9 +64,9 @@ class Events(Troubles, People):
         self.world.import_by_hand(key, float(event.how["life_s"]))
         await self.world.order(key, OrderKind.RELEASE)
         if of == "hold":
-            return await self._hold(replace(event, how={"until": False}))
+            return await self._hold(replace(event, kind="hold", how={"until": False}))
         if of == "source":
-            return await self._source(replace(event, how={"mode": "missing", "all": False}))
+            return await self._source(replace(event, kind="source", how={"mode": "missing", "all": False}))
         # Not before byokd has seen what is left.
         outage = replace(event, who=key.plan.lane, how={"mode": "5xx", "share": 1.0, "of": of})
         undo: list[Undo] = []
