@@ -97,6 +97,8 @@ class Life:
     suspended_empty: set[float] = field(default_factory=set)
     """Those suspensions that found no material."""
     disabled: list[tuple[float, float]] = field(default_factory=list)
+    left: list[float] = field(default_factory=list)
+    """When it left the config, and its orders were cancelled."""
     replica: bool = False
     """Of a multi-Region key: whether another key is its primary."""
     needed: dict[str, float] = field(default_factory=dict)
@@ -109,6 +111,11 @@ class Life:
     def imports_of(self, fingerprint: str) -> list[Imported]:
         """Those of one material."""
         return [each for each in self.imports if each.fingerprint == fingerprint]
+
+    def visible_before_s(self, each: Imported) -> float:
+        """From when on readers could see what an import found of its material."""
+        before = (other for other in self.imports_of(each.fingerprint) if other.at_s < each.at_s)
+        return max((other.visible_s for other in before), default=0.0)
 
     def disabled_between(self, begin_s: float, end_s: float) -> bool:
         """Whether it was disabled at some time of a span: then byokd waits for an order before it enables the key."""

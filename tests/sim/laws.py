@@ -265,10 +265,11 @@ class Laws:
         policies = self._policies(key, each.at_s - key.plan.look_s - HOUR_S, each.at_s)
         leads = [(rule.renew_before + rule.spread).total_seconds() for rule in policies]
         left_s = seconds(each.before) - each.at_s
-        if left_s > max(leads) + abs(each.off_by_s) + 60:
-            self._broken(
-                key, "not too early", each.at_s, f"renewed with {span(left_s)} left, due at {span(max(leads))}"
-            )
+        # What somebody imported since the last look, byokd could not see.
+        seen = self._looked(key, key.life.visible_before_s(each), each.at_s)
+        if seen and left_s > max(leads) + abs(each.off_by_s) + 60:
+            text = f"renewed with {span(left_s)} left, due at {span(max(leads))}"
+            self._broken(key, "not too early", each.at_s, text)
 
     def _journal(self, key: SimKey, period: Period) -> None:
         """The history explains what changed in KMS."""

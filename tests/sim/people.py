@@ -256,6 +256,7 @@ class People(Happening):
         key = self.world.keys[event.who]
         mine = self._mine(event, event.who)
         key.tracked = False
+        key.life.left.append(self.world.now_s)
         self.world.book.watch.forgotten(key.life.ref)
         key.life.off_since.setdefault("not in the config", self.world.now_s)
         self._excuse(f"config {key.life.ref}", event, "not in the config", after_s=1.0)

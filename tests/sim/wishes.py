@@ -83,12 +83,14 @@ class Wishes(Laws):
         for begin_s, end_s in key.life.suspensions:
             if end_s > self.end_s or key.life.disabled_between(begin_s, self.end_s):
                 continue
-            back_s = min((each.at_s for each in key.life.imports if each.at_s > end_s), default=self.end_s)
+            # With its key, an order to resume that waits still leaves the config for good.
+            over = (*(each.at_s for each in key.life.imports), *key.life.left)
+            over_s = min((at_s for at_s in over if at_s > end_s), default=self.end_s)
             limit_s = HEAL_S + self._queue_s(key) + key.plan.look_s + BASE_S
             untouched = not any(begin_s <= at_s <= end_s for at_s, _ in key.life.deleted)
             if untouched:
                 continue
-            for a, b in self.book.obstacles.free(self.book.scopes(key.life), end_s, back_s):
+            for a, b in self.book.obstacles.free(self.book.scopes(key.life), end_s, over_s):
                 if b - a > limit_s:
                     self._broken(key, "resumed", a + limit_s, f"resumed at {span(end_s)}, and not imported since")
                     break
