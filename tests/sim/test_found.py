@@ -1,4 +1,4 @@
-"""Bugs that the simulator found in byokd, each as the shortest world that shows it."""
+"""Bugs that the simulator found in byokd, and in itself, each as the shortest world that shows it."""
 
 from __future__ import annotations
 
@@ -199,3 +199,35 @@ def test_what_no_suspension_emptied_is_told_as_lapsed() -> None:
     told = {each.condition.condition.kind for each in verdict.book.told.values()}
     assert ConditionKind.LAPSED in told
     assert ConditionKind.SUSPENDED not in told
+
+
+# -- worlds whose law or event was wrong, and byokd was not ------------------------------------------------------------
+
+
+def test_who_is_rushed_in_two_ways_has_its_source_back() -> None:
+    """A hold counted as the successor of a source that was taken away, which nobody brought back."""
+    source = Event(number=0, at_s=5 * DAY_S, kind="hurry", span_s=2 * HOUR_S, how={"life_s": 7200, "of": "source"})
+    hold = Event(number=1, at_s=5 * DAY_S + HOUR_S, kind="hurry", span_s=HOUR_S, how={"life_s": 7200, "of": "hold"})
+    verdict = run(_world(source, hold, days=30.0))
+
+    assert verdict.ok, verdict.violations[0]
+
+
+def test_an_order_to_resume_ends_when_its_key_leaves_the_config() -> None:
+    """byokd died before it could resume the key; its order was cancelled meanwhile, and policy heals no deletion."""
+    dies = Event(number=0, at_s=4 * DAY_S, kind="crash", span_s=5 * DAY_S, how={"calls": 1, "of": "import", "again": 0})
+    suspend = Event(number=1, at_s=5 * DAY_S, kind="suspend_key", span_s=DAY_S)
+    leaves = Event(number=2, at_s=8 * DAY_S, kind="untrack", span_s=60)
+    verdict = run(_world(dies, suspend, leaves, keys=(_key(imported=True, heals_delete=False),), days=60.0))
+
+    assert verdict.ok, verdict.violations[0]
+
+
+def test_what_somebody_imports_in_the_second_of_a_waking_is_not_seen_yet() -> None:
+    """Readings were half a minute behind when the machine woke, and byokd imported over what it could not see."""
+    sleeps = Event(number=0, at_s=15 * DAY_S, kind="suspend", span_s=18 * DAY_S)
+    stale = Event(number=1, at_s=16 * DAY_S, kind="stale", span_s=10 * DAY_S, how={"lag_s": 30})
+    by_hand = Event(number=2, at_s=17 * DAY_S, kind="import_by_hand", how={"life": 0.8})
+    verdict = run(_world(sleeps, stale, by_hand, keys=(_key(imported=True),), days=60.0))
+
+    assert verdict.ok, verdict.violations[0]
