@@ -164,7 +164,10 @@ class Cycle:
                 if not anew and now - began > STILL_TRUE and (known := await self._store.snapshots([after.ref])):
                     return await self._anew(known[0], after)
                 return await self._carry_out(await self._intend(before, after, orders, decision, now))
-            # What waits in the queue keeps no other material from its drill: that would come back every second.
+            # What waits in the queue keeps the key from no probe, and no other material from its drill: either would
+            # come back every second.
+            if any(isinstance(each.action, ProbeWanted) for each in decision.parts):
+                return await self._probe(before, after, orders)
             if places := tuple(each.place for each in decision.parts if isinstance(each.action, ProofWanted)):
                 after, now, decision = await self._proved(after, places)
         return await self._conclude(before, after, orders, now, decision)
@@ -346,12 +349,7 @@ class Cycle:
         raise AssertionError("the last try returns or raises")
 
     async def _conclude(
-        self,
-        before: Snapshot,
-        after: Snapshot,
-        orders: tuple[Order, ...],
-        now: datetime,
-        said: Decision | None = None,
+        self, before: Snapshot, after: Snapshot, orders: tuple[Order, ...], now: datetime, said: Decision | None = None
     ) -> Decision:
         _, decision = await self._save(before, after, orders, now, said)
         return decision

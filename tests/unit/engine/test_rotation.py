@@ -14,7 +14,7 @@ from byokd.errors import AccessDenied, KeyNotFound, KmsInternal, RequestRefused
 from byokd.facts.key import ABSENT, KeyState, MaterialId
 from byokd.facts.ledger import Order, OrderKind, OrderState
 from byokd.facts.policy import OnLoss, Quota
-from tests.kit.builders import ARN, DAY, desired, lane
+from tests.kit.builders import ARN, DAY, desired, lane, policy
 from tests.kit.fake_keys import Material
 from tests.kit.fake_source import proof_of
 from tests.kit.world import World, running
@@ -253,6 +253,23 @@ async def test_what_waits_in_the_queue_keeps_no_drill_waiting() -> None:
         await world.pass_time(2 * DAY, step=5 * MINUTE)
         assert world.kms.count(IMPORT) == 1
         assert world.kms.count("DescribeKey") - before <= 12
+
+
+async def test_what_waits_in_the_queue_keeps_no_probe_waiting() -> None:
+    """One material was imported while the other waited for a token: the key was looked at every second, not used."""
+    rare = lane(quotas=lane().quotas | {"GetParametersForImport": Quota(per_second=1 / (5 * 86_400), burst=1)})
+    world = World(lane=rare)
+    await world.add(desired(locator="0.key", further=("1.key",), policy=policy(probe=True)))
+    for place in range(2):
+        world.source.materials[f"{place}.key"] = bytes([place]) * 32
+    rotated(world, 2)
+    async with running(world):
+        await world.order(OrderKind.IMPORT)
+        await world.pass_time(MINUTE, step=timedelta(seconds=1))
+        assert (world.kms.count(IMPORT), world.kms.count("Encrypt")) == (1, 1)
+        before = world.kms.count("DescribeKey")
+        await world.pass_time(10 * MINUTE, step=timedelta(seconds=1))
+        assert (world.kms.count(IMPORT), world.kms.count("DescribeKey")) == (1, before)
 
 
 async def test_a_held_key_is_not_rotated() -> None:
