@@ -6,12 +6,12 @@ and one that lives for a minute.
 
     too little slack ─┬─ pace:   the fewest imports a second with which nobody does        (found by trying)
                       ├─ lead:   the smallest factor of every renew_before, likewise
-                      └─ spread: how far renewals must move forward so that nobody waits   (found by counting back)
+                      └─ spread: how far apart renewals must lie so that nobody waits      (found by counting back)
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from typing import Final
@@ -180,11 +180,8 @@ def lead_needed(
     slower = slowed(lane, every)
 
     def enough(factor: float) -> bool:
-        longer: dict[Policy, Policy] = {}
-        for each in sample:
-            if each.policy not in longer:
-                longer[each.policy] = with_lead(each.policy, factor)
-        ahead = forecast((replace(each, policy=longer[each.policy]) for each in sample), slower, now, learned=learned)
+        longer = _with_policies(sample, lambda policy: with_lead(policy, factor))
+        ahead = forecast(longer, slower, now, learned=learned)
         return tight(ahead, min_slack / factor) is None and sustained(ahead)
 
     # Upwards: a lead near the whole life is no answer, since the keys would be renewed all the time.
@@ -200,6 +197,40 @@ def lead_needed(
 def with_lead(policy: Policy, factor: float) -> Policy:
     """The policy with a lead that is so much longer, in whole seconds."""
     return replace(policy, renew_before=timedelta(seconds=round(policy.renew_before.total_seconds() * factor)))
+
+
+def spread_helps(
+    prospects: Sequence[Prospect],
+    lane: Lane,
+    now: datetime,
+    min_slack: float,
+    spread: timedelta,
+    *,
+    learned: Learned = NOTHING_LEARNED,
+) -> bool:
+    """Whether the present pace is enough where every `spread` is that wide at least, and whether each fits its life.
+
+    A wider spread is paid for: on average keys are renewed earlier, and ask for more in the long run.
+    """
+    sample, every = _sample(prospects)
+    wider = tuple(_with_policies(sample, lambda policy: with_spread(policy, spread)))
+    ahead = forecast(wider, slowed(lane, every), now, learned=learned)
+    fits = all(_most_lead(policy) >= 1 for policy in {each.policy for each in wider})
+    return fits and tight(ahead, min_slack) is None and sustained(ahead)
+
+
+def with_spread(policy: Policy, spread: timedelta) -> Policy:
+    """The policy with a spread that is at least as wide, in whole seconds."""
+    return replace(policy, spread=max(policy.spread, timedelta(seconds=round(spread.total_seconds()))))
+
+
+def _with_policies(keys: Iterable[Prospect], change: Callable[[Policy], Policy]) -> Iterator[Prospect]:
+    """The keys with other policies; many have the same one."""
+    changed: dict[Policy, Policy] = {}
+    for each in keys:
+        if each.policy not in changed:
+            changed[each.policy] = change(each.policy)
+        yield replace(each, policy=changed[each.policy])
 
 
 def _most_lead(policy: Policy) -> float:
@@ -232,25 +263,38 @@ def slowed(lane: Lane, by: float) -> Lane:
 # -- the load ---------------------------------------------------------------------------------------------------------
 
 
-def level(ahead: Forecast) -> tuple[tuple[datetime, ...], timedelta, int]:
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Levelled:
+    """The next renewals with the peaks taken apart."""
+
+    times: tuple[datetime, ...]
+    moved: timedelta
+    """The longest that one of them moved. Those that are too late do not count."""
+    spread: timedelta
+    """How long before `ValidTo` less its lead one that moved begins at the earliest: the `spread` in which the peak has
+    room."""
+    too_late: int
+    """How many would have to have begun before now; by more than a forecast's length is not counted."""
+
+
+def level(ahead: Forecast) -> Levelled:
     """The next renewals, moved earlier so that at this pace none has to wait; never later than they are due.
 
-    Counted back from the last: each begins when it is due, or one token before the one after it. Returns their times,
-    the longest that one of them moved, which is the spread that would flatten the peaks, and how many would have to
-    have begun before now: for these it is too late, and by more than a forecast's length is not counted.
+    Counted back from the last: each begins when it is due, or one token before the one after it.
     """
     earliest = ahead.now - FARTHEST
     step = min(timedelta(seconds=1 / ahead.per_second), FARTHEST)
-    moved, too_late = timedelta(0), 0
+    moved, spread, too_late = timedelta(0), timedelta(0), 0
     times: list[datetime] = []
     for each in sorted(ahead.renewals, key=lambda each: each.due_at, reverse=True):
         at = each.due_at if not times else max(earliest, min(each.due_at, times[-1] - step))
         times.append(at)
         if at < ahead.now:
             too_late += 1
-        else:
+        elif at < each.due_at and isinstance(each.valid_to, datetime):
             moved = max(moved, each.due_at - at)
-    return tuple(reversed(times)), timedelta(seconds=round(moved.total_seconds())), too_late
+            spread = max(spread, each.valid_to - each.lead - at)
+    return Levelled(times=tuple(reversed(times)), moved=moved, spread=spread, too_late=too_late)
 
 
 def load(ahead: Forecast) -> tuple[timedelta, tuple[Stretch, ...]]:
@@ -262,7 +306,7 @@ def load(ahead: Forecast) -> tuple[timedelta, tuple[Stretch, ...]]:
     for counted, times in (
         (due, [each.due_at for each in ahead.renewals]),
         (renewed, ahead.times),
-        (even, level(ahead)[0]),
+        (even, level(ahead).times),
     ):
         for at in times:
             counted[min(lines - 1, max(0, (at - ahead.now) // length))] += 1

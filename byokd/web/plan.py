@@ -16,6 +16,7 @@ from typing import Final
 from byokd.decide.admit import RECOVERY_PER_S
 from byokd.decide.advice import (
     FASTEST,
+    Levelled,
     Tight,
     keys_of,
     lead_needed,
@@ -25,6 +26,7 @@ from byokd.decide.advice import (
     pace_needed,
     quotas_needed,
     slack_share,
+    spread_helps,
     sustained,
     tight,
 )
@@ -66,7 +68,7 @@ def lane_plan(
     found = tight(ahead, lane.min_slack)
     length, stretches = load(ahead)
     listed = (each for each in ahead.renewals if only in (None, each.ref))
-    _, spread, too_late = level(ahead)
+    even = level(ahead)
     helps: Document = {"pace_per_s": None, "quotas_per_s": None, "renew_before_factor": None, "spread_s": None}
     enough = found is None and sustained(ahead)
     if not enough:
@@ -74,8 +76,10 @@ def lane_plan(
         helps["pace_per_s"] = pace
         helps["quotas_per_s"] = None if pace is None else _whole(lane, quotas_needed(lane, pace))
         helps["renew_before_factor"] = lead_needed(prospects, lane, now, lane.min_slack, learned=learned)
-    if not too_late and spread:
-        helps["spread_s"] = int(spread.total_seconds())
+    if _worth_spreading(ahead, even, enough=enough) and spread_helps(
+        prospects, lane, now, lane.min_slack, even.spread, learned=learned
+    ):
+        helps["spread_s"] = round(even.spread.total_seconds())
     return {
         "lane": lane.id,
         "name": lane.name,
@@ -217,11 +221,17 @@ def _says(ahead: Forecast, found: Tight | None, lane: Lane, helps: Document) -> 
         apart = f", but for {_count(below)} with less already, which is not the pace's doing" if below else ""
         who = "every key that byokd can look at" if ahead.blind or ahead.unknown else "every key"
         yield f"The pace is enough: {who} keeps at least {lane.min_slack:.0%} of its lead{apart}."
-        shortest = min(each.lead for each in ahead.renewals)
-        if helps["spread_s"] and helps["spread_s"] > shortest.total_seconds() / 100:
-            yield f"A spread of {_span(helps['spread_s'])} would take away what waiting there is."
+        if helps["spread_s"]:
+            yield f"A spread of {_span(helps['spread_s'])} would take the peaks apart."
         return
     yield from _ways(ahead, found, lane, helps)
+
+
+def _worth_spreading(ahead: Forecast, even: Levelled, *, enough: bool) -> bool:
+    """Whether renewals wait for one another, longer than by chance, and it is not too late to take them apart."""
+    if even.too_late or not even.moved:
+        return False
+    return not enough or even.moved > min(each.lead for each in ahead.renewals) / 100
 
 
 def _seen(ahead: Forecast) -> bool:
@@ -257,8 +267,8 @@ def _ways(ahead: Forecast, found: Tight | None, lane: Lane, helps: Document) -> 
             f"Or: renew_before longer by {factor - 1:.0%}, so {_span(int(factor * lead.total_seconds()))} in place of "
             f"{_span(int(lead.total_seconds()))} where {found.least.name} is."
         )
-    if spread and sustained(ahead):
-        yield f"Or: a spread of {_span(spread)}, which takes the peak apart so that nobody waits."
+    if spread:
+        yield f"Or: a spread of {_span(spread)}, which takes the peaks apart."
 
 
 def _quotas(lane: Lane, needed: Mapping[str, float]) -> str:

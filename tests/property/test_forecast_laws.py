@@ -26,10 +26,12 @@ from byokd.decide.advice import (
     slack_condition,
     slack_share,
     slowed,
+    spread_helps,
     sustained,
     tight,
     with_lead,
     with_quotas,
+    with_spread,
 )
 from byokd.decide.ahead import QueueAhead
 from byokd.decide.forecast import (
@@ -274,6 +276,22 @@ def test_the_lead_that_is_advised_is_enough(them: Any, where: Lane, least: float
         assert sustained(ahead)
 
 
+@few
+@given(prospects, lanes, shares, slowed_down, spans)
+def test_a_spread_that_helps_is_enough_and_fits(
+    them: Any, where: Lane, least: float, known: Any, spread: timedelta
+) -> None:
+    """With it nobody has too little, and each life has room for it; nobody's spread becomes narrower."""
+    wider = [replace(each, policy=with_spread(each.policy, spread)) for each in them]
+    assert all(new.policy.spread >= old.policy.spread for new, old in zip(wider, them, strict=True))
+    if spread_helps(them, where, START, least, spread, learned=known):
+        ahead = forecast(wider, where, START, learned=known)
+        assert tight(ahead, least) is None
+        assert sustained(ahead)
+        lives = {each.policy for each in wider if each.policy.valid_for is not NEVER}
+        assert all(life.valid_for > life.renew_before + life.spread + life.renewal_floor for life in lives)
+
+
 @quick
 @given(prospects, lanes, slowed_down)
 def test_throttling_of_a_moment_says_nothing_of_the_long_run(them: Any, where: Lane, known: Any) -> None:
@@ -302,15 +320,16 @@ def test_no_change_is_no_change(rules: Policy, factor: float, where: Lane, by: f
 @given(forecasts)
 def test_a_levelled_load_has_no_queue(ahead: Forecast) -> None:
     """Nobody is moved to later, no two come nearer than a token, and everybody is still there."""
-    times, moved, too_late = level(ahead)
+    even = level(ahead)
+    times = even.times
     due = sorted(each.due_at for each in ahead.renewals)
     step = timedelta(seconds=1 / ahead.per_second) - timedelta(microseconds=1)
 
     assert len(times) == len(due)
     assert all(at <= begins for at, begins in zip(times, due, strict=True))
     assert all(second - first >= step for first, second in pairwise(times) if first > ahead.now - FARTHEST)
-    assert too_late == sum(at < ahead.now for at in times)
-    assert timedelta(0) <= moved
+    assert even.too_late == sum(at < ahead.now for at in times)
+    assert timedelta(0) <= even.moved <= even.spread
 
 
 @few
@@ -324,10 +343,10 @@ def test_no_pace_is_too_small_to_be_told_of(
     known = {IMPORT_PARAMETERS: LearnedPace(share=share, limit=4.0, limited_at=START, per_second=quota.per_second)}
     ahead = forecast(them, slowed(slow, every), START, learned=known)
 
-    times, _, too_late = level(ahead)
-    assert len(times) == len(ahead.renewals)
-    assert too_late <= len(times)
-    assert sum(each.level for each in load(ahead)[1]) == len(times)
+    even = level(ahead)
+    assert len(even.times) == len(ahead.renewals)
+    assert even.too_late <= len(even.times)
+    assert sum(each.level for each in load(ahead)[1]) == len(even.times)
     if found := slack_condition(ahead, 0.5, every=int(every)):
         assert found.detail
 

@@ -17,6 +17,7 @@ from byokd.decide.advice import (
     quotas_needed,
     slack_condition,
     slowed,
+    spread_helps,
     sustained,
     tight,
     with_lead,
@@ -253,20 +254,39 @@ def test_no_pace_is_enough_where_windows_take_all_the_time() -> None:
 def test_a_level_load_moves_renewals_earlier_and_never_later() -> None:
     """Forty keys due on one day at two a day: the first begins nineteen days and a half before."""
     ahead = forecast([key(number) for number in range(40)], hourly(1 / 12), START)
-    times, spread, too_late = level(ahead)
-    assert spread == pytest.approx(39 * 12 * HOUR, abs=timedelta(minutes=1))
-    assert (max(times), too_late) == (START + 30 * DAY, 0)
-    gaps = [later - earlier for earlier, later in pairwise(times)]
+    even = level(ahead)
+    assert even.moved == even.spread == pytest.approx(39 * 12 * HOUR, abs=timedelta(minutes=1))
+    assert (max(even.times), even.too_late) == (START + 30 * DAY, 0)
+    gaps = [later - earlier for earlier, later in pairwise(even.times)]
     assert min(gaps) >= 12 * HOUR - timedelta(seconds=1)
+
+
+def test_the_spread_that_is_suggested_is_in_place_of_the_present_one() -> None:
+    """Whoever had a spread of three days already, and wrote down how far a renewal had to move, had a smaller one."""
+    keys = [key(number, policy=policy(spread=3 * DAY)) for number in range(40)]
+    even = level(forecast(keys, hourly(1 / 12), START))
+    assert even.spread > even.moved + DAY
+    assert even.spread == pytest.approx(39 * 12 * HOUR, abs=3 * DAY)
+    assert spread_helps(keys, hourly(1 / 12), START, 0.5, even.spread)
+    assert not spread_helps(keys, hourly(1 / 12), START, 0.5, 3 * DAY)
+
+
+@pytest.mark.parametrize("spread", [5 * DAY, 7 * DAY], ids=["too much work in the long run", "a whole life"])
+def test_a_spread_that_makes_it_worse_helps_nobody(spread: timedelta) -> None:
+    """Four hundred keys of a week, at five hundred a week: there is no room for their peak."""
+    rules = policy(valid_for=7 * DAY, renew_before=DAY, spread=timedelta(0))
+    keys = [key(number, left=7 * DAY, policy=rules) for number in range(400)]
+    assert level(forecast(keys, hourly(500 / 168), START)).too_late == 0
+    assert not spread_helps(keys, hourly(500 / 168), START, 0.5, spread)
 
 
 def test_a_level_load_ends_somewhere() -> None:
     """The slowest lane that the config takes, throttled, would have had to begin before the calendar does."""
     quotas = hourly().quotas | {"GetParametersForImport": Quota(per_second=0.001 * 0.01 / 16, burst=1)}
     ahead = forecast([key(number) for number in range(45_000)], lane(quotas=quotas), START)
-    times, _, too_late = level(ahead)
-    assert len(times) == 45_000
-    assert too_late > 44_000
+    even = level(ahead)
+    assert len(even.times) == 45_000
+    assert even.too_late > 44_000
 
 
 def test_the_longest_lead_that_is_tried_fits_into_the_calendar() -> None:

@@ -120,7 +120,7 @@ SAYS = {
             "10 keys would be renewed with less than 50% of the lead left, the tightest one key-0000040 (what-if) at ",
             "Enough would be: GetParametersForImport at ",
             "Or: renew_before longer by ",
-            "Or: a spread of 20d, which takes the peak apart so that nobody waits.",
+            "Or: a spread of 20d, which takes the peaks apart.",
         ],
     ),
     "missed": (
