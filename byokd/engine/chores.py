@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from datetime import timedelta
+from functools import partial
 from typing import Final
 
 import structlog
@@ -47,14 +48,23 @@ class Chores:
 
     def start(self) -> None:
         """Start the calendar; needs a running event loop."""
-        self._scheduler.add_job(self.prune, "cron", hour=3, minute=17, misfire_grace_time=3600)
-        self._scheduler.add_job(self.heartbeat, "interval", hours=1, misfire_grace_time=600)
-        self._scheduler.add_job(
-            self._foresight.look, "interval", seconds=LOOK_AHEAD.total_seconds(), misfire_grace_time=600
-        )
-        if self._survey is not None:
-            self._scheduler.add_job(self._survey.look, "interval", seconds=SURVEY.total_seconds())
+        self._put_down()
         self._scheduler.start()
+
+    def clock_was_set(self) -> None:
+        """Go on from the time that it is now: the calendar would stand still until a time that was put back comes."""
+        self._put_down()
+        self.look_ahead_soon()
+
+    def _put_down(self) -> None:
+        """Each chore's next time, reckoned from now."""
+        put = partial(self._scheduler.add_job, replace_existing=True)
+        put(self.prune, "cron", id="prune", hour=3, minute=17, misfire_grace_time=3600)
+        put(self.heartbeat, "interval", id="heartbeat", hours=1, misfire_grace_time=600)
+        ahead_s = LOOK_AHEAD.total_seconds()
+        put(self._foresight.look, "interval", id="look ahead", seconds=ahead_s, misfire_grace_time=600)
+        if self._survey is not None:
+            put(self._survey.look, "interval", id="survey", seconds=SURVEY.total_seconds())
 
     def look_ahead_soon(self) -> None:
         """The config changed: look ahead before the next time is due."""

@@ -66,7 +66,7 @@ class Engine:
     ) -> None:
         """Without `open_estate`, no lane is searched for keys that nobody manages."""
         self._store = store
-        self.clock = EngineClock(clock)
+        self.clock = EngineClock(clock, was_set=self._clock_was_set)
         """The time that the engine goes by; who writes to the same store goes by it too."""
         self._new_id = new_id
         self._open_kms = open_kms
@@ -239,6 +239,10 @@ class Engine:
         for lane_id in lanes:
             if (running := self._lanes.get(lane_id)) is not None:
                 running.worker.wake()
+
+    def _clock_was_set(self) -> None:
+        if self._chores is not None:
+            self._chores.clock_was_set()
 
     def _told(self) -> None:
         if self._notifier is not None:

@@ -17,6 +17,7 @@ from __future__ import annotations
 
 import asyncio
 import math
+from collections.abc import Callable
 from datetime import datetime, timedelta
 from typing import Final
 
@@ -37,11 +38,17 @@ AGREEMENT: Final = timedelta(seconds=2)
 """A `Date` header knows whole seconds: a measurement this near to the last one is the same."""
 
 
+def _nobody() -> None:
+    """Nobody asks to be told."""
+
+
 class EngineClock:
     """Implements `ports.Clock` over another one."""
 
-    def __init__(self, host: Clock) -> None:
+    def __init__(self, host: Clock, *, was_set: Callable[[], None] = _nobody) -> None:
+        """`was_set` is called when a step was seen, within a reading of the time."""
         self._host = host
+        self._was_set = was_set
         self._skews: dict[LaneId, Skew] = {}
         self.correction = timedelta(0)
         """What is added to the host's time now."""
@@ -99,4 +106,5 @@ class EngineClock:
             self._stepped_at = self._host.monotonic()
             log.warning("clock_set", by_s=round(moved_s), to=now.isoformat())
             self.steps_back += moved_s < 0
+            self._was_set()
         return now

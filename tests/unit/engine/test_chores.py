@@ -1,12 +1,13 @@
-"""The calendar: what is on it, and that a config that changed is looked ahead with soon."""
+"""The calendar: what is on it, that a config that changed is looked ahead with soon, and a clock that is set."""
 
 from __future__ import annotations
 
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 from itertools import count
 
 from byokd.engine.chores import LOOK_SOON, Chores
 from byokd.engine.foresight import Foresight
+from byokd.engine.time import EngineClock
 from byokd.facts.policy import Quota
 from tests.kit.builders import DAY, LANE_ID, desired, lane, ledger, observed, policy
 from tests.kit.clock import ManualClock
@@ -44,3 +45,29 @@ async def test_after_a_change_of_config_it_looks_ahead_once_and_soon() -> None:
         chores.stop()
     (found,) = await store.open_conditions(f"lane:{LANE_ID}")
     assert (found.condition.kind.value, found.condition.stage, told) == ("slack_low", "not sustained", ["told"])
+
+
+async def test_a_clock_that_is_set_back_keeps_no_chore_waiting() -> None:
+    """A machine that starts in 2030 puts its chores down there, and would look ahead no more until 2030 comes."""
+    store, clock = MemoryStore(), ManualClock()
+
+    def was_set() -> None:
+        chores.clock_was_set()
+
+    engine_clock = EngineClock(clock, was_set=was_set)
+    foresight = Foresight(
+        store=store, clock=engine_clock, new_id=lambda: "1", told=lambda: None, as_used=lambda each: each
+    )
+    chores = Chores(store=store, clock=engine_clock, foresight=foresight, history_for=timedelta(days=400))
+    chores.start()
+    try:
+        regular = chores._scheduler.get_jobs()
+        for job in regular:
+            job.modify(next_run_time=datetime.now(UTC) + timedelta(days=1200))
+        clock.step(-1200 * 86_400)
+        engine_clock.now()
+        put_down = chores._scheduler.get_jobs()
+        assert {job.id for job in put_down} > {job.id for job in regular}  # and looks ahead soon
+        assert max(job.next_run_time for job in put_down) <= datetime.now(UTC) + timedelta(days=1)
+    finally:
+        chores.stop()
