@@ -111,17 +111,19 @@ def rotated(orders: tuple[Order, ...], view: View, now: datetime, *, was: View) 
     """Orders to rotate that are carried out: the key's current material became so since, by whoever it was.
 
     A rotation just before counts as well: KMS's clock may differ, and no key is to be rotated twice for one order.
-    Where KMS took the request, and what is current waited for it in the reading before (`was`), no clock is asked.
+    Where KMS took the request, and what is current waited for it in the reading before (`was`), no clock is asked, nor
+    ListKeyRotations, which may be refused just then: DescribeKey tells what is current.
     """
     at, before = rotated_at(view), last_seen(was)
-    if isinstance(at, Absent) or not isinstance(view, ObservedKey):
+    if not isinstance(view, ObservedKey):
         return ()
     waited = waiting(before) if isinstance(before, ObservedKey) else None
     made = waited is not None and waited.material_id == view.current_material
     done = (
         order
         for order in orders
-        if order.kind is OrderKind.ROTATE and (order.created_at <= at + CLOCKS_DIFFER or (made and _taken(order)))
+        if order.kind is OrderKind.ROTATE
+        and ((isinstance(at, datetime) and order.created_at <= at + CLOCKS_DIFFER) or (made and _taken(order)))
     )
     return tuple(_closed(order, OrderState.DONE, now, f"rotated to {view.current_material}") for order in done)
 

@@ -246,8 +246,8 @@ BUGS: Final[tuple[Bug, ...]] = (
     _bug(
         "only the process that asked sees a rotation done",
         "decide/orders.py",
-        "if order.kind is OrderKind.ROTATE and (order.created_at <= at + CLOCKS_DIFFER or (made and _taken(order)))",
-        "if order.kind is OrderKind.ROTATE and order.created_at <= at + CLOCKS_DIFFER"
+        "((isinstance(at, datetime) and order.created_at <= at + CLOCKS_DIFFER) or (made and _taken(order)))",
+        "isinstance(at, datetime) and order.created_at <= at + CLOCKS_DIFFER"
         " and isinstance(order.effective_at, datetime)",
     ),
     _bug(

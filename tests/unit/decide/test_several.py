@@ -351,6 +351,9 @@ def test_what_waited_and_is_current_was_rotated_to_whatever_the_clocks_say() -> 
     after = replace(shows, current_material=THIRD)
     asked = replace(ROTATE, created_at=START, effective_at=START)
     assert [each.state for each in rotated((asked,), after, START, was=before)] == [OrderState.DONE]
+    hidden = replace(after, materials=(), materials_known=False)  # ListKeyRotations is refused just then
+    assert [each.state for each in rotated((asked,), hidden, START, was=before)] == [OrderState.DONE]
     assert rotated((asked,), after, START, was=after) == ()
     for other in (replace(asked, effective_at=ABSENT), replace(asked, outcome="LimitExceededException")):
         assert rotated((other,), after, START, was=before) == ()
+        assert rotated((other,), hidden, START, was=before) == ()
