@@ -202,6 +202,8 @@ def _says(ahead: Forecast, found: Tight | None, lane: Lane, helps: Document) -> 
             f"{many} would be renewed with less than {lane.min_slack:.0%} of the lead left, the "
             f"tightest one {found.least.name} ({found.least.fleet}) at {_time(found.least.renewed_at)}."
         )
+    if without := keys_of(each for each in ahead.renewals if _stays_without(each)):
+        yield f"{_count(without)} without material would get none, as far as this looks: others go first."
     if not sustained(ahead):
         yield (
             f"In the long run the keys ask for {_rate(ahead.demand_per_s)} imports a second and the lane gives "
@@ -225,6 +227,12 @@ def _says(ahead: Forecast, found: Tight | None, lane: Lane, helps: Document) -> 
             yield f"A spread of {_span(helps['spread_s'])} would take the peaks apart."
         return
     yield from _ways(ahead, found, lane, helps)
+
+
+def _stays_without(each: Renewal) -> bool:
+    """Whether the key has no material to lose, and the lane does not get to it."""
+    gone = each.lapsed or isinstance(each.valid_to, Absent)
+    return gone and isinstance(each.renewed_at, Absent) and not each.blind
 
 
 def _worth_spreading(ahead: Forecast, even: Levelled, *, enough: bool) -> bool:

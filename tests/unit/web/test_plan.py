@@ -150,6 +150,17 @@ def test_what_would_help_is_said_in_words(keys: int, per_second: float, spread: 
     assert len(document["renewals"]) == 5
 
 
+def test_keys_that_never_get_their_first_material_are_told_of() -> None:
+    """What is near its end goes first, and there is always something: nine of ten would be alive, and who asks why?"""
+    rules = policy(valid_for=10 * DAY, renew_before=5 * DAY, renewal_floor=DAY)
+    one, *others = imagined_keys(10, rules, START, per_second=1.0, at_once=True)
+    last = replace(rules, priority=-1)
+    fleet = [replace(one, expiry=ABSENT, state="PendingImport", reason="first_import", policy=last), *others]
+    document = lane_plan(fleet, at(1 / 86_400), START + 5 * DAY, limit=5)
+    assert "1 key without material would get none, as far as this looks: others go first." in document["says"]
+    assert document["enough"] is False
+
+
 def test_a_fleet_that_no_pace_can_keep_alive_is_told() -> None:
     """Its windows open once a month, and all of the lead is to be left: a faster lane changes nothing."""
     monthly = ChangeWindow(cron="0 2 1 * *", lasts=timedelta(hours=1), time_zone="UTC")
