@@ -156,8 +156,9 @@ def draw(seed: int) -> Plan:
         events=tuple(Event(number=number, **event) for number, event in enumerate(events)),
         stormy_s=stormy_s,
         notices_steps=notices_steps,
-        # Where the clock tells of its steps, nobody need wake for them: a wake that was lost stays lost, and shows.
-        safety_wake_s=max(60, int(life_s / rng.choice((20, 100) if notices_steps else (300,)))),
+        # Where the clock tells of its steps, nobody need wake for them: a wake that was lost stays lost, for up to half
+        # of a life, and shows.
+        safety_wake_s=max(60, int(life_s / rng.choice((2, 20) if notices_steps else (300,)))),
     )
 
 
