@@ -174,7 +174,8 @@ def lead_needed(
 ) -> float | None:
     """By which factor every `renew_before` would have to grow so that the present pace is enough; None if none is.
 
-    The slack is held against the leads of today, so that a longer lead is a gain.
+    The slack is held against the longer leads, by which the next forecast goes, and against those of today: a key that
+    a longer lead makes late already is not to be counted out.
     """
     sample, every = _sample(prospects)
     slower = slowed(lane, every)
@@ -182,7 +183,7 @@ def lead_needed(
     def enough(factor: float) -> bool:
         longer = _with_policies(sample, lambda policy: with_lead(policy, factor))
         ahead = forecast(longer, slower, now, learned=learned)
-        return tight(ahead, min_slack / factor) is None and sustained(ahead)
+        return sustained(ahead) and not any(tight(ahead, least) for least in (min_slack, min_slack / factor))
 
     # Upwards: a lead near the whole life is no answer, since the keys would be renewed all the time.
     most = min((_most_lead(policy) for policy in {each.policy for each in sample}), default=1.0)

@@ -308,8 +308,8 @@ def _time(moment: datetime | Absent) -> str:
 
 
 def _span(seconds: int) -> str:
-    """As it would be written in the config, rounded up to a unit that does not hide behind smaller ones."""
+    """As it would be written in the config, rounded up by a tenth at most: what is far more may not be enough again."""
     for unit, size in (("d", 86_400), ("h", 3_600), ("m", 60)):
-        if seconds >= 3 * size or (seconds >= size and seconds % size == 0):
+        if seconds >= 10 * size or (seconds >= size and seconds % size == 0):
             return f"{-(-seconds // size)}{unit}"
     return f"{seconds}s"

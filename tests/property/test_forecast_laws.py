@@ -266,12 +266,13 @@ def test_the_pace_that_is_advised_is_enough(them: Any, where: Lane, least: float
 @few
 @given(prospects, lanes, shares, slowed_down)
 def test_the_lead_that_is_advised_is_enough(them: Any, where: Lane, least: float, known: Any) -> None:
-    """Renewed so much earlier, nobody has too little of the lead of today."""
+    """Nobody has too little then: of the longer lead, as the next forecast will say, and of the lead of today."""
     factor = lead_needed(them, where, START, least, learned=known)
     if factor is not None:
         assert factor >= 1
         earlier = [replace(each, policy=with_lead(each.policy, factor)) for each in them]
         ahead = forecast(earlier, where, START, learned=known)
+        assert tight(ahead, least) is None
         assert tight(ahead, least / factor) is None
         assert sustained(ahead)
 

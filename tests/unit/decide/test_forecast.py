@@ -240,6 +240,7 @@ def test_the_lead_that_would_be_enough_is_enough() -> None:
     assert factor is not None
     assert factor > 1
     longer = [replace(each, policy=with_lead(each.policy, factor)) for each in keys]
+    assert tight(forecast(longer, slow, START), 0.5) is None
     assert tight(forecast(longer, slow, START), 0.5 / factor) is None
     assert tight(forecast(keys, slow, START), 0.5) is not None
 

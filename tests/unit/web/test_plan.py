@@ -216,7 +216,7 @@ def test_a_lane_that_was_throttled_a_moment_ago_says_so() -> None:
     assert document["says"][0].startswith(
         "KMS has refused requests for their rate: at present the lane goes at 25% of "
     )
-    assert "back at that within 7m if" in document["says"][0]
+    assert "back at that within 375s if" in document["says"][0]
 
 
 async def test_a_plan_of_keys_that_cannot_be_seen_promises_nothing(api: Api) -> None:
