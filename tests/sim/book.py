@@ -373,6 +373,12 @@ class Book:
             if until_s > self.now_s():
                 self.lives[order.ref].off_since.setdefault("held", self.now_s())
 
+    def clock_shows(self, clock_s: float) -> None:
+        """The host's clock is set, or was fast: holds that were to end by the time that it shows are over for good."""
+        for life in self.lives.values():
+            if clock_s >= life.held_until_s:
+                life.off_since.pop("held", None)
+
     def _suspended(self, life: Life, *, empty: bool) -> None:
         now_s = self.now_s()
         life.off_since.setdefault("suspended", now_s)

@@ -122,6 +122,7 @@ class Troubles(Happening):
         host, by_s = self.world.host, float(event.how["by_s"])
         mine = self._mine(event, "clock")
         host.set_off(host.off_by_s + by_s)
+        self.world.book.clock_shows(self.world.now_s + host.off_by_s)
         if abs(by_s) > CLOCK_MATTERS_S:
             self._clock_is_wrong(event, by_s)
 
@@ -139,6 +140,7 @@ class Troubles(Happening):
             self._clock_is_wrong(event, rate * event.span_s)
 
         async def undo() -> None:
+            self.world.book.clock_shows(self.world.now_s + host.off_by_s)
             host.drift(0.0)
             if mine():
                 host.set_off(0.0)
