@@ -116,7 +116,7 @@ class World(Fleet):
                 self.book.watch.recalls(lane.plan.id, pace.share)
         for life in self.book.lives.values():
             life.shown = None
-        self.engine = Engine(store=store, clock=self.host, new_id=self.new_id, open_kms=self._open_kms, node="sim")
+        self.engine = Engine(store=store, clock=self.host, new_id=self.new_id, open_kms=self._lane_begins, node="sim")
         self.up()
         self.book.tell("*", "byokd starts")
         await self.reload()
@@ -223,6 +223,13 @@ class World(Fleet):
             quotas=dict(kms.allowed),
             reserve=kms.plan.reserve,
         )
+
+    @asynccontextmanager
+    async def _lane_begins(self, lane: Lane) -> AsyncIterator[Kms]:
+        """A lane whose settings changed begins anew when its last turns have ended, which is later than the reload."""
+        self.book.traffic.restarted(lane.id, dict(lane.quotas))
+        async with self._open_kms(lane) as kms:
+            yield kms
 
     @asynccontextmanager
     async def _open_kms(self, lane: Lane) -> AsyncIterator[Kms]:
