@@ -152,7 +152,9 @@ class _Moment:
             self._assumed.append("its relatives in other Regions are as they are today")
         view = self._view()
         tracks = tuple(self._track(place, view) for place in self._now.places)
-        ledger = Ledger(pinned_arn=self._now.ledger.pinned_arn, open_orders=self._orders(), probe=self._probe(tracks))
+        ledger = Ledger(
+            pinned_arn=self._now.ledger.pinned_arn, open_orders=self._orders(view), probe=self._probe(tracks)
+        )
         blank = replace(
             self._now, view=view, ledger=ledger, conditions=self._conditions, place=len(tracks), others=tracks
         )
@@ -358,7 +360,7 @@ class _Moment:
         )
         return max(rows, key=lambda row: row.id, default=ABSENT)
 
-    def _orders(self) -> tuple[Order, ...]:
+    def _orders(self, view: View) -> tuple[Order, ...]:
         """The orders that were open then, as they were."""
         found = tuple(
             replace(
@@ -373,7 +375,7 @@ class _Moment:
             and (isinstance(order.closed_at, Absent) or order.closed_at > self._at)
             and self._in_force(order)
         )
-        return without(found, before_deciding(found, self._at))
+        return without(found, before_deciding(found, view, self._at))
 
     def _in_force(self, order: Order) -> bool:
         """Whether an order was ever more than proposed; it is given at the moment when somebody approves it."""

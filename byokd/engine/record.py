@@ -50,7 +50,7 @@ def prepare(snapshot: Snapshot, now: datetime, *, was: View) -> tuple[Snapshot, 
 
     `was` is the reading before.
     """
-    closed = before_deciding(snapshot.ledger.open_orders, now)
+    closed = before_deciding(snapshot.ledger.open_orders, snapshot.view, now)
     anew = stamped(without(snapshot.ledger.open_orders, closed), now)
     for each in anew:
         snapshot = with_order(snapshot, each)

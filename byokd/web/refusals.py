@@ -43,7 +43,7 @@ def unfit(kind: OrderKind, snapshot: Snapshot, now: datetime, *, lose: bool = Fa
     """Why an order makes no sense for a key as it stands; None where it does."""
     orders, ref = snapshot.ledger.open_orders, snapshot.ref
     # A release or a resumption that no turn has carried out yet counts already.
-    ledger = replace(snapshot.ledger, open_orders=without(orders, before_deciding(orders, now)))
+    ledger = replace(snapshot.ledger, open_orders=without(orders, before_deciding(orders, snapshot.view, now)))
     snapshot, suspension, held = replace(snapshot, ledger=ledger), ledger.suspension, ledger.hold
     match kind:
         case OrderKind.IMPORT | OrderKind.SUSPEND | OrderKind.ROTATE if _gone(snapshot.view, now):

@@ -60,7 +60,7 @@ def moment_asked(text: str, now: datetime) -> datetime:
 def explained_now(past: Past, now: datetime) -> Document:
     """The key as it is on record, which is in the config."""
     orders = past.snapshot.ledger.open_orders
-    in_force = without(orders, before_deciding(orders, now))
+    in_force = without(orders, before_deciding(orders, past.snapshot.view, now))
     snapshot = replace(past.snapshot, ledger=replace(past.snapshot.ledger, open_orders=in_force))
     document = _document(past, snapshot, now, replayed=False, assumed=())
     line = past.line

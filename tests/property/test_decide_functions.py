@@ -21,7 +21,7 @@ from byokd.decide.transitions import compare
 from byokd.decide.verdict import SOON, taken_back_at, wanted_expiry
 from byokd.decide.window import share_of, window
 from byokd.facts.condition import OpenCondition
-from byokd.facts.key import ABSENT, NEVER, KeyRef
+from byokd.facts.key import ABSENT, NEVER, KeyRef, ObservedKey, View
 from byokd.facts.ledger import Import, ImportState, OrderKind, OrderState, Tier
 from byokd.facts.snapshot import (
     DeletionWanted,
@@ -44,9 +44,11 @@ from tests.kit.strategies import (
     snapshots,
     spans,
     statements,
+    views,
 )
 
 MINUTE = timedelta(minutes=1)
+SEEN = observed()
 LADDER = list(Tier)
 
 
@@ -166,10 +168,10 @@ def test_a_store_that_fails_is_left_alone_for_longer_and_never_for_long(failures
     assert timedelta(seconds=5) <= store_again(failures) <= store_again(failures + 1) <= LONGEST_WITHOUT_STORE
 
 
-@given(orders, moments)
-def test_orders_are_closed_once(them: Any, now: Any) -> None:
+@given(orders, views, moments)
+def test_orders_are_closed_once(them: Any, view: View, now: Any) -> None:
     """What was closed before deciding is not there to be closed again, and no hold in force is."""
-    closed = before_deciding(them, now)
+    closed = before_deciding(them, view, now)
     gone = {each.id for each in closed}
     left = tuple(each for each in them if each.id not in gone)
     released = any(each.kind is OrderKind.RELEASE for each in them)
@@ -177,9 +179,10 @@ def test_orders_are_closed_once(them: Any, now: Any) -> None:
     assert all(each.state is not OrderState.OPEN for each in closed)
     for each in closed:
         if each.kind is OrderKind.HOLD and not released:
+            assert isinstance(view, ObservedKey)
             assert each.until is not ABSENT
             assert each.until <= now
-    assert before_deciding(left, now) == ()
+    assert before_deciding(left, view, now) == ()
 
 
 @pytest.mark.parametrize(("ends", "kind"), [(OrderKind.RELEASE, OrderKind.HOLD), (OrderKind.RESUME, OrderKind.SUSPEND)])
@@ -191,7 +194,7 @@ def test_of_all_orders_about_a_second_each_is_closed_once(ends: OrderKind, kind:
             order(which, id=name, created_at=START + timedelta(seconds=away), effective_at=at)
             for name, (which, away, at) in zip("123", three, strict=True)
         )
-        assert before_deciding(without(them, before_deciding(them, START)), START) == (), three
+        assert before_deciding(without(them, before_deciding(them, SEEN, START)), SEEN, START) == (), three
 
 
 @given(orders, moments)
@@ -231,7 +234,7 @@ def test_of_one_second_what_was_ordered_last_counts(ends: OrderKind, kind: Order
     """A script released a key and held it anew, and the hold was closed as released (seed 176)."""
     first, last = order(kind, id="1", created_at=now), order(kind, id="3", created_at=now)
     end = order(ends, id="2", created_at=now)
-    closed = {each.id for each in before_deciding((last, end, first), now)}
+    closed = {each.id for each in before_deciding((last, end, first), SEEN, now)}
     assert (first.id in closed, last.id in closed) == (True, False)
 
 
@@ -241,9 +244,9 @@ def test_what_was_ordered_before_the_clock_was_set_back_came_first(ends: OrderKi
     """The clock was half a month ahead, and no resumption counted until that time had come (seed 2037)."""
     then = now + timedelta(days=15)
     ahead, end = order(kind, created_at=then, effective_at=then), order(ends, created_at=now)
-    assert ahead.id in {each.id for each in before_deciding((end, ahead), now)}
+    assert ahead.id in {each.id for each in before_deciding((end, ahead), SEEN, now)}
     both = replace(end, created_at=ahead.created_at - timedelta(hours=1))
-    assert ahead.id not in {each.id for each in before_deciding((both, ahead), now)}
+    assert ahead.id not in {each.id for each in before_deciding((both, ahead), SEEN, now)}
 
 
 @pytest.mark.parametrize(("ends", "kind"), [(OrderKind.RELEASE, OrderKind.HOLD), (OrderKind.RESUME, OrderKind.SUSPEND)])
@@ -252,9 +255,10 @@ def test_what_is_in_force_is_ended_by_an_order_from_the_future(ends: OrderKind, 
     """The clock was ahead by minutes when a key was resumed, and KMS put it right: the resumption was refused."""
     in_force = order(kind, id="1", created_at=now, effective_at=now)
     end = order(ends, id="2", created_at=now + timedelta(minutes=2))
-    closed = {each.id: each.state for each in before_deciding((in_force, end), now)}
+    closed = {each.id: each.state for each in before_deciding((in_force, end), SEEN, now)}
     assert closed[in_force.id] is OrderState.DONE
-    assert in_force.id not in {each.id for each in before_deciding((replace(in_force, effective_at=ABSENT), end), now)}
+    waits = replace(in_force, effective_at=ABSENT)
+    assert in_force.id not in {each.id for each in before_deciding((waits, end), SEEN, now)}
 
 
 @pytest.mark.parametrize(("suspended", "resumed"), [(15, 0), (0, 15), (15, -1), (1, 0)])
@@ -265,7 +269,7 @@ def test_in_doubt_a_key_stays_suspended(suspended: int, resumed: int, now: Any) 
         order(kind, id=name, created_at=now + timedelta(days=days))
         for kind, name, days in ((OrderKind.SUSPEND, "1", suspended), (OrderKind.RESUME, "2", resumed))
     )
-    (closed,) = before_deciding((resumption, suspension), now)
+    (closed,) = before_deciding((resumption, suspension), SEEN, now)
     assert (closed.id, closed.state, closed.outcome) == (resumption.id, OrderState.REFUSED, SUSPENDED_SINCE)
 
 

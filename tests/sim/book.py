@@ -17,7 +17,7 @@ from byokd.facts.key import Absent, Expiry, MaterialState
 from byokd.facts.ledger import HistoryEvent, ImportState, Order, OrderKind
 from byokd.facts.policy import Quota
 from tests.kit.fake_keys import Material
-from tests.sim.clocks import at, seconds
+from tests.sim.clocks import SIGNATURES_S, at, seconds
 from tests.sim.obstacles import Obstacles
 from tests.sim.plan import span
 from tests.sim.traffic import OF_AN_IMPORT, PARAMETERS, Traffic
@@ -374,7 +374,8 @@ class Book:
                 self.lives[order.ref].off_since.setdefault("held", self.now_s())
 
     def clock_shows(self, clock_s: float) -> None:
-        """The host's clock is set, or was fast: holds that were to end by the time that it shows are over for good."""
+        """The host's clock is set, or was fast: holds that were to end by a time that KMS takes are over for good."""
+        clock_s = min(clock_s, self.now_s() + SIGNATURES_S)
         for life in self.lives.values():
             if clock_s >= life.held_until_s:
                 life.off_since.pop("held", None)

@@ -11,9 +11,12 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable
 from datetime import datetime, timedelta
+from typing import Final
 
 from tests.kit.clock import START
 
+SIGNATURES_S: Final = 300.0
+"""AWS refuses a signature that was made by a clock which is off by more (IAM user guide, "Signature Version 4")."""
 _NEVER_EARLY_S = 1e-3
 """Added to every sleep until a wall time, so that rounding never wakes anybody a moment too soon."""
 

@@ -35,13 +35,11 @@ from tests.kit.fake_keys import Key
 from tests.kit.fake_kms import FakeKms
 from tests.kit.fake_source import unsealed
 from tests.sim.book import Book, Imported
-from tests.sim.clocks import HostClock, KmsClock, Times
+from tests.sim.clocks import SIGNATURES_S, HostClock, KmsClock, Times
 from tests.sim.lanes import LanePlan
 from tests.sim.traffic import IMPORT, PARAMETERS
 
 CALL_TIMEOUT_S: Final = 5.0
-SIGNATURES_S: Final = 300.0
-"""AWS refuses a signature that was made by a clock which is off by more (IAM user guide, "Signature Version 4")."""
 DELETION: Final = "DeleteImportedKeyMaterial"
 ROTATION: Final = "RotateKeyOnDemand"
 PROBES: Final = ("Encrypt", "Decrypt", "Sign", "Verify", "GenerateMac", "VerifyMac")

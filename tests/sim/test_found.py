@@ -233,8 +233,8 @@ def test_what_somebody_imports_in_the_second_of_a_waking_is_not_seen_yet() -> No
     assert verdict.ok, verdict.violations[0]
 
 
-def test_a_hold_that_the_clock_has_ended_is_over() -> None:
-    """The clock was three weeks ahead for some hours, by which the hold had ended; the law still counted on it."""
+def test_a_hold_outlasts_a_clock_that_is_weeks_ahead() -> None:
+    """The clock was three weeks ahead for some hours, and the hold was over for good: the key was imported into."""
     hold = Event(number=0, at_s=4 * DAY_S, kind="hold", span_s=20 * DAY_S, how={"until": True})
     ahead = Event(number=1, at_s=5 * DAY_S, kind="step", span_s=4 * HOUR_S, how={"by_s": 21 * DAY_S})
     verdict = run(_world(hold, ahead, days=40.0))

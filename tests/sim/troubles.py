@@ -5,8 +5,9 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import Final
 
+from tests.sim.clocks import SIGNATURES_S
 from tests.sim.happening import PACE_BACK_S, Happening, Undo
-from tests.sim.model import LATE_S, OPERATIONS, SIGNATURES_S, Trouble
+from tests.sim.model import LATE_S, OPERATIONS, Trouble
 from tests.sim.plan import Event
 
 CLOCK_MATTERS_S: Final = 30.0

@@ -12,6 +12,7 @@ import pytest
 from byokd.errors import (
     AccessDenied,
     AnswerLost,
+    CredentialsInvalid,
     KmsInternal,
     KmsUnreachable,
     SourceUnreadable,
@@ -186,6 +187,26 @@ async def test_a_hold_keeps_byokd_away_until_it_is_released() -> None:
         await world.settle()
         assert world.kms.count("ImportKeyMaterial") == 2
         assert (await world.know()).ledger.open_orders == ()
+
+
+async def test_a_hold_is_not_ended_by_a_clock_that_kms_refuses() -> None:
+    """The host's clock was three weeks ahead for an hour, and the hold was over for good: the key was imported into."""
+    world = World()
+    await world.add()
+    async with running(world):
+        until = world.clock.now() + 80 * DAY
+        await world.order(OrderKind.HOLD, until=until)
+        await world.pass_time(65 * DAY, step=6 * HOUR)
+        world.kms.fail("DescribeKey", *[CredentialsInvalid("signature not yet current")] * 9)
+        world.clock.step((21 * DAY).total_seconds())
+        await world.pass_time(HOUR)
+        assert isinstance((await world.know()).view, Blind)
+        world.clock.step(-(21 * DAY).total_seconds())
+
+        await world.pass_time(14 * DAY, step=6 * HOUR)
+        assert world.kms.count("ImportKeyMaterial") == 1
+        await world.pass_time(2 * DAY, step=6 * HOUR)
+        assert world.kms.count("ImportKeyMaterial") == 2
 
 
 async def test_an_order_imports_now() -> None:
