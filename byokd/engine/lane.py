@@ -189,6 +189,7 @@ class LaneWorker:
     async def _look_loop(self, cycle: Cycle, kms: Kms, group: asyncio.TaskGroup, epoch: int) -> None:
         while not self._stopping:
             self._looks.clear()
+            self._crowded_out.pop(self._looks, None)
             try:
                 await self._upkeep.keep(epoch)
                 if self._upkeep.quotas_due:
@@ -240,6 +241,7 @@ class LaneWorker:
     async def _import_loop(self, cycle: Cycle, group: asyncio.TaskGroup) -> None:
         while not self._stopping:
             self._imports.clear()
+            self._crowded_out.pop(self._imports, None)
             self._turned_back.clear()
             try:
                 again = await self._read_ahead()
@@ -375,7 +377,8 @@ class LaneWorker:
         until = self._clock.now() + cap
         if isinstance(soonest, datetime):
             until = min(until, soonest)
-        if (forgiven_s := self._turns.first_forgiven_s) is not None:
+        # Who waits for room takes nobody in, be it forgiven or not, and is woken when there is room.
+        if event not in self._crowded_out and (forgiven_s := self._turns.first_forgiven_s) is not None:
             cap_s = max(0.0, min(cap_s, forgiven_s - self._clock.monotonic()))
         if event is self._looks:
             self._looks_until = until

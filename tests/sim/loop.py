@@ -23,6 +23,8 @@ from typing import Any
 RESOLUTION_S = 1e-6
 POLL_S = 0.002
 """Real seconds between two looks at work that is in flight outside the loop."""
+MOST_ROUNDS = 100_000
+"""Of the loop at one moment: what takes more turns in a circle."""
 
 
 async def virtual_sleep(seconds: float) -> None:
@@ -32,6 +34,10 @@ async def virtual_sleep(seconds: float) -> None:
 
 class NothingLeft(Exception):
     """No timer is set and nothing is in flight: whoever waits, waits for ever."""
+
+
+class Standstill(Exception):
+    """The loop goes round and round, and no time passes."""
 
 
 class Handle:
@@ -62,13 +68,19 @@ class Handle:
         return self._when
 
 
+def _give_up() -> None:
+    raise Standstill
+
+
 class VirtualLoop(asyncio.BaseEventLoop):
     """Begins at 0 s. Whatever is scheduled for the same moment runs in the order in which it was asked for."""
 
     def __init__(self) -> None:
         super().__init__()
         self.now_s = 0.0
-        self.jumps = 0
+        self.at_standstill = _give_up
+        """Called after `MOST_ROUNDS` at one moment."""
+        self._rounds = 0
         self._soon: deque[Handle] = deque()
         self._timers: list[tuple[float, int, Handle]] = []
         self._numbers = itertools.count()
@@ -108,7 +120,11 @@ class VirtualLoop(asyncio.BaseEventLoop):
                 raise NothingLeft
             if timers[0][0] > self.now_s:
                 self.now_s = timers[0][0]
-                self.jumps += 1
+                self._rounds = 0
+        self._rounds += 1
+        if self._rounds > MOST_ROUNDS:
+            self._rounds = 0
+            self.at_standstill()
         due_s = self.now_s + RESOLUTION_S
         while timers and timers[0][0] < due_s:
             soon.append(heapq.heappop(timers)[2])

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import asyncio
 import time
 from collections.abc import Callable, Iterator, MutableMapping
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import partial
 from typing import Any, Final
 
 import structlog
@@ -16,7 +18,7 @@ from tests.sim.book import Book, Violation
 from tests.sim.events import Events
 from tests.sim.foreseen import foresee, look_ahead
 from tests.sim.laws import Laws
-from tests.sim.loop import run_virtually
+from tests.sim.loop import VirtualLoop, run_virtually
 from tests.sim.peace import all_is_well
 from tests.sim.plan import DAY_S, HOUR_S, Plan, draw
 from tests.sim.promises import Promises
@@ -100,6 +102,8 @@ def _impatient(plan: Plan) -> World:
 async def live(plan: Plan, defects: list[str], *, make: Callable[[Plan], World] = World) -> World:
     """The life of a world: the storm, the calm, and the judgement."""
     world = make(plan)
+    if isinstance(loop := asyncio.get_running_loop(), VirtualLoop):
+        loop.at_standstill = partial(_turns_in_a_circle, world)
     events = Events(world)
     await world.sync()
     await world.start()
@@ -128,6 +132,11 @@ async def live(plan: Plan, defects: list[str], *, make: Callable[[Plan], World] 
     if world.now_s - before_s > 60:
         world.book.broken("stops", "*", "byokd did not stop by itself")
     return world
+
+
+def _turns_in_a_circle(world: World) -> None:
+    world.book.broken("alive", "*", "byokd turns in a circle, and no time passes")
+    raise Enough(world)
 
 
 async def put_right(world: World) -> None:

@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
-from datetime import timedelta
+import asyncio
+from datetime import datetime, timedelta
 
 from byokd.engine.setback import Setback
 from byokd.errors import StoreFull
 from byokd.facts.change import Change
-from byokd.facts.key import KeyState
-from tests.kit.builders import ARN
+from byokd.facts.key import KeyArn, KeyRef, KeyState
+from tests.kit.builders import ARN, desired, lane
 from tests.kit.clock import ManualClock
 from tests.kit.memory_store import MemoryStore
-from tests.kit.world import World, running
+from tests.kit.world import CALM, World, running
 
 
 class Disk(MemoryStore):
@@ -55,6 +56,39 @@ async def test_a_clock_that_is_set_back_while_the_disk_is_full_keeps_no_key_wait
         looks = world.kms.count("DescribeKey")
         await world.pass_time(timedelta(minutes=3), step=timedelta(seconds=1))
         assert world.kms.count("DescribeKey") > looks
+
+
+MANY = 100
+
+
+class Counting(ManualClock):
+    """A clock that counts for how long anybody waits for nothing."""
+
+    waits = 0
+
+    async def wait(self, event: asyncio.Event, *, until: datetime, cap_s: float = 60.0) -> None:
+        self.waits += cap_s <= 0
+        assert self.waits < MANY, "a loop turns in a circle"
+        await super().wait(event, until=until, cap_s=cap_s)
+
+
+async def test_a_key_whose_time_has_come_waits_for_room_like_any_other() -> None:
+    """Of a lane whose only turn hung, the loop went round and round once a key that was left alone was due again."""
+    disk, clock = Disk(), Counting()
+    world = World(store=disk, clock=clock, lane=lane(max_in_flight=1))
+    await world.add()
+    disk.full = True
+    async with running(world):
+        other = ARN.replace("0001", "0002")
+        await world.add(desired(ref=KeyRef(other), name="other", arn=KeyArn(other)))
+        gate = world.kms.gate("DescribeKey")
+        assert world.engine is not None
+        world.engine.wake()
+        for _ in range(60 * CALM):  # the engine does not come to rest while a turn hangs
+            clock.advance(1 / CALM)
+            await asyncio.sleep(0)
+        assert clock.waits < MANY
+        gate.set()
 
 
 def test_failures_that_come_together_count_as_one() -> None:
