@@ -8,6 +8,7 @@ from datetime import datetime
 from typing import Final
 
 from byokd.decide.case import CLOCKS_DIFFER, Case, Loss, waiting
+from byokd.decide.rotation import waits_for_replicas
 from byokd.decide.several import about
 from byokd.decide.suspension import fate
 from byokd.facts.key import ABSENT, Absent, MaterialState, ObservedKey, View, last_seen
@@ -218,8 +219,8 @@ def _waits_for(order: Order, the: Case, said: Decision, materials: int) -> str:
             return said.message
         case OrderKind.IMPORT | OrderKind.RESUME if the.asks_for_import(order):
             hinders = said.reason in _HINDERED or _outlasts(order, said.reason)
-        case OrderKind.ROTATE if said.reason is Reason.WAITS_FOR_REPLICAS:
-            return said.message
+        case OrderKind.ROTATE if waits := waits_for_replicas(the):
+            return waits
         case OrderKind.ROTATE:
             concerned = the.rotates_next or the.loss in (Loss.LAPSED, Loss.DELETED)
             hinders = concerned and said.reason in _HINDERED

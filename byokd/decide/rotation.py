@@ -14,7 +14,7 @@ from byokd.decide.case import Case, in_stock, names
 from byokd.decide.verdict import SOON, Verdict, wanted
 from byokd.facts.condition import Condition, ConditionKind, Severity
 from byokd.facts.key import ABSENT, SYMMETRIC, Blind, MaterialState, ObservedKey, region_of
-from byokd.facts.ledger import Order
+from byokd.facts.ledger import Order, Tier
 from byokd.facts.relative import Relative
 from byokd.facts.snapshot import Reason, RotationWanted
 
@@ -48,8 +48,9 @@ def rotates(the: Case) -> Verdict | None:
     pending = the.pending
     if pending is None or pending.material_id != the.material:
         return None
-    if pending.state is MaterialState.PENDING_MULTI_REGION:
-        message = f"waits until its replicas have the material too: {_hindrances(the)}"
+    if message := waits_for_replicas(the):
+        if the.tier is not Tier.FRESH:
+            return None  # it may wait for longer than it lives, and is renewed like any other
         return Verdict(reason=Reason.WAITS_FOR_REPLICAS, message=message, wake_at=the.now + _patience(order, the.now))
     if not the.enabled:
         message = f"waits to be rotated to; the key is {the.seen.state.value}"
@@ -63,6 +64,16 @@ def rotates(the: Case) -> Verdict | None:
             wake_at=the.now + timedelta(seconds=1),
         )
     return Verdict(reason=Reason.ROTATING, message=message + _hindered(order), wake_at=the.now + SOON)
+
+
+def waits_for_replicas(the: Case) -> str:
+    """For which replicas the material waits that the key is to be rotated to, and why; empty where it does not."""
+    pending = the.pending
+    if the.rotation is None or the.replica or pending is None or pending.material_id != the.material:
+        return ""
+    if pending.state is not MaterialState.PENDING_MULTI_REGION:
+        return ""
+    return f"waits until its replicas have the material too: {_hindrances(the)}"
 
 
 def _patience(order: Order, now: datetime) -> timedelta:

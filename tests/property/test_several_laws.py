@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from byokd.decide.case import Loss, case, in_stock, managed_material, names
 from byokd.decide.decide import decide, decided
 from byokd.decide.orders import imported, rotated, rotated_at, without
-from byokd.decide.rotation import ASK_AGAIN, cannot_rotate, rotates
+from byokd.decide.rotation import ASK_AGAIN, cannot_rotate, rotates, waits_for_replicas
 from byokd.decide.several import merged
 from byokd.engine.record import conclude, on_record
 from byokd.facts.key import ABSENT, Absent, KeyState, MaterialId, MaterialState, ObservedKey, View
@@ -185,8 +185,10 @@ def test_a_rotation_says_what_it_waits_for(it: Snapshot, now: datetime) -> None:
         if the.rotation is None:
             assert verdicts == [None, None]
         assert None in verdicts
+        waits = waits_for_replicas(the)
         for verdict in verdicts:
             if verdict is not None:
+                assert (verdict.reason is Reason.WAITS_FOR_REPLICAS) == bool(waits)
                 assert verdict.reason in (Reason.ROTATING, Reason.WAITS_FOR_REPLICAS, Reason.CANNOT_ROTATE)
                 assert verdict.message
 

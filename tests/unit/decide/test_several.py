@@ -282,6 +282,23 @@ def test_a_primary_waits_for_its_replicas() -> None:
     assert decided(case(it.turned_to(2), START)).reason is Reason.WAITS_FOR_REPLICAS
 
 
+def test_what_waits_for_its_replicas_is_renewed_like_any_other() -> None:
+    """A replica was held for longer than the material lives; it ended in the primary, and was told as not renewed."""
+    then = START + 59 * DAY
+    proved = [
+        replace(kept(each), proof=Proved(at=then, fingerprint=Fingerprint(each), length=32))
+        for each in (FIRST, SECOND, THIRD)
+    ]
+    waits = replace(PENDING, state=MaterialState.PENDING_MULTI_REGION)
+    it = key(OLD, NOW, waits, tracks=tuple(proved), orders=(ROTATE,), at=then)
+    the = case(it.turned_to(2), then)
+    decision = decided(the)
+    assert isinstance(decision.action, ImportWanted)
+    assert (decision.reason, decision.action.material) == (Reason.RENEWAL_DUE, THIRD)
+    (order,) = awaiting((ROTATE,), [(the, decision)])
+    assert order.outcome.startswith("waits until its replicas have the material too")
+
+
 def test_an_import_from_before_the_clock_was_set_back_does_no_later_order() -> None:
     """An order to import was told done, since its key had been imported half a month from now."""
     ahead = START + 15 * DAY
