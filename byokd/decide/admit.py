@@ -148,11 +148,10 @@ def take(bucket: Bucket, at: float, *, keep: float = 0.0) -> tuple[Bucket, float
     that callers are served in the order in which they asked. Who has waited asks `remains`.
     """
     tokens, share, limit = _figures(bucket, at)
-    tokens -= 1.0
-    wait = _seconds(keep - tokens, bucket.quota, share, limit)
+    wait = _seconds(1.0 + keep - tokens, bucket.quota, share, limit)
     left = Bucket(
         quota=bucket.quota,
-        tokens=tokens,
+        tokens=tokens - 1.0,
         share=share,
         limit=limit,
         limited_at=bucket.limited_at,
@@ -168,9 +167,8 @@ def remains(bucket: Bucket, at: float, *, taken: int, keep: float = 0.0) -> floa
 
     Those who wait slow down too. Many may, and each that is sent at the pace that was refused is refused as well.
     """
-    tokens, share, limit = _figures(bucket, at)
-    wait = _seconds(keep - tokens - (bucket.taken - taken), bucket.quota, share, limit)
-    return wait if wait > AT_ONCE_S else 0.0
+    later = bucket.taken - taken
+    return _until(bucket, at, keep - later)
 
 
 def sets_out(bucket: Bucket, at: float, *, coming: int, lead_s: float, keep: float = 0.0) -> float:
@@ -179,8 +177,13 @@ def sets_out(bucket: Bucket, at: float, *, coming: int, lead_s: float, keep: flo
     `coming` others have set out and taken none yet. Whoever sets out in time finds its token there as it arrives, or
     waits for it a little; so no token is lost, and none is held by somebody who may be long in coming.
     """
-    tokens, share, limit = _figures(bucket, at)
-    wait = _seconds(coming + 1.0 + keep - tokens, bucket.quota, share, limit) - lead_s
+    return _until(bucket, at, 1.0 + keep + coming, lead_s=lead_s)
+
+
+def _until(bucket: Bucket, at: float, tokens: float, *, lead_s: float = 0.0) -> float:
+    """Seconds until the bucket has so many tokens, but for a lead."""
+    present, share, limit = _figures(bucket, at)
+    wait = _seconds(tokens - present, bucket.quota, share, limit) - lead_s
     return wait if wait > AT_ONCE_S else 0.0
 
 
@@ -189,9 +192,7 @@ def wanted(bucket: Bucket, at: float, *, wait: float) -> Bucket:
 
     What may be beyond it is tried for as long as that, and no longer.
     """
-    tokens, share, limit = _figures(bucket, at)
-    wanted_until = max(bucket.wanted_until, at + wait)
-    return replace(bucket, tokens=tokens, share=share, limit=limit, at=at, wanted_until=wanted_until)
+    return replace(refill(bucket, at), wanted_until=max(bucket.wanted_until, at + wait))
 
 
 def kept(lane: Lane, tier: Tier) -> float:

@@ -109,6 +109,11 @@ def sustained(ahead: Forecast) -> bool:
     return ahead.demand_per_s <= ahead.per_second
 
 
+def _enough(ahead: Forecast, *leasts: float) -> bool:
+    """Whether nobody gets less slack than any of these, and the pace is enough in the long run."""
+    return sustained(ahead) and not any(tight(ahead, least) for least in leasts)
+
+
 def pace_needed(
     prospects: Sequence[Prospect],
     lane: Lane,
@@ -124,8 +129,7 @@ def pace_needed(
 
     def enough(imports: float, keys: Sequence[Prospect], every: int) -> bool:
         faster = with_quotas(lane, quotas_needed(lane, imports))
-        ahead = forecast(keys, slowed(faster, every), now, learned=learned)
-        return tight(ahead, min_slack) is None and sustained(ahead)
+        return _enough(forecast(keys, slowed(faster, every), now, learned=learned), min_slack)
 
     sample, every = _sample(prospects)
     most = most_imports(lane)
@@ -182,8 +186,7 @@ def lead_needed(
 
     def enough(factor: float) -> bool:
         longer = _with_policies(sample, lambda policy: with_lead(policy, factor))
-        ahead = forecast(longer, slower, now, learned=learned)
-        return sustained(ahead) and not any(tight(ahead, least) for least in (min_slack, min_slack / factor))
+        return _enough(forecast(longer, slower, now, learned=learned), min_slack, min_slack / factor)
 
     # Upwards: a lead near the whole life is no answer, since the keys would be renewed all the time.
     most = min((_most_lead(policy) for policy in {each.policy for each in sample}), default=1.0)
@@ -215,9 +218,8 @@ def spread_helps(
     """
     sample, every = _sample(prospects)
     wider = tuple(_with_policies(sample, lambda policy: with_spread(policy, spread)))
-    ahead = forecast(wider, slowed(lane, every), now, learned=learned)
     fits = all(_most_lead(policy) >= 1 for policy in {each.policy for each in wider})
-    return fits and tight(ahead, min_slack) is None and sustained(ahead)
+    return fits and _enough(forecast(wider, slowed(lane, every), now, learned=learned), min_slack)
 
 
 def with_spread(policy: Policy, spread: timedelta) -> Policy:

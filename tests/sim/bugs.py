@@ -101,7 +101,7 @@ BUGS: Final[tuple[Bug, ...]] = (
     _bug(
         "nobody waits for a token",
         "decide/admit.py",
-        "    wait = _seconds(keep - tokens, bucket.quota, share, limit)\n",
+        "    wait = _seconds(1.0 + keep - tokens, bucket.quota, share, limit)\n",
         "    wait = 0.0\n",
     ),
     _bug(
