@@ -62,6 +62,8 @@ class Bucket:
     """Until when somebody has to wait for a token, as far as is known."""
     taken: int = 0
     """How many tokens were taken so far."""
+    line: int = 0
+    """How many took a token in advance and wait for it: their requests are not sent yet."""
 
     @property
     def per_second(self) -> float:
@@ -111,7 +113,8 @@ def _figures(bucket: Bucket, at: float) -> tuple[float, float, float]:
         share, grown = _risen(back, limit, GROWTH_PER_S, max(0.0, waited))
         work = recovered * (bucket.share + back) + grown * (back + share) + 2 * share * (passed - recovered - grown)
         come = work / 2 * quota.per_second * USED
-    return min(quota.burst, bucket.tokens + come), share, limit
+    # KMS has the tokens still that are taken and unused: it keeps a burst of them, those of the line included.
+    return min(quota.burst - bucket.line, bucket.tokens + come), share, limit
 
 
 def _risen(share: float, top: float, per_s: float, within: float) -> tuple[float, float]:
@@ -158,14 +161,26 @@ def take(bucket: Bucket, at: float, *, keep: float = 0.0) -> tuple[Bucket, float
         at=at,
         wanted_until=max(bucket.wanted_until, at + wait),
         taken=bucket.taken + 1,
+        line=bucket.line,
     )
     return left, wait
 
 
-def remains(bucket: Bucket, at: float, *, taken: int, keep: float = 0.0) -> float:
-    """Seconds for which whoever took a token as number `taken` is still to wait: 0, unless KMS refused one meanwhile.
+def lined_up(bucket: Bucket) -> Bucket:
+    """Whoever took a token just now has to wait for it."""
+    return replace(bucket, line=bucket.line + 1)
 
-    Those who wait slow down too. Many may, and each that is sent at the pace that was refused is refused as well.
+
+def sent(bucket: Bucket, at: float) -> Bucket:
+    """One of those in the line sends its request, or gives up."""
+    return replace(refill(bucket, at), line=bucket.line - 1)
+
+
+def remains(bucket: Bucket, at: float, *, taken: int, keep: float = 0.0) -> float:
+    """Seconds for which whoever took a token as number `taken` is still to wait: 0 when it was told, as a rule.
+
+    Longer where KMS refused a request meanwhile: each that is sent at the pace that was refused is refused as well.
+    And where the process stood still, and the waits of a whole line are over together: their tokens are not.
     """
     later = bucket.taken - taken
     return _until(bucket, at, keep - later)
@@ -214,4 +229,4 @@ def throttled(bucket: Bucket, at: float) -> Bucket:
         allowed = max(1.0, now.share * TOO_MUCH)
         now = replace(now, limit=allowed, limited_at=at)
     share = max(SLOWEST, min(now.share, 1.0) * SLOWDOWN)
-    return replace(now, share=share, tokens=min(now.tokens, 0.0))
+    return replace(now, share=share, tokens=min(now.tokens, -float(now.line)))

@@ -14,6 +14,7 @@ was used.
 
 from __future__ import annotations
 
+import asyncio
 import math
 from collections.abc import Callable, Mapping
 from contextlib import AbstractContextManager, nullcontext
@@ -28,8 +29,10 @@ from byokd.decide.admit import (
     kept,
     learned,
     learned_of,
+    lined_up,
     refill,
     remains,
+    sent,
     sets_out,
     take,
     throttled,
@@ -69,6 +72,8 @@ class Pace:
         """By operation: what was on record at the start."""
         self._untold = lane.read_quotas
         """Whether Service Quotas is still to tell what the account is allowed."""
+        self._allowed = asyncio.Event()
+        """Set when Service Quotas told, and another one put in its place: whoever waits for a token asks again."""
         self._slowed_at: dict[str, float] = {}
         """By operation, monotonic seconds."""
         self._coming: dict[KeyRef, float] = {}
@@ -122,10 +127,11 @@ class Pace:
             quota, rate = self._quotas[operation], per_second.get(operation, 0.0) * self._share
             if rate > 0 and (rate, rate) != (quota.per_second, quota.ceiling):
                 self._quotas[operation] = replace(quota, per_second=rate, ceiling=rate)
-                new, old = self._begun(operation), refill(self._buckets[operation], self._clock.monotonic())
-                # The burst that was used a moment ago is not there again.
-                self._buckets[operation] = replace(new, tokens=min(old.tokens, new.tokens), taken=old.taken)
+                self._buckets[operation] = self._begun(operation)
                 changed = True
+        if changed:
+            self._allowed.set()
+            self._allowed = asyncio.Event()
         return changed
 
     def sooner(self, tier: Tier, *, than: Tier) -> bool:
@@ -182,10 +188,17 @@ class Pace:
         """Return when a request of this kind may be sent, `keep` tokens being left to others."""
         bucket, wait = take(self._buckets[operation], self._clock.monotonic(), keep=keep)
         self._buckets[operation] = bucket
-        while wait > 0:
-            await self._clock.sleep(wait)
-            now = self._clock.monotonic()
-            wait = remains(self._buckets[operation], now, taken=bucket.taken, keep=keep)
+        if not wait:
+            return
+        self._buckets[operation] = lined_up(bucket)
+        try:
+            while wait:
+                until = self._clock.now() + timedelta(seconds=wait + 1)  # never before the wait is over
+                await self._clock.wait(self._allowed, until=until, cap_s=wait)
+                now = self._clock.monotonic()
+                wait = remains(self._buckets[operation], now, taken=bucket.taken, keep=keep)
+        finally:
+            self._buckets[operation] = sent(self._buckets[operation], self._clock.monotonic())
 
     def request(self, operation: str, *, admitted: bool = False) -> Request:
         """Around one request: waits until it may be sent, and slows down where KMS says that it is called too often.
@@ -206,13 +219,17 @@ class Pace:
             self._slowed_at[operation] = now
 
     def _begun(self, operation: str) -> Bucket:
-        """A full bucket, which goes on with what was learned of this quota before a restart."""
+        """A bucket that goes on with what was learned of this quota before a restart.
+
+        What was used a moment ago of the burst is not there again, and who waits goes on waiting: a survey may have
+        begun before the lane has read its record.
+        """
         quota, at = self._quotas[operation], self._clock.monotonic()
-        pace = learned_of(self._quotas, self._remembered).get(operation)
-        if pace is None:
-            return full(quota, at)
-        age_s = max(0.0, (self._clock.now() - pace.limited_at).total_seconds())
-        return learned(quota, at, share=pace.share, limit=pace.limit, age_s=age_s)
+        old, new = refill(self._buckets[operation], at), full(quota, at)
+        if (pace := learned_of(self._quotas, self._remembered).get(operation)) is not None:
+            age_s = max(0.0, (self._clock.now() - pace.limited_at).total_seconds())
+            new = learned(quota, at, share=pace.share, limit=pace.limit, age_s=age_s)
+        return replace(new, tokens=min(old.tokens, new.tokens), taken=old.taken, line=old.line)
 
 
 class Request:

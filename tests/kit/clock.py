@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Iterator
+from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
 
 START = datetime(2026, 3, 1, 12, 0, 0, tzinfo=UTC)
@@ -17,6 +19,8 @@ class ManualClock:
         self._monotonic = 1000.0
         self._moved = asyncio.Event()
         self._steps = 0
+        self._ends: list[float] = []
+        """When who sleeps wakes, monotonic seconds."""
 
     def now(self) -> datetime:
         """The wall time, whole seconds."""
@@ -31,6 +35,10 @@ class ManualClock:
         self._monotonic += seconds
         self._move(seconds)
 
+    def first(self, within_s: float) -> float:
+        """Seconds until the first sleeper wakes, so many at most."""
+        return min([within_s, *(end - self._monotonic for end in self._ends if end > self._monotonic)])
+
     def step(self, seconds: float) -> None:
         """Set the wall clock forward or back, as NTP does; monotonic time stays, and every `wait` ends."""
         self._steps += 1
@@ -44,6 +52,10 @@ class ManualClock:
     async def wait(self, event: asyncio.Event, *, until: datetime, cap_s: float = 60.0) -> None:
         """See `ports.Clock`."""
         end, steps = self._monotonic + cap_s, self._steps
+        with self._sleeping(min(end, self._monotonic + (until - self._now).total_seconds())):
+            await self._wait(event, until, end, steps)
+
+    async def _wait(self, event: asyncio.Event, until: datetime, end: float, steps: int) -> None:
         while not event.is_set() and self._steps == steps and self._now < until and self._monotonic < end:
             moved = asyncio.ensure_future(self._moved.wait())
             woken = asyncio.ensure_future(event.wait())
@@ -58,5 +70,14 @@ class ManualClock:
         end = self._monotonic + seconds
         if seconds <= 0:
             await asyncio.sleep(0)
-        while self._monotonic < end:
-            await self._moved.wait()
+        with self._sleeping(end):
+            while self._monotonic < end:
+                await self._moved.wait()
+
+    @contextmanager
+    def _sleeping(self, end: float) -> Iterator[None]:
+        self._ends.append(end)
+        try:
+            yield
+        finally:
+            self._ends.remove(end)

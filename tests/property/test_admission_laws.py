@@ -9,6 +9,7 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 
 from byokd.decide.admit import (
+    AT_ONCE_S,
     GROWTH_PER_S,
     IMPORT_PARAMETERS,
     REMEMBERED_S,
@@ -18,8 +19,10 @@ from byokd.decide.admit import (
     kept,
     learned,
     learned_of,
+    lined_up,
     refill,
     remains,
+    sent,
     sets_out,
     take,
     throttled,
@@ -250,6 +253,47 @@ def test_who_waits_slows_down_with_the_lane(
         assert left == pytest.approx(told - (then - at), abs=1e-2)
     assert 0 <= left <= remains(bucket, then, taken=bucket.taken) < float("inf")
     assert remains(bucket, then + left, taken=mine.taken) == 0
+
+
+waits = st.lists(st.tuples(st.sampled_from(["ask", "ask", "ask", "in a hurry", "refuse", "pass"]), gaps), max_size=40)
+
+
+@given(quotas, waits, st.floats(0, 1))
+@example(Quota(per_second=0.25, burst=1), [("ask", 0.0)] * 4 + [("pass", 45.0)], 0.0)
+@example(Quota(per_second=1.0, burst=5), [("ask", 0.0)] * 9 + [("pass", 6.5), ("ask", 0.0), ("pass", 2.0)], 0.0)
+def test_no_standstill_makes_a_line_send_together(quota: Quota, what: list[tuple[str, float]], reserve: float) -> None:
+    """Whoever wakes late, and however many with him: requests stay within burst plus rate times the span.
+
+    Time passes here in gaps, as for a process that is stopped: who waits wakes at the end of one, and asks again.
+    """
+    quota = replace(quota, ceiling=quota.per_second)
+    bucket, at, requests = full(quota, 0.0), 0.0, list[float]()
+    waiting: list[tuple[int, float, float]] = []
+    """Number, until when, what is left to others."""
+    for kind, gap in [*what, *(("pass", 1000.0) for _ in range(50))]:
+        at += gap
+        for each in [each for each in waiting if each[1] <= at]:
+            waiting.remove(each)
+            if left := remains(bucket, at, taken=each[0], keep=each[2]):
+                waiting.append((each[0], at + left, each[2]))
+            else:
+                bucket = sent(bucket, at)
+                requests.append(at)
+        if kind == "refuse":
+            bucket = throttled(bucket, at)
+        elif kind != "pass":
+            keep = reserve * (quota.burst - 1.0) if kind == "ask" else 0.0
+            bucket, wait = take(bucket, at, keep=keep)
+            if wait:
+                bucket = lined_up(bucket)
+                waiting.append((bucket.taken, at + wait, keep))
+            else:
+                requests.append(at)
+    assert bucket.line == len(waiting)
+    for first, start in enumerate(requests):
+        for last in range(first, len(requests)):
+            within = quota.per_second * (requests[last] - start + 2 * AT_ONCE_S)
+            assert last - first + 1 <= quota.burst + within + 1e-6
 
 
 @given(st.integers(min_value=1, max_value=20))

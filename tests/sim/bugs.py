@@ -111,7 +111,7 @@ BUGS: Final[tuple[Bug, ...]] = (
         "quota=quota, tokens=quota.burst + 20, share=1.0",
         Edit(
             "byokd/decide/admit.py",
-            "return min(quota.burst, bucket.tokens + come)",
+            "return min(quota.burst - bucket.line, bucket.tokens + come)",
             "return min(max(quota.burst, bucket.tokens), bucket.tokens + come)",
         ),
     ),

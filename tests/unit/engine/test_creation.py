@@ -88,7 +88,7 @@ class Site:
             while not task.done():
                 for _ in range(50):
                     await asyncio.sleep(0)
-                self.clock.advance(1)
+                self.clock.advance(self.clock.first(1))
             return task.result()
         finally:
             rest = [each for each in asyncio.all_tasks() if each is not asyncio.current_task()]

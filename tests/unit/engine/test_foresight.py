@@ -61,7 +61,10 @@ FLEETS = {
 
 @pytest.mark.parametrize(("policies", "reserve"), FLEETS.values(), ids=FLEETS)
 async def test_what_was_forecast_is_what_happens(policies: list[Policy], reserve: float) -> None:
-    """Every renewal comes within a token of the time that was forecast, and at most one place from where it stood."""
+    """No renewal comes more than a token or a place later than was forecast.
+
+    Earlier it may come: who sets out for a token does not wait for those who fall due before the token is there.
+    """
     token = timedelta(seconds=10 + 2)
     world = World(lane=lane(quotas=SLOW, reserve=reserve))
     await world.store.sync_fleet(_keys(world, policies), now=world.clock.now())
@@ -78,9 +81,9 @@ async def test_what_was_forecast_is_what_happens(policies: list[Policy], reserve
         first.setdefault(key, at)
     expected = {each.ref: each.renewed_at for each in ahead.renewals}
     places = {each.ref: place for place, each in enumerate(ahead.renewals)}
-    assert all(abs(places[KeyRef(key)] - place) <= 1 for place, key in enumerate(first))
+    assert all(-1 <= places[KeyRef(key)] - place <= 2 for place, key in enumerate(first))
     off = {key: at - moment for key, at in first.items() if isinstance(moment := expected[KeyRef(key)], datetime)}
-    assert max(abs(each) for each in off.values()) <= token
+    assert all(-2 * token <= each <= token for each in off.values())
     assert len(off) == len(policies)
 
 

@@ -333,6 +333,5 @@ async def _seconds_to_import(world: World, count: int) -> int:
     async with running(world):
         began = world.clock.now()
         while world.kms.count("ImportKeyMaterial") < count:
-            world.clock.advance(1)
-            await world.settle()
+            await world.pass_time(timedelta(seconds=1))
         return int((world.clock.now() - began).total_seconds())

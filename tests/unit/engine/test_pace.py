@@ -151,3 +151,64 @@ async def test_what_is_learned_in_a_long_wait_is_known_before_it_ends() -> None:
     assert not pace.known()
     clock.advance(900)
     assert pace.known()["GetParametersForImport"].share == pytest.approx(1.5)
+
+
+async def _line(pace: Pace, clock: ManualClock, operation: str, sent: list[float]) -> None:
+    """Ask for a token, and note when the request is sent."""
+    await pace.admit(operation)
+    sent.append(clock.monotonic())
+
+
+async def test_those_who_waited_while_the_process_stood_still_send_one_by_one() -> None:
+    """A process that was stopped for 45 s let all who had waited send within a millisecond, and KMS refused them.
+
+    Their waits of 4, 8 and 12 s had ended meanwhile, but KMS keeps no more than the burst for who does not come.
+    """
+    clock = ManualClock()
+    pace, sent, began = _slow_lane(clock), list[float](), clock.monotonic()
+    async with asyncio.TaskGroup() as group:
+        for _ in range(4):
+            group.create_task(_line(pace, clock, "GetParametersForImport", sent))
+        await _run_on()
+        clock.advance(45)
+        await _run_on()
+        while len(sent) < 4:
+            clock.advance(0.25)
+            await _run_on()
+    assert sent[:2] == [began, began + 45]
+    assert all(later - earlier >= 4.0 for earlier, later in pairwise(sent))
+
+
+async def test_a_larger_quota_is_that_of_those_who_wait_already() -> None:
+    """Who had been told to wait for an hour slept for an hour, though Service Quotas told of a thousand times more."""
+    clock = ManualClock()
+    quotas = {operation: Quota(per_second=1000.0, burst=1000.0) for operation in OPERATIONS}
+    quotas["GetParametersForImport"] = Quota(per_second=1 / 3600, burst=1)
+    pace, sent, began = Pace(lane(quotas=quotas), clock), list[float](), clock.monotonic()
+    async with asyncio.TaskGroup() as group:
+        for _ in range(2):
+            group.create_task(_line(pace, clock, "GetParametersForImport", sent))
+        await _run_on()
+        assert pace.allow({"GetParametersForImport": 0.25})
+        await _run_on()
+        clock.advance(4.25)
+        await _run_on()
+        assert sent == [began, began + 4.25]
+
+
+async def test_what_is_recalled_brings_nobody_the_burst_again() -> None:
+    """A survey that began before its lane had read the record used the burst, and found it there again after that."""
+    clock = ManualClock()
+    quotas = {operation: Quota(per_second=1.0, burst=2) for operation in OPERATIONS}
+    pace, sent, began = Pace(lane(quotas=quotas), clock), list[float](), clock.monotonic()
+    async with asyncio.TaskGroup() as group:
+        for _ in range(3):
+            group.create_task(_line(pace, clock, "DescribeKey", sent))
+        await _run_on()
+        pace.recall({})
+        group.create_task(_line(pace, clock, "DescribeKey", sent))
+        for _ in range(12):
+            await _run_on()
+            clock.advance(0.25)
+        await _run_on()
+    assert sent == [began, began, began + 1.25, began + 2.25]
