@@ -178,6 +178,24 @@ def forecast(
     )
 
 
+def steps_ahead(prospects: Iterable[Prospect], now: datetime) -> int:
+    """About how many renewals a forecast of these keys goes through, were the lane fast enough: what it costs.
+
+    One of each material, and those that come again before the last of today's deadlines.
+    """
+    ahead, last = [], now
+    for key in prospects:
+        for expiry in (key.expiry, *key.further):
+            if expiry is not NEVER and key.reason not in LEFT_ALONE:
+                due = now
+                if isinstance(expiry, datetime):
+                    last, due = max(last, expiry), max(now, expiry - key.policy.renew_before)
+                ahead.append((due, round_s(key.policy)))
+    last = min(last, now + FARTHEST)
+    again = sum(int((last - due).total_seconds() / each) for due, each in ahead if due < last)
+    return min(len(ahead) + again, max(STEPS, 2 * len(ahead)))
+
+
 def lane_bucket(lane: Lane, learned: Learned = NOTHING_LEARNED) -> tuple[Bucket, str]:
     """A full bucket that admits whole imports at the present pace, and the operation that sets it in the long run.
 

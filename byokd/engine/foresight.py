@@ -6,15 +6,16 @@ Off the deadline path: nothing that a key needs depends on it. What it says is f
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import replace
+from datetime import datetime
 from typing import Final
 
 import structlog
 
 from byokd.decide.admit import learned_of
 from byokd.decide.advice import slack_condition, slowed
-from byokd.decide.forecast import Forecast, forecast
+from byokd.decide.forecast import Forecast, forecast, steps_ahead
 from byokd.engine.standing import Standing
 from byokd.errors import ByokdError
 from byokd.facts.condition import ConditionKind
@@ -30,11 +31,16 @@ PAGE: Final = 2000
 SAMPLED: Final = 10_000
 """Of a lane with more keys, every so-many-th is taken, at so much slower a pace: memory shall not grow so far."""
 AT_ONCE: Final = 500
-"""A forecast of more keys takes long enough to be made in a thread, so that the lanes are not held up."""
+"""A forecast of more renewals takes long enough to be made in a thread, so that the lanes are not held up."""
 AT_LEAST_APART: Final = 500
 """So many times as long as it took, a lane's forecast is not made again: what is weeks ahead need not cost more."""
 _OF_LANES: Final = (ConditionKind.SLACK_LOW, ConditionKind.CLOCK_SKEW)
 """What is said of a lane, and ends with it; the survey's is the survey's."""
+
+
+def takes_long(prospects: Sequence[Prospect], now: datetime) -> bool:
+    """Whether a forecast of these keys would hold the lanes up: for a few of a day beside one of a year, a second."""
+    return len(prospects) > AT_ONCE or steps_ahead(prospects, now) > AT_ONCE
 
 
 class Foresight:
@@ -88,7 +94,7 @@ class Foresight:
         def look_ahead() -> Forecast:
             return forecast(prospects, slowed(lane, every), now, learned=learned)
 
-        ahead = await asyncio.to_thread(look_ahead) if len(prospects) > AT_ONCE else look_ahead()
+        ahead = await asyncio.to_thread(look_ahead) if takes_long(prospects, now) else look_ahead()
         condition = slack_condition(ahead, lane.min_slack, every=every)
         if condition is not None:
             log.warning("slack_low", lane=lane.name, stage=condition.stage, detail=condition.detail)

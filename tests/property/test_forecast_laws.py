@@ -37,11 +37,13 @@ from byokd.decide.ahead import QueueAhead
 from byokd.decide.forecast import (
     CALLS_PER_IMPORT,
     FARTHEST,
+    STEPS,
     Forecast,
     forecast,
     lane_bucket,
     recovery,
     round_s,
+    steps_ahead,
 )
 from byokd.decide.what_if import imagined_keys
 from byokd.decide.window import window
@@ -204,6 +206,15 @@ def test_a_round_is_shorter_than_a_life(rules: Policy) -> None:
         assert length == float("inf")
     else:
         assert length <= max(rules.valid_for, rules.renewal_floor).total_seconds()
+
+
+@quick
+@given(prospects, lanes, moments)
+def test_what_a_forecast_costs_is_known_before(them: Any, where: Lane, now: datetime) -> None:
+    """At least a step for each material that ends, and no less for more keys; never more than is gone through."""
+    ahead, cost = forecast(them, where, now), steps_ahead(them, now)
+    assert len(ahead.renewals) <= cost <= max(STEPS, 2 * len(ahead.renewals))
+    assert steps_ahead(them[1:], now) <= cost
 
 
 # -- advice -----------------------------------------------------------------------------------------------------------

@@ -18,8 +18,10 @@ import selectors
 from collections import deque
 from collections.abc import Callable, Coroutine
 from contextvars import Context
-from typing import Any
+from typing import Any, TypeVar, TypeVarTuple
 
+T = TypeVar("T")
+Ts = TypeVarTuple("Ts")
 RESOLUTION_S = 1e-6
 POLL_S = 0.002
 """Real seconds between two looks at work that is in flight outside the loop."""
@@ -137,6 +139,15 @@ class VirtualLoop(asyncio.BaseEventLoop):
             except Exception as error:  # noqa: BLE001  # asyncio's loop does the same
                 self.call_exception_handler({"message": "a callback failed", "exception": error})
 
+    def run_in_executor(self, executor: Any, func: Callable[[*Ts], T], *args: *Ts) -> asyncio.Future[T]:
+        """What others do in a thread is done at once."""
+        done: asyncio.Future[T] = self.create_future()
+        try:
+            done.set_result(func(*args))
+        except Exception as error:  # noqa: BLE001  # a thread's goes the same way
+            done.set_exception(error)
+        return done
+
     def _process_events(self, event_list: Any) -> None:
         """There are none."""
 
@@ -150,12 +161,13 @@ class JumpingSelector(selectors.DefaultSelector):
     def __init__(self, inflight: Callable[[], bool]) -> None:
         super().__init__()
         self.now_s = 0.0
+        self.threads: set[asyncio.Future[Any]] = set()
         self._inflight = inflight
 
     def select(self, timeout: float | None = None) -> list[tuple[selectors.SelectorKey, int]]:
         """See `selectors.BaseSelector`."""
         ready = super().select(0)
-        while not ready and timeout != 0 and self._inflight():
+        while not ready and timeout != 0 and (self.threads or self._inflight()):
             ready = super().select(POLL_S)
         if not ready and timeout is None:
             raise NothingLeft
@@ -175,6 +187,13 @@ class WaitingLoop(asyncio.SelectorEventLoop):
     def time(self) -> float:
         """Virtual seconds since the loop was made."""
         return self.selector.now_s
+
+    def run_in_executor(self, executor: Any, func: Callable[[*Ts], T], *args: *Ts) -> asyncio.Future[T]:
+        """In a thread, for which time waits."""
+        done = super().run_in_executor(executor, func, *args)
+        self.selector.threads.add(done)
+        done.add_done_callback(self.selector.threads.discard)
+        return done
 
 
 def run_virtually(main: Coroutine[Any, Any, Any], *, inflight: Callable[[], bool] | None = None) -> Any:

@@ -10,7 +10,7 @@ import pytest
 
 from byokd.decide.forecast import Forecast, forecast
 from byokd.decide.what_if import imagined_keys
-from byokd.engine.foresight import Foresight
+from byokd.engine.foresight import Foresight, takes_long
 from byokd.facts.condition import ConditionKind, OpenCondition
 from byokd.facts.key import KeyArn, KeyRef, LaneId
 from byokd.facts.ledger import OrderKind
@@ -184,6 +184,19 @@ async def test_a_forecast_that_takes_long_is_made_less_often() -> None:
     world.clock.advance(500)
     await foresight.look()
     assert store.pages == 3
+
+
+@pytest.mark.parametrize(
+    ("days", "other", "long"),
+    [(400, 0, False), (0, 1, False), (1, 1, True), (501, 0, True)],
+    ids=["hundreds alike", "one of a year", "a day beside a year", "more keys than that"],
+)
+def test_a_forecast_of_many_renewals_holds_nobody_up(days: int, other: int, long: bool) -> None:
+    """Fifty keys of a day beside one of a year took a third of a second on the event loop: it went by keys alone."""
+    rules = policy(valid_for=DAY, renew_before=DAY / 3, spread=timedelta(0))
+    keys = imagined_keys(days, rules, START, per_second=1.0, at_once=True)
+    year = policy(valid_for=365 * DAY, renew_before=30 * DAY, spread=timedelta(0))
+    assert takes_long([*keys, *imagined_keys(other, year, START, per_second=1.0, at_once=True)], START) is long
 
 
 async def test_too_little_slack_is_told_weeks_ahead_and_resolved_when_the_pace_is_enough() -> None:
