@@ -14,6 +14,8 @@ if TYPE_CHECKING:
 
 BAR_WIDTH: Final = 24
 MOST_KEYS: Final = 1_000_000
+PLANNED: Final = 50_000
+"""With --what-if, more keys than this are reckoned by so many, at a slower pace: they are alike."""
 TO_COME: Final = ("keys", "valid_for", "renew_before", "spread", "renewal_floor", "quota", "at_once")
 """Options of a fleet that does not exist yet."""
 SHOWN: Final = 10
@@ -114,9 +116,9 @@ def _imagine(keys: int, policy: Policy, quota: float, *, at_once: bool, limit: i
     if not 0.001 <= quota <= 10_000:  # also refuses nan
         raise OperatorError(f"--quota is {quota:g}: requests a second, from 0.001 to 10000")
     now = SystemClock().now()
-    lane = _imagined_lane(quota)
-    fleet = imagined_keys(keys, policy, now, per_second=quota, at_once=at_once)
-    return {"at": stamp(now), "lanes": [lane_plan(fleet, lane, now, limit=limit)]}
+    every = max(1.0, keys / PLANNED)
+    fleet = imagined_keys(min(keys, PLANNED), policy, now, per_second=quota / every, at_once=at_once)
+    return {"at": stamp(now), "lanes": [lane_plan(fleet, _imagined_lane(quota), now, limit=limit, every=every)]}
 
 
 def _imagined_lane(per_second: float) -> Lane:

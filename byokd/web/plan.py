@@ -7,6 +7,7 @@ The work is arithmetic over every key of the lane: large fleets take seconds, so
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import replace
 from datetime import datetime
 from heapq import nsmallest
 from itertools import islice
@@ -17,6 +18,7 @@ from byokd.decide.admit import RECOVERY_PER_S
 from byokd.decide.advice import (
     FASTEST,
     Levelled,
+    Stretch,
     Tight,
     keys_of,
     lead_needed,
@@ -26,6 +28,7 @@ from byokd.decide.advice import (
     pace_needed,
     quotas_needed,
     slack_share,
+    slowed,
     spread_helps,
     sustained,
     tight,
@@ -59,12 +62,15 @@ def lane_plan(
     learned: Learned = NOTHING_LEARNED,
     rotations: Iterable[Document] = (),
     only: KeyRef | None = None,
+    every: float = 1.0,
 ) -> Document:
     """All that the forecast of a lane has to say; at most `limit` renewals, and rotations, in each list.
 
-    With `only`, the next renewals are those of that key.
+    With `only`, the next renewals are those of that key. Where the keys are every so-many-th of the lane's, it is
+    reckoned with as many times slower a pace, and told of the whole lane.
     """
-    ahead = forecast(prospects, lane, now, learned=learned)
+    slow = slowed(lane, every)
+    ahead = forecast(prospects, slow, now, learned=learned)
     found = tight(ahead, lane.min_slack)
     length, stretches = load(ahead)
     listed = (each for each in ahead.renewals if only in (None, each.ref))
@@ -72,14 +78,16 @@ def lane_plan(
     helps: Document = {"pace_per_s": None, "quotas_per_s": None, "renew_before_factor": None, "spread_s": None}
     enough = found is None and sustained(ahead)
     if not enough:
-        pace = pace_needed(prospects, lane, now, lane.min_slack, learned=learned)
-        helps["pace_per_s"] = pace
-        helps["quotas_per_s"] = None if pace is None else _whole(lane, quotas_needed(lane, pace))
-        helps["renew_before_factor"] = lead_needed(prospects, lane, now, lane.min_slack, learned=learned)
+        pace = pace_needed(prospects, slow, now, lane.min_slack, learned=learned)
+        if pace is not None and pace * every <= most_imports(lane):
+            helps["pace_per_s"] = pace * every
+            helps["quotas_per_s"] = _whole(lane, quotas_needed(lane, pace * every))
+        helps["renew_before_factor"] = lead_needed(prospects, slow, now, lane.min_slack, learned=learned)
     if _worth_spreading(ahead, even, enough=enough) and spread_helps(
-        prospects, lane, now, lane.min_slack, even.spread, learned=learned
+        prospects, slow, now, lane.min_slack, even.spread, learned=learned
     ):
         helps["spread_s"] = round(even.spread.total_seconds())
+    ahead = _of_all(ahead, every)
     return {
         "lane": lane.id,
         "name": lane.name,
@@ -98,24 +106,29 @@ def lane_plan(
         "enough": enough if _seen(ahead) else None,
         "recovery_s": int(ahead.recovery.total_seconds()),
         "stretch_s": int(length.total_seconds()),
-        "load": [
-            {
-                "starts_at": stamp(each.starts_at),
-                "due": each.due,
-                "renewed": each.renewed,
-                "level": each.level,
-                "capacity": each.capacity,
-            }
-            for each in stretches
-        ]
+        "load": [_stretch(each, int(length.total_seconds() * ahead.per_second), every) for each in stretches]
         if ahead.renewals
         else [],
         "renewals": [_renewal(each) for each in islice(listed, limit)],
         "rotations": nsmallest(limit, rotations, key=itemgetter("rotates_at")),
-        "tight": None if found is None else _tight(found, limit),
+        "tight": None if found is None else _tight(found, limit, every),
         "helps": helps,
-        "says": list(_says(ahead, found, lane, helps)),
+        "says": list(_says(ahead, found, lane, helps, every)),
     }
+
+
+def _of_all(ahead: Forecast, every: float) -> Forecast:
+    """With the counts and the pace of all keys; what it says of single ones is of every so-many-th."""
+    return replace(
+        ahead,
+        per_second=ahead.per_second * every,
+        demand_per_s=ahead.demand_per_s * every,
+        keys=round(ahead.keys * every),
+        never_expire=round(ahead.never_expire * every),
+        left_alone=round(ahead.left_alone * every),
+        blind=round(ahead.blind * every),
+        unknown=round(ahead.unknown * every),
+    )
 
 
 def next_rotation(snapshot: Snapshot, now: datetime) -> Document | None:
@@ -152,10 +165,20 @@ def _whole(lane: Lane, per_second: Mapping[str, float]) -> dict[str, float]:
     return {name: rate / lane.quota_share for name, rate in per_second.items()}
 
 
-def _tight(found: Tight, limit: int) -> Document:
+def _stretch(each: Stretch, capacity: int, every: float) -> Document:
     return {
-        "keys": keys_of(found.renewals),
-        "missed": keys_of(found.missed),
+        "starts_at": stamp(each.starts_at),
+        "due": round(each.due * every),
+        "renewed": round(each.renewed * every),
+        "level": round(each.level * every),
+        "capacity": capacity,
+    }
+
+
+def _tight(found: Tight, limit: int, every: float) -> Document:
+    return {
+        "keys": round(keys_of(found.renewals) * every),
+        "missed": round(keys_of(found.missed) * every),
         "first_missed": _renewal(found.missed[0]) if found.missed else None,
         "least": _renewal(found.least),
         "renewals": [_renewal(each) for each in found.renewals[:limit]],
@@ -181,8 +204,17 @@ def _renewal(each: Renewal) -> Document:
 # -- in words ---------------------------------------------------------------------------------------------------------
 
 
-def _says(ahead: Forecast, found: Tight | None, lane: Lane, helps: Document) -> Iterator[str]:
+def _says(ahead: Forecast, found: Tight | None, lane: Lane, helps: Document, every: float) -> Iterator[str]:
     """What a person should know, and what would help, most important first."""
+
+    def many(renewals: Iterable[Renewal]) -> str:
+        return _count(round(keys_of(renewals) * every))
+
+    if every > 1:
+        yield (
+            f"Reckoned with {round(ahead.keys / every)} keys in place of {ahead.keys}, at as much slower a pace; the "
+            "figures are of all."
+        )
     if not ahead.keys:
         yield "The lane has no keys: there is nothing to plan."
         return
@@ -191,19 +223,18 @@ def _says(ahead: Forecast, found: Tight | None, lane: Lane, helps: Document) -> 
         yield "No key of the lane has a renewal to plan for."
         return
     if found is not None and found.missed:
-        first, many = found.missed[0], _count(keys_of(found.missed))
+        first = found.missed[0]
         yield (
-            f"{many} would not be renewed before the material ends, the first one {first.name} "
+            f"{many(found.missed)} would not be renewed before the material ends, the first one {first.name} "
             f"({first.fleet}), which ends at {_time(first.valid_to)}."
         )
     elif found is not None:
-        many = _count(keys_of(found.renewals))
         yield (
-            f"{many} would be renewed with less than {lane.min_slack:.0%} of the lead left, the "
+            f"{many(found.renewals)} would be renewed with less than {lane.min_slack:.0%} of the lead left, the "
             f"tightest one {found.least.name} ({found.least.fleet}) at {_time(found.least.renewed_at)}."
         )
-    if without := keys_of(each for each in ahead.renewals if _stays_without(each)):
-        yield f"{_count(without)} without material would get none, as far as this looks: others go first."
+    if without := [each for each in ahead.renewals if _stays_without(each)]:
+        yield f"{many(without)} without material would get none, as far as this looks: others go first."
     if not sustained(ahead):
         yield (
             f"In the long run the keys ask for {_rate(ahead.demand_per_s)} imports a second and the lane gives "
@@ -219,8 +250,8 @@ def _says(ahead: Forecast, found: Tight | None, lane: Lane, helps: Document) -> 
         if not _seen(ahead):
             return
         low = ((each, slack_share(each)) for each in ahead.renewals)
-        below = keys_of(each for each, share in low if share is not None and share < lane.min_slack)
-        apart = f", but for {_count(below)} with less already, which is not the pace's doing" if below else ""
+        below = [each for each, share in low if share is not None and share < lane.min_slack]
+        apart = f", but for {many(below)} with less already, which is not the pace's doing" if below else ""
         who = "every key that byokd can look at" if ahead.blind or ahead.unknown else "every key"
         yield f"The pace is enough: {who} keeps at least {lane.min_slack:.0%} of its lead{apart}."
         if helps["spread_s"]:

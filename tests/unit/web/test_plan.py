@@ -273,26 +273,6 @@ def test_the_pace_is_said_to_be_enough_for_what_can_be_seen(
     assert all(sentence.startswith(begins) for sentence, begins in zip(document["says"], says, strict=True))
 
 
-def test_keys_imported_one_by_one_end_one_by_one() -> None:
-    """A fleet that byokd imported has the lane's pace in its deadlines; one imported by hand has them all at once."""
-    paced = imagined_keys(10, policy(), START, per_second=0.25, at_once=False)
-    assert [each.expiry for each in paced] == [
-        START + 90 * DAY - timedelta(seconds=4 * left) for left in range(9, -1, -1)
-    ]
-    assert {each.expiry for each in imagined_keys(10, policy(), START, per_second=0.25, at_once=True)} == {
-        START + 90 * DAY
-    }
-
-
-def test_a_fleet_that_its_lane_is_too_slow_for_is_told_what_would_do() -> None:
-    """Most of it was imagined to have lapsed before, one key to end in seconds, and the plan said that no pace does."""
-    fleet = imagined_keys(2000, policy(valid_for=DAY, renew_before=DAY / 3), START, per_second=0.005, at_once=False)
-    document = lane_plan(fleet, at(0.005), START, limit=1)
-    assert 0.03 < document["helps"]["pace_per_s"] < 0.06
-    assert any("Enough would be: GetParametersForImport at " in said for said in document["says"])
-    assert not any(each["lapsed"] for each in document["renewals"])
-
-
 HOLD = order(OrderKind.HOLD)
 
 
