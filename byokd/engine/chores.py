@@ -38,13 +38,15 @@ class Chores:
         foresight: Foresight,
         history_for: timedelta,
         survey: Survey | None = None,
+        calendar: AsyncIOScheduler | None = None,
     ) -> None:
+        """`calendar` is one in UTC that nobody has started, by default one of its own."""
         self.history_for = history_for
         self._foresight = foresight
         self._survey = survey
         self._store = store
         self._clock = clock
-        self._scheduler = AsyncIOScheduler(timezone="UTC")
+        self._scheduler = calendar or AsyncIOScheduler(timezone="UTC")
 
     def start(self) -> None:
         """Start the calendar; needs a running event loop."""

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
-from datetime import UTC, datetime, timedelta
+from datetime import timedelta
 from itertools import count
+
+from apscheduler.schedulers.asyncio import AsyncIOScheduler
 
 from byokd.engine.chores import LOOK_SOON, Chores
 from byokd.engine.foresight import Foresight
@@ -31,16 +33,17 @@ async def test_after_a_change_of_config_it_looks_ahead_once_and_soon() -> None:
     await store.sync_fleet([key], now=clock.now())
     epoch = await store.acquire_lane(LANE_ID, node="one", now=clock.now())
     await Fleet(store, epoch).save(key, view=observed(), ledger=ledger(), reason="fresh")
-    chores = Chores(store=store, clock=clock, foresight=foresight, history_for=timedelta(days=400))
+    calendar = AsyncIOScheduler(timezone="UTC")
+    chores = Chores(store=store, clock=clock, foresight=foresight, history_for=timedelta(days=400), calendar=calendar)
     chores.start()
     try:
-        regular = len(chores._scheduler.get_jobs())
+        regular = {job.id for job in calendar.get_jobs()}
         chores.look_ahead_soon()
         chores.look_ahead_soon()
-        (soon,) = [job for job in chores._scheduler.get_jobs() if getattr(job.trigger, "interval", None) == LOOK_SOON]
-        assert len(chores._scheduler.get_jobs()) == regular + 1
+        (soon,) = [job for job in calendar.get_jobs() if job.id not in regular]
+        assert soon.trigger.interval == LOOK_SOON
         await soon.func()
-        assert len(chores._scheduler.get_jobs()) == regular
+        assert {job.id for job in calendar.get_jobs()} == regular
     finally:
         chores.stop()
     (found,) = await store.open_conditions(f"lane:{LANE_ID}")
@@ -58,16 +61,19 @@ async def test_a_clock_that_is_set_back_keeps_no_chore_waiting() -> None:
     foresight = Foresight(
         store=store, clock=engine_clock, new_id=lambda: "1", told=lambda: None, as_used=lambda each: each
     )
-    chores = Chores(store=store, clock=engine_clock, foresight=foresight, history_for=timedelta(days=400))
+    calendar = AsyncIOScheduler(timezone="UTC")
+    chores = Chores(
+        store=store, clock=engine_clock, foresight=foresight, history_for=timedelta(days=400), calendar=calendar
+    )
     chores.start()
     try:
-        regular = chores._scheduler.get_jobs()
-        for job in regular:
-            job.modify(next_run_time=datetime.now(UTC) + timedelta(days=1200))
+        regular = {job.id: job.next_run_time for job in calendar.get_jobs()}
+        for job in calendar.get_jobs():
+            job.modify(next_run_time=job.next_run_time + timedelta(days=1200))
         clock.step(-1200 * 86_400)
         engine_clock.now()
-        put_down = chores._scheduler.get_jobs()
-        assert {job.id for job in put_down} > {job.id for job in regular}  # and looks ahead soon
-        assert max(job.next_run_time for job in put_down) <= datetime.now(UTC) + timedelta(days=1)
+        put_down = {job.id: job.next_run_time for job in calendar.get_jobs()}
+        assert put_down.keys() > regular.keys()  # and looks ahead soon
+        assert all(put_down[each] <= regular[each] + timedelta(days=1) for each in regular)
     finally:
         chores.stop()
