@@ -164,8 +164,10 @@ class Cycle:
                 if not anew and now - began > STILL_TRUE and (known := await self._store.snapshots([after.ref])):
                     return await self._anew(known[0], after)
                 return await self._carry_out(await self._intend(before, after, orders, decision, now))
-            # What waits in the queue keeps the key from no probe, and no other material from its drill: either would
-            # come back every second.
+            # What waits in the queue keeps the key from nothing else: that would come back every second.
+            for each in decision.parts:
+                if isinstance(each.action, RotationWanted):
+                    return await self._rotate(before, after, orders, each.action)
             if any(isinstance(each.action, ProbeWanted) for each in decision.parts):
                 return await self._probe(before, after, orders)
             if places := tuple(each.place for each in decision.parts if isinstance(each.action, ProofWanted)):

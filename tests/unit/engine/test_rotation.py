@@ -273,6 +273,29 @@ async def test_what_waits_in_the_queue_keeps_no_probe_waiting() -> None:
         assert (world.kms.count(IMPORT), world.kms.count("DescribeKey")) == (1, before)
 
 
+async def test_what_waits_in_the_queue_keeps_no_rotation_waiting() -> None:
+    """One material waited for a token, and the one to be rotated to waited for it: 601 looks in ten minutes."""
+    rare = lane(quotas=lane().quotas | {"GetParametersForImport": Quota(per_second=1 / (5 * 86_400), burst=1)})
+    world = World(lane=rare)
+    await world.add(desired(locator="0.key", further=("1.key", "2.key")))
+    for place in range(3):
+        world.source.materials[f"{place}.key"] = bytes([place]) * 32
+    rotated(world, 3)
+    old, current, following = world.kms.key(ARN).materials
+    soon = world.clock.now() + 20 * DAY
+    due = (replace(old, expiry=soon), replace(current, expiry=soon, state=CURRENT))
+    world.kms.put(ARN, materials=(*due, replace(following, state=PENDING)))
+    async with running(world):
+        await world.pass_time(MINUTE, step=timedelta(seconds=1))
+        assert world.kms.count(IMPORT) == 1
+        before = world.kms.count("DescribeKey")
+        await world.order(OrderKind.ROTATE)
+        await world.pass_time(10 * MINUTE, step=timedelta(seconds=1))
+        assert world.kms.count(IMPORT) == 1
+        assert states(world) == [OLD, OLD, CURRENT]
+        assert world.kms.count("DescribeKey") - before <= 12
+
+
 async def test_a_held_key_is_not_rotated() -> None:
     """A hold is obeyed; the order says so."""
     async with running(await a_world()) as world:
