@@ -48,14 +48,15 @@ def rotates(the: Case) -> Verdict | None:
     pending = the.pending
     if pending is None or pending.material_id != the.material:
         return None
+    until = the.now + _patience(order, the.now)
     if message := waits_for_replicas(the):
         if the.tier is not Tier.FRESH:
             return None  # it may wait for longer than it lives, and is renewed like any other
-        return Verdict(reason=Reason.WAITS_FOR_REPLICAS, message=message, wake_at=the.now + _patience(order, the.now))
+        return Verdict(reason=Reason.WAITS_FOR_REPLICAS, message=message, wake_at=until)
     if not the.enabled:
         message = f"waits to be rotated to; the key is {the.seen.state.value}"
-    elif isinstance(order.effective_at, datetime) and the.now < asked_again_at(order, order.effective_at):
-        message = f"KMS was asked at {order.effective_at:%H:%M:%S} to rotate to this material"
+    elif isinstance(order.effective_at, datetime) and the.now < (again := asked_again_at(order, order.effective_at)):
+        message, until = f"KMS was asked at {order.effective_at:%H:%M:%S} to rotate to this material", min(until, again)
     else:
         return Verdict(
             reason=Reason.ROTATING,
@@ -63,7 +64,7 @@ def rotates(the: Case) -> Verdict | None:
             action=RotationWanted(order_id=order.id),
             wake_at=the.now + timedelta(seconds=1),
         )
-    return Verdict(reason=Reason.ROTATING, message=message + _hindered(order), wake_at=the.now + SOON)
+    return Verdict(reason=Reason.ROTATING, message=message + _hindered(order), wake_at=until)
 
 
 def waits_for_replicas(the: Case) -> str:
@@ -77,9 +78,10 @@ def waits_for_replicas(the: Case) -> str:
 
 
 def _patience(order: Order, now: datetime) -> timedelta:
-    """How long a rotation that waits for replicas is left alone: an eighth of the time it has waited, an hour at most.
+    """How long a rotation that waits is left alone: an eighth of the time it has waited, an hour at most.
 
-    It may wait for weeks, and each of its turns looks at those replicas too. One that has the material wakes it.
+    It may wait for weeks: for KMS's leave, for the key to be Enabled, or for replicas, which each of its turns looks at
+    too. A replica that has the material wakes it.
     """
     waited = timedelta(seconds=round((now - order.created_at).total_seconds() / 8))
     return min(max(SOON, waited), LONGEST)

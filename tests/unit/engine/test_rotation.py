@@ -296,6 +296,21 @@ async def test_what_waits_in_the_queue_keeps_no_rotation_waiting() -> None:
         assert world.kms.count("DescribeKey") - before <= 12
 
 
+async def test_a_key_that_is_not_enabled_again_is_looked_at_seldom() -> None:
+    """Its material was deleted amid a rotation, which its policy only reports: each half minute it was looked at."""
+    async with running(await a_world(on_foreign_delete=OnLoss.REPORT)) as world:
+        world.kms.fail(ROTATION, *[KmsInternal("KMSInternalException")] * 9)
+        await world.order(OrderKind.ROTATE)
+        await world.pass_time(5 * MINUTE, step=MINUTE)
+        current, following = world.kms.key(ARN).materials
+        world.kms.put(ARN, materials=(replace(current, expiry=ABSENT), following))
+        await world.pass_time(DAY, step=10 * MINUTE)
+        assert world.kms.state(ARN) is KeyState.PENDING_IMPORT
+        before = world.kms.count("DescribeKey")
+        await world.pass_time(240 * MINUTE, step=timedelta(seconds=10))
+        assert world.kms.count("DescribeKey") - before <= 12
+
+
 async def test_a_held_key_is_not_rotated() -> None:
     """A hold is obeyed; the order says so."""
     async with running(await a_world()) as world:

@@ -148,6 +148,17 @@ async def test_what_kms_refuses_for_good_is_told() -> None:
         assert (order.state, "LimitExceeded" in order.outcome) == (OrderState.OPEN, True)
 
 
+async def test_what_kms_refuses_for_good_is_looked_at_seldom() -> None:
+    """The key was looked at every half minute for as long as it was not rotated, though KMS was asked once an hour."""
+    async with running(await a_world()) as world:
+        await until_due(world)
+        world.kms.fail(ROTATION, *[AccessDenied("kms:RotateKeyOnDemand is not allowed")] * 500)
+        await world.pass_time(DAY, step=10 * MINUTE)
+        before = world.kms.count("DescribeKey")
+        await world.pass_time(4 * HOUR, step=timedelta(seconds=10))
+        assert world.kms.count("DescribeKey") - before <= 12
+
+
 async def test_a_reading_from_before_a_rotation_makes_no_second() -> None:
     """KMS is eventually consistent: what an old reading shows as due has been done."""
     async with running(await a_world()) as world:
