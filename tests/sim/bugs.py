@@ -323,4 +323,11 @@ BUGS: Final[tuple[Bug, ...]] = (
         "waited = min(at, bucket.wanted_until) - bucket.at - recovered",
         "waited = at - bucket.at - recovered",
     ),
+    _bug(
+        "a probe stands behind an import that waits in the queue",
+        "engine/cycle.py",
+        "            if any(isinstance(each.action, ProbeWanted) for each in decision.parts):\n"
+        "                return await self._probe(before, after, orders)\n",
+        "",
+    ),
 )

@@ -20,6 +20,11 @@ NOTICE_S: Final = 1200.0
 """A notice that was not delivered is offered again every quarter of an hour at least."""
 ANSWER_S: Final = 600.0
 """For an order that takes a look alone."""
+QUARTER_S: Final = 900.0
+OFTEN: Final = 120
+"""Looks in a quarter of an hour: over twice what a wait of an eighth of the time left comes to, up to a deadline."""
+FOR_AN_IMPORT: Final = 12
+"""Looks from its beginning to its end, however long it takes to show."""
 
 
 class Promises(Laws):
@@ -29,6 +34,7 @@ class Promises(Laws):
         """Write every breach into the book."""
         for key in self.world.keys:
             self._looked_at(key)
+            self._for_a_reason(key)
             self._answered(key)
             self._reported(key)
             self._rotated_once(key)
@@ -46,6 +52,21 @@ class Promises(Laws):
                 if b - a > limit_s:
                     self._broken(key, "looked at", a + limit_s, f"not looked at since {span(last_s)}")
                     return
+
+    def _for_a_reason(self, key: SimKey) -> None:
+        """No key is looked at again and again while nothing comes of it, whatever is in its way."""
+        looks, first = self.book.watch.looks.get(key.life.ref, []), 0
+        begun = [each.begin_s for each in self.book.watch.sent if each.ref == key.life.ref]
+        for last, at_s in enumerate(looks):
+            while looks[first] < at_s - QUARTER_S:
+                first += 1
+            if (often := last - first + 1) <= OFTEN:
+                continue
+            imports = sum(looks[first] - QUARTER_S <= each <= at_s for each in begun)
+            if often > OFTEN + FOR_AN_IMPORT * imports:
+                text = f"looked at {often} times since {span(looks[first])}, with {imports} imports begun"
+                self._broken(key, "looked at for a reason", at_s, text)
+                return
 
     def _answered(self, key: SimKey) -> None:
         """An order is answered soon, and one to import counts as done when the import is."""
