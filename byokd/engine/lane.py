@@ -217,7 +217,8 @@ class LaneWorker:
             due = await self._store.due(self.lane.id, now=now, limit=room + self._turns.taken)
             refs = [ref for ref in due if self._turns.free(ref)][:room]
             await self._begin(cycle.look, group, refs, loop="looks")
-            if len(refs) < room:
+            self._turns.looks_wait = len(refs) == room
+            if not self._turns.looks_wait:
                 return await self._store.next_due_at(self.lane.id, after=now)
         self._crowded_out[self._looks] = None
         return ABSENT
@@ -229,9 +230,9 @@ class LaneWorker:
     def _straight_on(self, ref: KeyRef, tier: Tier) -> bool:
         """Whether an import that a look has just found due may set out at once; if so, it has.
 
-        Not while anybody waits in the queue, who may have an earlier deadline.
+        Not while anybody waits in the queue or for a look, who may have an earlier deadline.
         """
-        if not self._queue_empty or self._stopping or self._pace.wait(tier):
+        if not self._queue_empty or self._turns.looks_wait or self._stopping or self._pace.wait(tier):
             return False
         self._pace.set_out(ref)
         return True

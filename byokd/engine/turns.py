@@ -39,6 +39,8 @@ class Turns:
         self._most = most
         self._kept = max(most // 8, most >= 4)
         """The room that either kind leaves to the other; none where there is hardly any."""
+        self.looks_wait = False
+        """Whether more keys are due than there is room to look at; then a small lane too leaves looks some."""
         self._looks: set[KeyRef] = set()
         self._imports: set[KeyRef] = set()
         self._woken: set[KeyRef] = set()
@@ -55,7 +57,7 @@ class Turns:
     @property
     def room_for_imports(self) -> int:
         """Turns of the queue that may begin."""
-        return self._room(self._imports, self._kept)
+        return self._room(self._imports, self._kept or int(self.looks_wait and self._most > 1))
 
     def pays(self, room: int) -> bool:
         """Whether it pays to read what is due for so many looks: many keys cost no more than one."""

@@ -78,6 +78,24 @@ async def test_imports_keep_their_pace_beside_looks_that_take_all_the_room_they_
     await world.stop()
 
 
+async def test_imports_that_wait_leave_a_small_lane_room_to_look() -> None:
+    """Both turns of a lane waited for ImportKeyMaterial, and keys were looked at only as imports ended."""
+    quotas = {operation: Quota(per_second=1000.0, burst=1000.0) for operation in OPERATIONS}
+    quotas["ImportKeyMaterial"] = Quota(per_second=1 / 20, burst=1)
+    world = World(lane=lane(quotas=quotas, reserve=0.0, max_in_flight=2))
+    arns = await _fleet(world, 12)
+    await world.start(rest=False)
+    for _ in range(20):
+        await _run_on()
+        world.clock.advance(1)
+    assert {call.key for call in world.kms.calls if call.operation == "DescribeKey"} == set(arns)
+    for _ in range(240):
+        await _run_on()
+        world.clock.advance(1)
+    assert [world.kms.state(arn) for arn in arns] == [KeyState.ENABLED] * 12
+    await world.stop()
+
+
 async def test_a_renewal_is_on_time_while_another_key_hangs() -> None:
     """The key in work was overdue by its own due time, and the lane slept past that of its neighbour."""
     world = World()
