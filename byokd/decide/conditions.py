@@ -1,6 +1,9 @@
 """What a person may need to know about a key, as an ordered list of small checks. All that are true are stated.
 
 Raising, repeating and resolving are not decided here: a condition is simply true or not, each time anew.
+
+What a sentence says is kept true on record, and each other sentence is a row to write. So it states what is so, with
+times of the calendar, and nothing that moves at every look: no time left, no time of the next look.
 """
 
 from __future__ import annotations
@@ -148,15 +151,14 @@ def suspended(the: Case, verdict: Verdict) -> Condition | None:
 
 
 def _resuming(order: Order, verdict: Verdict) -> Condition:
-    """What hinders it is another stage each, since a sentence is written down once a stage."""
+    """That it is to be resumed is told; what hinders that is said with it, and told as what it is by itself."""
     by = f"{order.by} has ordered it to be resumed" + (f" ({order.why})" if order.why else "")
-    hindered = verdict.blocks
-    waits = f"it waits: {verdict.message}" if hindered else "`byokd orders` says what it waits for"
+    waits = f"it waits: {verdict.message}" if verdict.blocks else "`byokd orders` says what it waits for"
     return Condition(
         kind=ConditionKind.SUSPENDED,
         severity=Severity.WARNING,
         detail=f"{by}, and it has no material until then; {waits}",
-        stage=f"resuming: {verdict.reason.value}" if hindered else "resuming",
+        stage="resuming",
     )
 
 

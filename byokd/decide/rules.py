@@ -38,7 +38,10 @@ Rule = Callable[[Case], Verdict | None]
 
 
 def could_not_look(the: Case) -> Verdict | None:
-    """byokd acts on what it sees; when it cannot see, it looks again and tells people."""
+    """byokd acts on what it sees; when it cannot see, it looks again and tells people.
+
+    When it looks again is no part of the message: what people are told would be another sentence at every look.
+    """
     view = the.snapshot.view
     if isinstance(view, ObservedKey):
         return None
@@ -51,7 +54,7 @@ def could_not_look(the: Case) -> Verdict | None:
         message = "is a replica that is not made yet: `byokd replicate` makes it"
         return Verdict(reason=Reason.KEY_NOT_FOUND, message=message, wake_at=again)
     reason = Reason.KEY_NOT_FOUND if view.code == "key_not_found" else Reason.COULD_NOT_LOOK
-    return Verdict(reason=reason, message=f"{view.message}; looks again at {again:%H:%M:%S}", wake_at=again)
+    return Verdict(reason=reason, message=view.message, wake_at=again)
 
 
 def wrong_origin(the: Case) -> Verdict | None:

@@ -124,6 +124,9 @@ class ConditionChange:
     raised: tuple[Condition, ...]
     """Not open yet: the caller gives them an id."""
     changed: tuple[OpenCondition, ...]
+    """Of another severity or stage."""
+    reworded: tuple[OpenCondition, ...]
+    """Only the sentence is another one: the record is to be true, and people need not be told the same again."""
     resolved: tuple[OpenCondition, ...]
 
 
@@ -133,23 +136,20 @@ def compare(open_now: Sequence[OpenCondition], true_now: Sequence[Condition], no
         return _NO_CHANGE
     known = {each.condition.kind: each for each in open_now}
     true = {each.kind: each for each in true_now}
-    changed = [
-        replace(known[kind], condition=each)
-        for kind, each in true.items()
-        if kind in known and _weight(known[kind].condition) != _weight(each)
-    ]
+    other = [(known[kind], each) for kind, each in true.items() if kind in known and known[kind].condition != each]
     return ConditionChange(
         raised=tuple(each for kind, each in true.items() if kind not in known),
-        changed=tuple(changed),
+        changed=tuple(replace(was, condition=each) for was, each in other if _weight(was.condition) != _weight(each)),
+        reworded=tuple(replace(was, condition=each) for was, each in other if _weight(was.condition) == _weight(each)),
         resolved=tuple(replace(each, resolved_at=now) for kind, each in known.items() if kind not in true),
     )
 
 
-_NO_CHANGE: Final = ConditionChange(raised=(), changed=(), resolved=())
+_NO_CHANGE: Final = ConditionChange(raised=(), changed=(), reworded=(), resolved=())
 
 
 def _weight(condition: Condition) -> tuple[int, str]:
-    # The sentence moves with every look (times, counts); only severity and stage are worth a write and a notice.
+    """What is news where it changes."""
     return int(condition.severity), condition.stage
 
 

@@ -5,11 +5,12 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
+from functools import reduce
 from typing import Any
 
 from byokd.decide.backoff import retry_at
 from byokd.decide.case import Case, Loss, case, in_stock, managed_material
-from byokd.decide.decide import decided
+from byokd.decide.decide import decide, decided
 from byokd.decide.intents import explain
 from byokd.decide.orders import (
     after_deciding,
@@ -187,10 +188,12 @@ def conclude(
         parts.append(part)
         after = part.after
     decision = merged([part.decision for part in parts])
-    after = after.turned_to(decision.place)
-    if after.ledger.open_orders:
-        orders += _further(after.ledger.open_orders, [(part.shown, part.decision) for part in parts], now)
-    conditions = compare(before.conditions, decision.conditions, now)
+    after, true_now = after.turned_to(decision.place), decision.conditions
+    further = _further(after.ledger.open_orders, [(part.shown, part.decision) for part in parts], now)
+    if further:
+        # A condition may say what an order waits for.
+        orders, true_now = orders + further, decide(reduce(with_order, further, after), now).conditions
+    conditions = compare(before.conditions, true_now, now)
     raised = tuple(
         OpenCondition(id=new_id(), subject=after.ref, condition=each, since=now) for each in conditions.raised
     )
@@ -206,6 +209,7 @@ def conclude(
         orders=orders,
         given=given,
         conditions=raised + conditions.changed + conditions.resolved,
+        reworded=conditions.reworded,
         history=tuple(of_key(before.turned_to(decision.place), first))
         + tuple(of_order(order) for order in given)
         + tuple(entry for part in parts for entry in part.history)
@@ -216,6 +220,8 @@ def conclude(
 
 def _further(orders: tuple[Order, ...], said: Sequence[tuple[Case, Decision]], now: datetime) -> tuple[Order, ...]:
     """The open orders that the decisions about the key's materials answer, or make to wait for something else."""
+    if not orders:
+        return ()  # nearly always
     answers = {
         order.id: order
         for _, each in said
@@ -294,7 +300,7 @@ def _answered(after: Snapshot, ended: tuple[Import, ...], now: datetime) -> tupl
 
 def on_record(change: Change) -> Snapshot:
     """What the store gives back for the key after this change was saved."""
-    changed = {each.id: each for each in change.conditions}
+    changed = {each.id: each for each in (*change.conditions, *change.reworded)}
     known = {each.id: each for each in change.snapshot.conditions} | changed
     still_open = tuple(each for each in known.values() if isinstance(each.resolved_at, Absent))
     changed_orders = {order.id: order for order in change.orders}

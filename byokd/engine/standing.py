@@ -10,7 +10,7 @@ from byokd.ports import Clock, NewId, Store
 
 
 class Standing:
-    """The conditions of one subject. Writes only what changed, and reads the record once."""
+    """The conditions of one subject. Writes only what changed, be it a sentence, and reads the record once."""
 
     def __init__(self, subject: str, *, store: Store, clock: Clock, new_id: NewId, told: Callable[[], None]) -> None:
         """`told` is called when a condition was raised, changed or resolved."""
@@ -34,10 +34,12 @@ class Standing:
         raised = [
             OpenCondition(id=self._new_id(), subject=self._subject, condition=each, since=now) for each in change.raised
         ]
-        if rows := [*raised, *change.changed, *change.resolved]:
+        news = [*raised, *change.changed, *change.resolved]
+        if rows := [*news, *change.reworded]:
             await self._store.save_conditions(rows)
-            for row in [*raised, *change.changed]:
+            for row in [*raised, *change.changed, *change.reworded]:
                 self._open[kind] = row
             if change.resolved:
                 del self._open[kind]
+        if news:
             self._told()

@@ -33,6 +33,8 @@ class Change:
     """Those that byokd gave itself: rows to insert."""
     conditions: tuple[OpenCondition, ...] = ()
     """Raised, changed or resolved: rows to insert or replace, by id. Each becomes due for its notices."""
+    reworded: tuple[OpenCondition, ...] = ()
+    """Likewise those of which only the sentence is another one; they do not."""
     history: tuple[HistoryEntry, ...] = ()
 
 

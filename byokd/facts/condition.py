@@ -69,7 +69,7 @@ class Condition:
     kind: ConditionKind
     severity: Severity
     detail: str
-    """One sentence for a person."""
+    """One sentence for a person; another one with the same severity and stage is no news."""
     stage: str = ""
     """Distinguishes steps of the same kind, e.g. the threshold crossed; a new stage is told again."""
 

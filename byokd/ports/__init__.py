@@ -220,7 +220,10 @@ class Store(Protocol):
         ...
 
     async def save_conditions(self, conditions: Sequence[OpenCondition]) -> None:
-        """Insert or replace by id; each becomes due for its notices."""
+        """Insert or replace by id what is not over; each becomes due for its notices.
+
+        Not where only its sentence is another one.
+        """
         ...
 
     async def conditions_to_tell(

@@ -52,15 +52,15 @@ def change_unit(change: Change) -> Unit:
         rows[writes.INSERT_ORDER] = [order_values(order) for order in change.given]
     if change.orders:
         rows[writes.UPDATE_ORDER] = [_order_row(order) for order in change.orders]
-    if change.conditions:
-        rows[writes.UPSERT_CONDITION] = [condition_values(each) for each in change.conditions]
+    if stated := (*change.conditions, *change.reworded):
+        rows[writes.UPSERT_CONDITION] = [condition_values(each) for each in stated]
     if change.history:
         rows[writes.INSERT_HISTORY] = [entry_values(entry) for entry in change.history]
     return Unit(
         subjects=frozenset({ref}),
         rows=rows,
         lease=Lease(lane=snapshot.desired.lane, epoch=change.epoch),
-        opens=ref if change.conditions or change.given or any(row.state.open for row in change.imports) else None,
+        opens=ref if stated or change.given or any(row.state.open for row in change.imports) else None,
     )
 
 
@@ -83,10 +83,12 @@ def notices_unit(
 ) -> Unit:
     """New notices of a condition, before which is told what waits; and when to decide again.
 
-    The latter only if the condition is still the same.
+    The latter only if the condition is still the same, in whatever words.
     """
     was = condition_values(decided_for)
-    row: dict[str, Any] = {f"was_{name}": value for name, value in was.items() if name not in ("id", "notify_at")}
+    row: dict[str, Any] = {
+        f"was_{name}": value for name, value in was.items() if name not in ("id", "detail", "notify_at")
+    }
     row |= {"of_condition": condition_id, "again_at": seconds_or_null(again_at)}
     return Unit(
         subjects=frozenset({decided_for.subject}),

@@ -138,7 +138,27 @@ UPDATE_ORDER: Final = Write(
     .values(_set("state", "created_at", "effective_at", "closed_at", "outcome"))
 )
 
-UPSERT_CONDITION: Final = Write(upsert(conditions))
+# Other words alone are told to nobody: the time for its next notices stays. And what is over is not open again, which
+# nobody would be told: whoever finds it true anew raises another one.
+UPSERT_CONDITION: Final = Write(
+    upsert(
+        conditions,
+        but=lambda new: {
+            "notify_at": case(
+                (
+                    and_(
+                        conditions.c.severity == new.severity,
+                        conditions.c.stage == new.stage,
+                        new.resolved_at.is_(None),
+                    ),
+                    conditions.c.notify_at,
+                ),
+                else_=new.notify_at,
+            )
+        },
+        where=lambda _: told.OPEN,
+    )
+)
 
 _WAITING_IN_THREAD: Final = and_(
     told.UNSENT,
@@ -200,7 +220,6 @@ DECIDE_AGAIN: Final = Write(
         conditions.c.subject == bindparam("was_subject"),
         conditions.c.kind == bindparam("was_kind"),
         conditions.c.severity == bindparam("was_severity"),
-        conditions.c.detail == bindparam("was_detail"),
         conditions.c.stage == bindparam("was_stage"),
         conditions.c.since == bindparam("was_since"),
         conditions.c.resolved_at.is_not_distinct_from(bindparam("was_resolved_at")),

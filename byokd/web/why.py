@@ -100,18 +100,17 @@ def _document(past: Past, snapshot: Snapshot, at: datetime, *, replayed: bool, a
     return _head(past, at, replayed=replayed) | {
         "unknown": None,
         "known": [_known(each) for each in known(past, snapshot, at, replayed=replayed)],
-        "decision": _decision(found, replayed=replayed),
+        "decision": _decision(found),
         "materials": [_material(each, replayed=replayed) for each in found.materials],
         "assumed": list(assumed),
         "looks_again_at": None,
     }
 
 
-def _decision(found: Why, *, replayed: bool) -> Document:
-    first = found.materials[found.decision.place]
+def _decision(found: Why) -> Document:
     return {
         "reason": found.decision.reason.value,
-        "message": _said(first.rule, found.decision.message, replayed=replayed),
+        "message": found.decision.message,
         "tier": found.decision.tier.value,
         "material": found.decision.place + 1,
         "goes_first": found.goes_first,
@@ -124,7 +123,7 @@ def _material(each: Explanation, *, replayed: bool) -> Document:
         "material": each.the.snapshot.place + 1,
         "locator": each.the.snapshot.locator,
         "reason": each.decision.reason.value,
-        "message": _said(each.rule, each.verdict.message, replayed=replayed),
+        "message": each.verdict.message,
         "tier": each.decision.tier.value,
         "rule": each.rule,
         "rule_says": each.says,
@@ -135,11 +134,6 @@ def _material(each: Explanation, *, replayed: bool) -> Document:
         ],
         "behind": None if each.behind is None else {"reason": each.behind.reason.value, "message": each.behind.message},
     }
-
-
-def _said(rule: str, message: str, *, replayed: bool) -> str:
-    """A message, without the time of the next attempt where nobody knows it any more."""
-    return message.partition("; looks again at ")[0] if replayed and rule in UNTIMED else message
 
 
 def _known(each: Known) -> Document:

@@ -381,8 +381,9 @@ async def test_pruning_keeps_what_decisions_rest_on(fleet: Fleet) -> None:
     assert await fleet.store.outbox("log", now=START, limit=9) == (notice("n2", "unsent"),)
     told = await fleet.store.conditions_to_tell(now=START, limit=9)
     assert [each.id for each, _ in told] == ["untold"]
-    await fleet.store.save_conditions([condition()])
-    assert (condition(), (notice(sent_at=START),)) in await fleet.store.conditions_to_tell(now=START, limit=9)
+    worse = condition(severity=Severity.CRITICAL)
+    await fleet.store.save_conditions([worse])
+    assert (worse, (notice(sent_at=START),)) in await fleet.store.conditions_to_tell(now=START, limit=9)
 
 
 async def test_pruning_takes_no_more_than_asked_of_each_kind(fleet: Fleet) -> None:

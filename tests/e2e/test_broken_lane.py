@@ -6,6 +6,7 @@ import json
 from collections import Counter
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from dataclasses import replace
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
@@ -125,6 +126,6 @@ async def test_ten_thousand_keys_are_a_post_of_kilobytes_and_stop_nobody(tmp_pat
         due = await world.store.conditions_to_tell(now=START + HOUR, limit=10_000)
         assert due == ()
         assert (await world.store.counts()).notices_waiting == 0
-        await world.store.save_conditions(conditions[:2])
+        await world.store.save_conditions([replace(each, resolved_at=START) for each in conditions[:2]])
         again = await world.store.conditions_to_tell(now=START, limit=9)
         assert Counter(notice.sent_at is not ABSENT for _, notices in again for notice in notices) == {True: 2}

@@ -56,7 +56,8 @@ class MemoryOutbox:
                 self._notices_of[notice.condition_id].append(notice.id)
                 self._put_notice(notice)
             self._hasten(notice)
-        if self._conditions.get(condition_id) == decided_for:
+        known = self._conditions.get(condition_id)
+        if known is not None and _in_the_same_words(known, decided_for) == decided_for:
             self._notify_at.pop(condition_id, None)
             if not isinstance(again_at, Absent):
                 self._notify_at[condition_id] = again_at
@@ -114,9 +115,16 @@ class MemoryOutbox:
         return not kind or any(each.condition.kind == kind for each in self.open_of(subject))
 
     def put_condition(self, condition: OpenCondition) -> None:
-        """Insert or replace one condition, which makes it due."""
+        """Insert or replace one condition, which makes it due, unless only its sentence is another one.
+
+        What is over stays over.
+        """
+        known = self._conditions.get(condition.id)
+        if known is not None and not isinstance(known.resolved_at, Absent):
+            return
+        if known is None or _in_the_same_words(known, condition) != condition:
+            self._notify_at[condition.id] = AT_ONCE
         self._conditions[condition.id] = condition
-        self._notify_at[condition.id] = AT_ONCE
         self._open[condition.subject].pop(condition.id, None)
         if isinstance(condition.resolved_at, Absent):
             self._open[condition.subject][condition.id] = condition
@@ -175,6 +183,10 @@ class MemoryOutbox:
 
 def _worst_first(condition: OpenCondition) -> tuple[int, datetime, str]:
     return -condition.condition.severity, condition.since, condition.id
+
+
+def _in_the_same_words(one: OpenCondition, other: OpenCondition) -> OpenCondition:
+    return replace(one, condition=replace(one.condition, detail=other.condition.detail))
 
 
 def _about(notice: Notice) -> tuple[str, str, str]:

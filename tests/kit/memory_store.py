@@ -189,7 +189,7 @@ class MemoryStore(MemoryOrders, MemoryOutbox, MemoryPast):
             stored = key.orders.get(order.id)
             if stored is not None and stored.state is OrderState.OPEN:
                 key.orders[order.id] = order
-        for condition in change.conditions:
+        for condition in (*change.conditions, *change.reworded):
             self.put_condition(condition)
         self._history += change.history
         if not key.managed:

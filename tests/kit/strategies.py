@@ -347,9 +347,10 @@ any_snapshots = st.one_of(snapshots, rotated())
 # -- conditions -------------------------------------------------------------------------------------------------------
 
 conditions = st.builds(
-    lambda kind, severity, stage: Condition(kind=kind, severity=severity, detail="d", stage=stage),
+    lambda kind, severity, detail, stage: Condition(kind=kind, severity=severity, detail=detail, stage=stage),
     st.sampled_from(ConditionKind),
     st.sampled_from(Severity),
+    st.sampled_from(["d", "e"]),
     st.sampled_from(["", "a", "b"]),
 )
 statements = st.lists(conditions, max_size=6, unique_by=lambda each: each.kind)

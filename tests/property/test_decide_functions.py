@@ -36,6 +36,7 @@ from tests.kit.builders import MATERIAL, observed, order, running
 from tests.kit.clock import START
 from tests.kit.strategies import (
     any_snapshots,
+    conditions,
     moments,
     orders,
     policies,
@@ -290,17 +291,29 @@ def test_an_open_order_says_what_it_waits_for(it: Snapshot, now: Any, waited: bo
 
 @given(statements, statements, moments)
 def test_comparing_conditions_is_idempotent(before: Any, after: Any, now: Any) -> None:
-    """Once what changed is on record, there is nothing left to change."""
+    """Once what changed is on record, the record is what is true, in its words too, and nothing is left to change."""
     ids = count()
     known = [OpenCondition(id=str(next(ids)), subject="k", condition=each, since=now) for each in before]
     change = compare(known, after, now)
     gone = {each.id for each in change.resolved}
-    changed = {each.id: each for each in change.changed}
+    changed = {each.id: each for each in (*change.changed, *change.reworded)}
+    assert len(changed) == len(change.changed) + len(change.reworded)
     record = [changed.get(each.id, each) for each in known if each.id not in gone]
     record += [OpenCondition(id=str(next(ids)), subject="k", condition=each, since=now) for each in change.raised]
     again = compare(record, after, now)
 
-    assert (again.raised, again.changed, again.resolved) == ((), (), ())
+    assert sorted(map(repr, after)) == sorted(repr(each.condition) for each in record)
+    assert (again.raised, again.changed, again.reworded, again.resolved) == ((), (), (), ())
+
+
+@given(conditions, st.text(max_size=9), moments)
+def test_other_words_alone_are_no_news(before: Any, text: str, now: Any) -> None:
+    """They are written down, as of when it began, and nothing else is said to have changed."""
+    known = OpenCondition(id="1", subject="k", condition=before, since=now)
+    after = replace(before, detail=text)
+    change = compare([known], [after], now + timedelta(days=1))
+    assert (change.raised, change.changed, change.resolved) == ((), (), ())
+    assert change.reworded == (() if after == before else (replace(known, condition=after),))
 
 
 @given(st.text(max_size=80))

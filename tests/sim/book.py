@@ -317,7 +317,7 @@ class Book:
             life.entries.append((now_s, entry.event, entry.detail))
             if entry.event is not HistoryEvent.IMPORT_QUEUED:
                 self.tell(life.ref, f"history {entry.event.value}: {entry.detail}")
-        for each in change.conditions:
+        for each in (*change.conditions, *change.reworded):
             self.stated(each)
         shown = life.shown
         if isinstance(shown, datetime):

@@ -181,6 +181,12 @@ BUGS: Final[tuple[Bug, ...]] = (
         "resolved=(),",
     ),
     _bug(
+        "an alert says for ever what it said first",
+        "engine/record.py",
+        "        reworded=conditions.reworded,\n",
+        "",
+    ),
+    _bug(
         "a routine renewal waits for no change window",
         "decide/rules.py",
         "    waits_for_window,\n    renewal_due,\n",

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Final
 
+from byokd.decide.decide import decide
 from byokd.facts.condition import ConditionKind
 from byokd.facts.key import Absent, KeyState
 from tests.sim.plan import HOUR_S
@@ -23,9 +24,14 @@ async def all_is_well(world: World) -> None:
         expected = EXPECTED + OF_A_PERIOD if key.plan.rotate_every_s else EXPECTED
         if state is not KeyState.ENABLED or isinstance(expiry, Absent):
             book.broken("converges", ref, f"is {state.value}, ends {expiry}, long after all was put right")
-        for each in await world.memory.open_conditions(ref):
-            if each.condition.kind not in expected:
-                book.broken("alerts end", ref, f"{each.condition.kind.value} is open: {each.condition.detail}")
+        (known,) = await world.memory.snapshots([ref])
+        said = {each.kind: each.detail for each in decide(known, now).conditions}
+        for each in known.conditions:
+            kind, told = each.condition.kind, each.condition.detail
+            if said.get(kind, told) != told:
+                book.broken("alerts are true", ref, f"{kind.value} says {told!r}, which is {said[kind]!r} by now")
+            if kind not in expected:
+                book.broken("alerts end", ref, f"{kind.value} is open: {told}")
         rows = await world.memory.imports(ref=ref, only_open=True, limit=10)
         if any(row.attempts > 2 for row in rows):
             book.broken("converges", ref, f"an import is open: {rows[0]}")

@@ -1,7 +1,8 @@
 """Conditions, and the outbox of notices about them.
 
-`conditions.notify_at` is when notices are to be decided: 0, hence at once, whenever a condition is written; NULL when
-only a change of the condition can make it due again. A notice keeps the condition as it was when the notice was made.
+`conditions.notify_at` is when notices are to be decided: 0, hence at once, whenever a condition is written with more
+than another sentence; NULL when only such a change can make it due again. A notice keeps the condition as it was when
+the notice was made.
 """
 
 from __future__ import annotations

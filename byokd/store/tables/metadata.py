@@ -45,15 +45,22 @@ def partial_index(name: str, *columns: Column[Any], where: TextClause, unique: b
     return Index(name, *columns, unique=unique, sqlite_where=where, postgresql_where=where)
 
 
-def upsert(table: Table, *, fixed: tuple[str, ...] = (), where: Callable[[Excluded], Any] | None = None) -> Insert:
+def upsert(
+    table: Table,
+    *,
+    fixed: tuple[str, ...] = (),
+    but: Callable[[Excluded], dict[str, Any]] = lambda _: {},
+    where: Callable[[Excluded], Any] | None = None,
+) -> Insert:
     """Insert a row, or replace all but the `fixed` columns of the one with the same primary key.
 
-    `where`, given the row that comes, limits the replacing. PostgreSQL has the same statement under the same names: the
-    import of `insert` above is the one place to choose in.
+    Given the row that comes, `but` has other values than its own, by column, and `where` limits the replacing.
+    PostgreSQL has the same statement under the same names: the import of `insert` above is the one place to choose in.
     """
     new = insert(table)
     key = [column.name for column in table.primary_key]
     values = {c.name: new.excluded[c.name] for c in table.c if c.name not in fixed and c.name not in key}
+    values |= but(new.excluded)
     return new.on_conflict_do_update(
         index_elements=key, set_=values, where=None if where is None else where(new.excluded)
     )

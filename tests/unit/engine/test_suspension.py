@@ -88,7 +88,8 @@ async def test_a_key_that_is_being_resumed_says_so_and_what_it_waits_for() -> No
         (told,) = (each for each in (await world.know()).conditions if each.condition.kind is ConditionKind.SUSPENDED)
         for part in ("operator has ordered it to be resumed (rotated)", "it waits: No such file or directory"):
             assert part in told.condition.detail
-        assert world.inbox.said.count("raised suspended") == 3
+        assert world.inbox.said.count("raised suspended") == 2
+        assert "raised source_unreadable" in world.inbox.said
 
         del world.source.failing[desired().locator]
         await world.pass_time(6 * MINUTE, step=MINUTE)

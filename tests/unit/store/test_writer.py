@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 
 from byokd.errors import StoreBusy, StoreError
+from byokd.facts.condition import Severity
 from byokd.facts.ledger import ImportState
 from byokd.store import Limits, SqlStore, open_store
 from tests.kit.builders import LANE_ID, observed, queued
@@ -75,7 +76,7 @@ async def test_a_wake_after_a_save_in_one_commit_is_not_overtaken(fleet: Fleet) 
 async def test_a_condition_changed_in_the_commit_that_decides_about_it_stays_due(store: SqlStore) -> None:
     """What was decided about the old one does not rest the new one, whichever statement runs first."""
     await store.save_conditions([condition()])
-    worse = condition(since=START.replace(hour=13))
+    worse = condition(severity=Severity.CRITICAL)
     await asyncio.gather(
         store.save_notices("c1", [notice()], decided_for=condition(), again_at=START.replace(year=2030)),
         store.save_conditions([worse]),
