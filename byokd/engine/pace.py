@@ -44,6 +44,10 @@ from byokd.facts.ledger import Tier
 from byokd.facts.policy import Lane, LearnedPace, Quota
 from byokd.ports import Clock
 
+OF_AN_IMPORT: Final = (IMPORT_PARAMETERS, "ImportKeyMaterial")
+LEAST: Final = 0.001
+MOST: Final = 10_000.0
+"""Requests a second that the config takes too: no quota of an import is less, or more."""
 SHORTEST_LEAD_S: Final = 0.25
 LONGEST_LEAD_S: Final = 10.0
 """What takes longer on its way to its request is not reckoned with: others set out meanwhile."""
@@ -118,14 +122,15 @@ class Pace:
         return self._quotas
 
     def allow(self, per_second: Mapping[str, float]) -> bool:
-        """Go by what the account is allowed, for the two operations of an import.
+        """Go by what the account is allowed, for the two operations of an import, where that can be.
 
         What was learned of other quotas is void then. Returns whether anything changed.
         """
         changed, self._untold = False, False
-        for operation in (IMPORT_PARAMETERS, "ImportKeyMaterial"):
-            quota, rate = self._quotas[operation], per_second.get(operation, 0.0) * self._share
-            if rate > 0 and (rate, rate) != (quota.per_second, quota.ceiling):
+        for operation in OF_AN_IMPORT:
+            told = per_second.get(operation, 0.0)
+            quota, rate = self._quotas[operation], told * self._share
+            if LEAST <= told <= MOST and (rate, rate) != (quota.per_second, quota.ceiling):
                 self._quotas[operation] = replace(quota, per_second=rate, ceiling=rate)
                 self._buckets[operation] = self._begun(operation)
                 changed = True

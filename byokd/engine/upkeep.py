@@ -11,7 +11,7 @@ from typing import Final
 
 import structlog
 
-from byokd.engine.pace import Pace
+from byokd.engine.pace import LEAST, MOST, OF_AN_IMPORT, Pace
 from byokd.engine.standing import Standing
 from byokd.engine.time import BELIEVED_UP_TO, EngineClock
 from byokd.errors import ByokdError, LeaseLost, StoreError
@@ -113,11 +113,22 @@ class Upkeep:
         # Until there is an answer: a lost lease breaks the question off.
         self._ask_at = self._clock.monotonic() + ASK_AGAIN_AFTER_S
         try:
-            changed = self._pace.allow(await kms.request_quotas())
+            told = await kms.request_quotas()
         except ByokdError as error:
             # The configured pace is there for this; keys must not wait for a figure.
-            log.warning("quotas_unread", lane=self._lane.name, error=error.code, why=str(error))
+            log.warning("quotas_unread", lane=self._lane.name, error=error.code, why=str(error), step=error.step)
             return False
+        changed = self._pace.allow(told)
+        for operation in OF_AN_IMPORT:
+            if operation in told and not LEAST <= told[operation] <= MOST:
+                log.warning(
+                    "quota_not_believed",
+                    lane=self._lane.name,
+                    operation=operation,
+                    told=str(told[operation]),
+                    per_second=self._pace.quotas[operation].per_second,
+                    step="Look at the quota in the console of Service Quotas, or set `read_quotas = false`.",
+                )
         self._ask_at = self._clock.monotonic() + ASK_QUOTAS_EVERY_S
         if changed:
             self._kept_at = self._clock.now() - KEEP_EVERY  # what is on record as learned is of another quota

@@ -91,10 +91,12 @@ class LaneClient:
     async def request_quotas(self) -> dict[str, float]:
         """Requests a second that the account is allowed, by KMS operation. See `ports.Kms`."""
         progress = Progress()
+        _progress.set(progress)
         with mapped("ListServiceQuotas", progress, changes=False):
             async with asyncio.timeout(self._timeout_s):
                 config = config_beside(self._config, self._lane, "service-quotas")
-                return await read_request_quotas(self._own_session(), self._lane.region, config, self._identity)
+                session, region = self._own_session(), self._lane.region
+                return await read_request_quotas(session, region, config, self._identity, _mark_sent)
 
     async def close(self) -> None:
         """Close the connections. Calls still in flight fail."""

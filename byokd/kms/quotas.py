@@ -7,6 +7,8 @@ nowhere else.
 
 from __future__ import annotations
 
+import math
+from collections.abc import Callable
 from typing import Final
 
 from aiobotocore.config import AioConfig
@@ -16,38 +18,31 @@ from byokd.errors import BadAnswer
 from byokd.kms.identity import Identity
 
 _SUFFIX: Final = " request rate"
-LEAST: Final = 0.001
-MOST: Final = 10_000.0
-"""Requests a second that the config takes too. No quota of AWS is below; what is above limits nothing."""
 PAGES_MAX: Final = 20
 """KMS has some seventy quotas, a hundred to a page."""
 
 
 async def read_request_quotas(
-    session: AioSession, region: str, config: AioConfig, identity: Identity
+    session: AioSession, region: str, config: AioConfig, identity: Identity, sent: Callable[..., None]
 ) -> dict[str, float]:
-    """Requests a second by KMS operation; what is not a request quota of one operation is left out.
+    """Requests a second by KMS operation, as they are told; what is not a request quota of one operation is left out.
 
-    Raises: botocore's errors; BadAnswer for a listing without end.
+    `sent` is called when a request sets out. Raises: botocore's errors; BadAnswer for a listing without end.
     """
     endpoint = identity.quotas_endpoint or None
     found: dict[str, float] = {}
     async with session.create_client(
         "service-quotas", region_name=region, endpoint_url=endpoint, config=config
     ) as client:
+        client.meta.events.register("before-send.service-quotas", sent)
         request = {"ServiceCode": "kms", "MaxResults": 100}
         for _ in range(PAGES_MAX):
             answer = await client.list_service_quotas(**request)
             for quota in answer.get("Quotas", ()):
                 name, value = quota.get("QuotaName", ""), quota.get("Value")
-                if name.endswith(_SUFFIX) and " " not in name.removesuffix(_SUFFIX) and _sane(value):
-                    found[name.removesuffix(_SUFFIX)] = min(float(value), MOST)
+                if name.endswith(_SUFFIX) and " " not in name.removesuffix(_SUFFIX):
+                    found[name.removesuffix(_SUFFIX)] = float(value) if isinstance(value, int | float) else math.nan
             if not answer.get("NextToken"):
                 return found
             request["NextToken"] = answer["NextToken"]
     raise BadAnswer(f"ListServiceQuotas: no end after {PAGES_MAX} pages")
-
-
-def _sane(value: object) -> bool:
-    """Whether it is a number that a pace can be; not for NaN."""
-    return isinstance(value, int | float) and value >= LEAST

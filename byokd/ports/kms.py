@@ -111,7 +111,10 @@ class Kms(Protocol):
         ...
 
     async def request_quotas(self) -> Mapping[str, float]:
-        """Requests a second that the account is allowed here, by KMS operation, as Service Quotas tells it."""
+        """Requests a second that the account is allowed here, by KMS operation, as Service Quotas tells it.
+
+        It may tell what cannot be; NaN stands for what is no number.
+        """
         ...
 
     def skew(self) -> Skew | Absent:

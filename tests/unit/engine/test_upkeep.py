@@ -246,3 +246,19 @@ async def _learned_before(desk: Desk) -> None:
         LANE.id, epoch=epoch, now=desk.clock.now(), look_again=False, paces={IMPORT_PARAMETERS: TOLD}
     )
     await desk.upkeep.begin()
+
+
+@pytest.mark.parametrize("figure", [0.0, -1.0, float("nan"), 1e-9, float("inf"), 1e300], ids=str)
+async def test_a_quota_that_cannot_be_is_told_and_not_believed(figure: float) -> None:
+    """It was passed over without a line, or taken for no limit: nobody knew why a lane was so slow, or so fast."""
+    desk = Desk()
+    desk.kms.quotas = {IMPORT_PARAMETERS: figure, "ImportKeyMaterial": 20.0, "DescribeKey": figure}
+    with capture_logs() as lines:
+        assert await desk.upkeep.ask_quotas(desk.kms)
+    (line,) = lines
+    assert (line["event"], line["log_level"]) == ("quota_not_believed", "warning")
+    assert (line["lane"], line["operation"], line["told"]) == (LANE.name, IMPORT_PARAMETERS, str(figure))
+    assert line["per_second"] == 0.25
+    assert "read_quotas" in line["step"]
+    assert desk.pace.quotas[IMPORT_PARAMETERS] == CONFIGURED[IMPORT_PARAMETERS]
+    assert desk.pace.quotas["ImportKeyMaterial"].per_second == 20.0

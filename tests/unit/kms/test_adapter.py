@@ -360,12 +360,21 @@ async def test_what_the_account_is_allowed_is_asked_of_service_quotas() -> None:
         assert service.asked[1].body["NextToken"] == "more"
 
 
-async def test_quotas_that_are_nonsense_are_left_out() -> None:
-    """No figure of another service stops a lane, or lets it go without limits."""
-    told = [0, -1, 1e-9, float("nan"), float("inf"), 1e300, "many", None, [5]]
+async def test_quotas_that_are_nonsense_are_told_as_they_are() -> None:
+    """What a pace cannot be is for the lane to refuse, with a line in the log; what is no number is NaN."""
+    told = [0, -1, 1e300, "many", None, [5]]
     page = {"Quotas": [{"QuotaName": f"Call{each} request rate", "Value": value} for each, value in enumerate(told)]}
     async with endpoint(answer(page)) as service, kms_at("http://127.0.0.1:9", identity=_asking(service)) as kms:
-        assert await kms.request_quotas() == {"Call4": 10_000.0, "Call5": 10_000.0}
+        assert list(map(str, (await kms.request_quotas()).values())) == ["0.0", "-1.0", "1e+300", "nan", "nan", "nan"]
+
+
+@pytest.mark.parametrize("listing", [{"Quotas": ["many"]}, {"Quotas": 5}, {"Quotas": [[]]}], ids=str)
+async def test_a_listing_that_cannot_be_read_is_not_blamed_on_credentials(listing: Any) -> None:
+    """Whoever read "no usable credentials" looked at the role, while a proxy had answered."""
+    page = answer(listing)
+    async with endpoint(page) as service, kms_at("http://127.0.0.1:9", identity=_asking(service)) as kms:
+        with pytest.raises(errors.BadAnswer, match="ListServiceQuotas"):
+            await kms.request_quotas()
 
 
 async def test_quotas_that_may_not_be_read_are_an_error_like_any_other() -> None:
