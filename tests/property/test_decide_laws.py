@@ -17,7 +17,7 @@ from byokd.decide.window import window
 from byokd.facts.condition import ConditionKind, Severity
 from byokd.facts.key import ABSENT, NEVER, KeyRef, KeyState
 from byokd.facts.ledger import OrderKind, Tier
-from byokd.facts.snapshot import Decision, DeletionWanted, ImportWanted, ProofWanted, Snapshot
+from byokd.facts.snapshot import Decision, DeletionWanted, ImportWanted, OrderWanted, ProofWanted, Snapshot
 from tests.kit.builders import DAY, MATERIAL, desired, ledger, observed, order, queued, snapshot
 from tests.kit.clock import START
 from tests.kit.strategies import any_snapshots, moments, policies, policies_of, seconds, snapshots, spans
@@ -114,10 +114,15 @@ def test_no_calendar_moves_a_decision(it: Snapshot, now: datetime, later: timede
 
     assert there.wake_at == here.wake_at + later
     assert (there.reason, there.tier, there.place) == (here.reason, here.tier, here.place)
-    assert there.action == moved(here.action, later)
+    assert _silent(there.action) == _silent(moved(here.action, later))
     assert [(each.kind, each.severity, each.stage) for each in there.conditions] == [
         (each.kind, each.severity, each.stage) for each in here.conditions
     ]
+
+
+def _silent(action: Any) -> Any:
+    """Without what byokd says of an order of its own, which names the moment in words."""
+    return replace(action, why="") if isinstance(action, OrderWanted) else action
 
 
 def moved(value: Any, by: timedelta) -> Any:
