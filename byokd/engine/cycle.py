@@ -341,7 +341,7 @@ class Cycle:
                         existing=replica and seen.spec == SYMMETRIC,
                     )
             except KmsError as error:
-                if error.remedy is Remedy.FRESH_TOKEN and tries_left:
+                if error.remedy is Remedy.FRESH_TOKEN and tries_left and self._pace.near(row.tier):
                     await self._pace.admit(IMPORT_PARAMETERS)
                     continue
                 raise

@@ -150,6 +150,21 @@ async def test_what_passes_is_tried_again(error: Exception) -> None:
         assert world.kms.state(ARN) is KeyState.ENABLED
 
 
+async def test_a_fresh_token_that_is_long_in_coming_is_waited_for_in_the_queue() -> None:
+    """Of a lane of an import an hour a turn waited for its second token until it was broken off as a defect."""
+    slow = {operation: Quota(per_second=1000.0, burst=1000.0) for operation in OPERATIONS}
+    slow |= {"GetParametersForImport": Quota(per_second=1 / 3600, burst=1.0)}
+    world = World(lane=lane(quotas=slow))
+    await world.add()
+    world.kms.fail("ImportKeyMaterial", TokenRefused("expired"))
+    async with running(world):
+        (row,) = await world.imports()
+        assert row.state is ImportState.FAILED
+        await world.pass_time(2 * HOUR, step=timedelta(minutes=5))
+        assert world.kms.state(ARN) is KeyState.ENABLED
+        assert world.kms.count("GetParametersForImport") == 2
+
+
 async def test_throttling_slows_the_lane_and_counts_no_attempt() -> None:
     """A throttled request is the lane's business: the row's attempts do not grow."""
     world = World()
