@@ -37,6 +37,9 @@ def aimed(
         more += _slowed(rng, rng.randrange(len(lanes)), rng.uniform(0.1, 0.9) * stormy_s)
     rng = random.Random(f"{seed} rushes")
     more += [_rush(rng, rng.choice(keys), stormy_s) for _ in range(rng.randint(0, 2))]
+    rng = random.Random(f"{seed} frozen")
+    for _ in range(rng.randint(0, 1)):
+        more += _frozen(rng, rng.randrange(len(lanes)), rng.uniform(0.05, 0.95) * stormy_s)
     return [each for each in more if 0 <= each["at_s"] < stormy_s * 0.99]
 
 
@@ -96,6 +99,14 @@ def _rush(rng: random.Random, key: KeyPlan, stormy_s: float) -> Drawn:
     """A whole lane is to be imported within a tenth of a lead, or some hours."""
     span_s = min(rng.uniform(0.5, 4) * HOUR_S, 0.1 * key.lead_s)
     return _event("rush", rng.uniform(0.05, 0.95) * stormy_s, key.lane, span_s, every=rng.choice((3, 5, 9)))
+
+
+def _frozen(rng: random.Random, lane: int, at_s: float) -> list[Drawn]:
+    """The process is stopped while requests stand in line, and all that they waited for is over as it goes on."""
+    return [
+        _event("renew", at_s, lane, 0.0),
+        _event("freeze", at_s + rng.uniform(5, 120), lane, rng.choice((10, 60, 600, HOUR_S)) * rng.uniform(0.5, 1.5)),
+    ]
 
 
 def _slowed(rng: random.Random, lane: int, at_s: float) -> list[Drawn]:

@@ -105,6 +105,12 @@ BUGS: Final[tuple[Bug, ...]] = (
         "    wait = 0.0\n",
     ),
     _bug(
+        "a line that stood still sends all at once",
+        "decide/admit.py",
+        "return min(quota.burst - bucket.line, bucket.tokens + come)",
+        "return min(quota.burst, bucket.tokens + come)",
+    ),
+    _bug(
         "a restart brings a burst",
         "decide/admit.py",
         "quota=quota, tokens=quota.burst, share=1.0",

@@ -34,6 +34,13 @@ async def virtual_sleep(seconds: float) -> None:
     await asyncio.sleep(seconds)
 
 
+def stand_still(seconds: float) -> None:
+    """Let virtual time pass in which nothing on the running loop is done, as in a process that is stopped."""
+    loop = asyncio.get_running_loop()
+    assert isinstance(loop, VirtualLoop | WaitingLoop)
+    loop.pass_over(seconds)
+
+
 class NothingLeft(Exception):
     """No timer is set and nothing is in flight: whoever waits, waits for ever."""
 
@@ -90,6 +97,10 @@ class VirtualLoop(asyncio.BaseEventLoop):
     def time(self) -> float:
         """Virtual seconds since the loop was made."""
         return self.now_s
+
+    def pass_over(self, seconds: float) -> None:
+        """See `stand_still`."""
+        self.now_s += seconds
 
     def call_soon(  # type: ignore[override]  # of any arguments
         self, callback: Any, *args: Any, context: Context | None = None
@@ -187,6 +198,10 @@ class WaitingLoop(asyncio.SelectorEventLoop):
     def time(self) -> float:
         """Virtual seconds since the loop was made."""
         return self.selector.now_s
+
+    def pass_over(self, seconds: float) -> None:
+        """See `stand_still`."""
+        self.selector.now_s += seconds
 
     def run_in_executor(self, executor: Any, func: Callable[[*Ts], T], *args: *Ts) -> asyncio.Future[T]:
         """In a thread, for which time waits."""

@@ -7,6 +7,7 @@ from typing import Final
 
 from tests.sim.clocks import SIGNATURES_S
 from tests.sim.happening import PACE_BACK_S, Happening, Undo
+from tests.sim.loop import stand_still
 from tests.sim.model import LATE_S, OPERATIONS, Trouble
 from tests.sim.plan import Event
 
@@ -167,6 +168,11 @@ class Troubles(Happening):
             self._excuse(scope, event, "suspended", after_s=self._until_noticed_s())
         self.world.times.suspended_s += event.span_s
         self.world.host.moved()
+
+    async def _freeze(self, event: Event) -> None:
+        for scope in ("*", "voice"):
+            self._excuse(scope, event, "byokd's process is stopped", after_s=60.0)
+        stand_still(event.span_s)
 
     async def _prune(self, event: Event) -> None:
         if self.world.engine is not None and self.world.engine._chores is not None:
