@@ -40,6 +40,8 @@ USED: Final = 0.985
 and AWS counts arrivals."""
 
 
+MADE_UP: Final = 1.0 - USED
+"""Of a token's time, so much lateness in a line is made up for: the quota has room for it, beyond what is used."""
 AT_ONCE_S: Final = 1e-3
 """A wait that is shorter is none."""
 
@@ -114,7 +116,8 @@ def _figures(bucket: Bucket, at: float) -> tuple[float, float, float]:
         work = recovered * (bucket.share + back) + grown * (back + share) + 2 * share * (passed - recovered - grown)
         come = work / 2 * quota.per_second * USED
     # KMS has the tokens still that are taken and unused: it keeps a burst of them, those of the line included.
-    return min(quota.burst - bucket.line, bucket.tokens + come), share, limit
+    most = quota.burst - bucket.line + MADE_UP if bucket.line else quota.burst
+    return min(most, bucket.tokens + come), share, limit
 
 
 def _risen(share: float, top: float, per_s: float, within: float) -> tuple[float, float]:

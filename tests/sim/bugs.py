@@ -107,7 +107,7 @@ BUGS: Final[tuple[Bug, ...]] = (
     _bug(
         "a line that stood still sends all at once",
         "decide/admit.py",
-        "return min(quota.burst - bucket.line, bucket.tokens + come)",
+        "return min(most, bucket.tokens + come)",
         "return min(quota.burst, bucket.tokens + come)",
     ),
     _bug(
@@ -117,7 +117,7 @@ BUGS: Final[tuple[Bug, ...]] = (
         "quota=quota, tokens=quota.burst + 20, share=1.0",
         Edit(
             "byokd/decide/admit.py",
-            "return min(quota.burst - bucket.line, bucket.tokens + come)",
+            "return min(most, bucket.tokens + come)",
             "return min(max(quota.burst, bucket.tokens), bucket.tokens + come)",
         ),
     ),
