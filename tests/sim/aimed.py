@@ -102,10 +102,13 @@ def _rush(rng: random.Random, key: KeyPlan, stormy_s: float) -> Drawn:
 
 
 def _frozen(rng: random.Random, lane: int, at_s: float) -> list[Drawn]:
-    """The process is stopped while requests stand in line, and all that they waited for is over as it goes on."""
+    """The process is stopped while requests stand in line, and all that they waited for is over as it goes on.
+
+    For less than the half hour after which a turn is broken off and told as a defect: of a stop, rightly so.
+    """
     return [
         _event("renew", at_s, lane, 0.0),
-        _event("freeze", at_s + rng.uniform(5, 120), lane, rng.choice((10, 60, 600, HOUR_S)) * rng.uniform(0.5, 1.5)),
+        _event("freeze", at_s + rng.uniform(5, 120), lane, rng.choice((10, 60, 600)) * rng.uniform(0.5, 1.5)),
     ]
 
 
