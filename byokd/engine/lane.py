@@ -219,6 +219,7 @@ class LaneWorker:
             await self._begin(cycle.look, group, refs, loop="looks")
             self._turns.looks_wait = len(refs) == room
             if not self._turns.looks_wait:
+                self._let_in()  # imports may have the room that was left to looks
                 return await self._store.next_due_at(self.lane.id, after=now)
         self._crowded_out[self._looks] = None
         return ABSENT

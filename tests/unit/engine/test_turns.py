@@ -96,6 +96,20 @@ async def test_imports_that_wait_leave_a_small_lane_room_to_look() -> None:
     await world.stop()
 
 
+async def test_imports_have_the_room_that_no_look_waits_for_any_more() -> None:
+    """Room was left to looks in a small lane; when none waited any more, imports slept on beside one that hung."""
+    world = World(lane=lane(reserve=0.0, max_in_flight=2))
+    await _fleet(world, 4)
+    gate = world.kms.gate("ImportKeyMaterial")
+    await world.start(rest=False)
+    await _run_on()
+    assert world.kms.count("DescribeKey") >= 4
+    assert world.kms.count("ImportKeyMaterial") == 2
+    gate.set()
+    await world.settle()
+    await world.stop()
+
+
 async def test_a_renewal_is_on_time_while_another_key_hangs() -> None:
     """The key in work was overdue by its own due time, and the lane slept past that of its neighbour."""
     world = World()
