@@ -64,6 +64,8 @@ def rotates(the: Case) -> Verdict | None:
             action=RotationWanted(order_id=order.id),
             wake_at=the.now + timedelta(seconds=1),
         )
+    if the.tier not in (Tier.FRESH, Tier.DUE):
+        return None  # KMS may refuse for longer than it lives; what waits for a window leaves the asking to this rule
     return Verdict(reason=Reason.ROTATING, message=message + _hindered(order), wake_at=until)
 
 

@@ -374,3 +374,17 @@ def test_what_waited_and_is_current_was_rotated_to_whatever_the_clocks_say() -> 
     for other in (replace(asked, effective_at=ABSENT), replace(asked, outcome="LimitExceededException")):
         assert rotated((other,), after, START, was=before) == ()
         assert rotated((other,), hidden, START, was=before) == ()
+
+
+@pytest.mark.parametrize("outcome", ["", "kms:RotateKeyOnDemand is not allowed"])
+def test_what_kms_does_not_rotate_to_is_renewed_before_it_ends(outcome: str) -> None:
+    """KMS refused to rotate for longer than the new material lives: it ended, and only the rotation was spoken of."""
+    then = START + 59 * DAY
+    proved = [
+        replace(kept(each), proof=Proved(at=then, fingerprint=Fingerprint(each), length=32))
+        for each in (FIRST, SECOND, THIRD)
+    ]
+    asked = replace(ROTATE, effective_at=then, outcome=outcome)
+    it = key(OLD, NOW, PENDING, tracks=tuple(proved), orders=(asked,), at=then)
+    decision = decided(case(it.turned_to(2), then))
+    assert (decision.reason, isinstance(decision.action, ImportWanted)) == (Reason.RENEWAL_DUE, True)
