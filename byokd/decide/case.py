@@ -380,10 +380,21 @@ def _loss(
     # ValidTo counts even where the last reading still shows the material: AWS does not say how promptly it is deleted.
     if isinstance(expiry, datetime) and expiry <= now:
         return Loss.LAPSED
-    if seen is None or present(seen, material):
+    if seen is None or present(seen, material) or _missing_for_another(snapshot, seen):
         return Loss.NONE
     if expiry is not ABSENT:
         return Loss.DELETED
     # Gone before byokd ever saw it: KMS keeps the id of material that was there once, so an id means it ended. Not so
     # in a replica, which is born with the ids of its primary's materials and without the bytes.
     return Loss.VIRGIN if seen.current_material is ABSENT or seen.role == "replica" else Loss.LAPSED
+
+
+def _missing_for_another(snapshot: Snapshot, seen: ObservedKey) -> bool:
+    """Whether a key that does not list its materials was PendingImport for another of them, by what is on record.
+
+    The material at hand may be gone too. That shows when the other is back.
+    """
+    if seen.materials_known or not isinstance(snapshot.ledger.lost_at, Absent):
+        return False
+    ends = (at for each in snapshot.others for at in (each.lost_at, each.last_expiry))
+    return any(isinstance(at, datetime) and at <= seen.at for at in ends)

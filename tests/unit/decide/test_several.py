@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from byokd.decide.case import case, managed_material
+from byokd.decide.case import Loss, case, managed_material
 from byokd.decide.decide import decide, decided
 from byokd.decide.orders import awaiting, rotated
 from byokd.decide.rotation import ASK_AGAIN
@@ -330,6 +330,16 @@ def test_a_lapsed_material_goes_before_a_rotation() -> None:
     decision = decide(it, START)
     assert isinstance(decision.action, ImportWanted)
     assert (decision.place, decision.reason) == (0, Reason.LAPSED)
+
+
+def test_what_another_material_explains_is_no_loss() -> None:
+    """Of a key without a list, what had just been imported was taken for deleted while another was missing."""
+    gone, back = kept(FIRST, last_expiry=START - DAY), kept(SECOND, last_success_at=START - DAY)
+    seen: dict[str, Any] = {"state": KeyState.PENDING_IMPORT, "valid_to": ABSENT, "materials_known": False}
+    it = key(tracks=(gone, back), **seen)
+    assert [case(it.turned_to(place), START).loss for place in it.places] == [Loss.LAPSED, Loss.NONE]
+    unexplained = key(tracks=(kept(FIRST), back), **seen)
+    assert [case(unexplained.turned_to(place), START).loss for place in it.places] == [Loss.DELETED, Loss.DELETED]
 
 
 def test_materials_that_cannot_be_listed_are_not_rotated() -> None:
