@@ -189,6 +189,7 @@ class LaneWorker:
     async def _look_loop(self, cycle: Cycle, kms: Kms, group: asyncio.TaskGroup, epoch: int) -> None:
         while not self._stopping:
             self._looks.clear()
+            self._looks_until = None  # until it rests, whatever a turn brings may be news
             self._crowded_out.pop(self._looks, None)
             try:
                 await self._upkeep.keep(epoch)

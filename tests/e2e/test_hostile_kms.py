@@ -29,7 +29,7 @@ DAYS: dict[str, Any] = {"valid_for": 8 * DAY, "renew_before": 4 * DAY, "look_eve
 
 HOSTILITIES: dict[str, tuple[Hostility, str]] = {
     # the settings, and what the trail or the metrics must show of them, so that no case passes in fair weather
-    "the defaults": (Hostility(), "ThrottlingException"),
+    "the defaults": (Hostility(), "lag"),
     "quotas alone": (replace(FRIENDLY, quota_factor=1.0), "ThrottlingException"),
     "errors, nothing changed": (replace(FRIENDLY, error_before_rate=0.3), "error_before"),
     "errors, all changed": (replace(FRIENDLY, error_after_rate=0.3), "error_after"),
