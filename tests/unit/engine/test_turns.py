@@ -6,15 +6,15 @@ import asyncio
 import warnings
 from collections.abc import Sequence
 from dataclasses import replace
-from datetime import timedelta
+from datetime import datetime, timedelta
 from typing import Any
 
 import pytest
 
 from byokd.engine.pace import Pace
 from byokd.engine.turns import Turns
-from byokd.errors import SourceUnreadable
-from byokd.facts.key import ABSENT, KeyRef, KeyState
+from byokd.errors import KmsUnreachable, SourceUnreadable
+from byokd.facts.key import ABSENT, Absent, KeyRef, KeyState, LaneId
 from byokd.facts.ledger import OrderKind
 from byokd.facts.policy import Quota
 from byokd.facts.snapshot import Snapshot
@@ -238,6 +238,25 @@ async def test_a_source_that_always_takes_its_time_is_no_reason_not_to_import() 
     async with running(world):
         assert world.kms.state(ARN) is KeyState.ENABLED
         assert world.kms.count("DescribeKey") == 3, "at first, again after the proof, and after the import"
+
+
+async def test_a_turn_that_ends_before_its_lane_rests_is_heard() -> None:
+    """It was quicker than the question when more is due, and its next look waited for the safety wake of an hour."""
+
+    class Slow(MemoryStore):
+        async def next_due_at(self, lane: LaneId, *, after: datetime) -> datetime | Absent:
+            known = await super().next_due_at(lane, after=after)
+            await _run_on()
+            return known
+
+    world = World(store=Slow())
+    await world.add()
+    async with running(world):
+        world.kms.fail("DescribeKey", *[KmsUnreachable("no route")] * 3)
+        looks = world.kms.count("DescribeKey")
+        await world.order(OrderKind.HOLD)
+        await world.pass_time(timedelta(minutes=2), step=timedelta(seconds=1))
+        assert world.kms.count("DescribeKey") > looks + 3
 
 
 async def test_a_turn_that_is_cancelled_before_it_begins_leaves_nothing_behind() -> None:
