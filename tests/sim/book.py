@@ -8,7 +8,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
-from datetime import datetime, timedelta
 from typing import Final
 
 from byokd.facts.change import Change
@@ -80,8 +79,10 @@ class Life:
     """Fingerprints of the materials that its rotations bring in."""
     several: bool = False
     """Whether it owns material that byokd has no source for."""
+    read: Expiry | Absent | None = None
+    """The reading that the turn under way got."""
     shown: Expiry | Absent | None = None
-    """The last reading that byokd got since it was started."""
+    """The last reading that byokd got since it was started, and could write down."""
     intent: Expiry | None = None
     """The expiry of the running row on disk."""
     entries: list[tuple[float, HistoryEvent, str]] = field(default_factory=list)
@@ -309,7 +310,7 @@ class Book:
         """byokd wrote about a key."""
         self.turns += 1
         life = self.lives[change.snapshot.ref]
-        now_s, off_s = self.now_s(), self.off_by_s()
+        now_s = self.now_s()
         if any(row.state is not ImportState.QUEUED for row in change.imports):
             running = [row.expiry for row in change.imports if row.state is ImportState.RUNNING]
             life.intent = running[0] if running else None
@@ -319,13 +320,8 @@ class Book:
                 self.tell(life.ref, f"history {entry.event.value}: {entry.detail}")
         for each in (*change.conditions, *change.reworded):
             self.stated(each)
-        shown = life.shown
-        if isinstance(shown, datetime):
-            left_s = seconds(shown) - now_s
-            ahead_s = max(0.0, off_s) + 2  # to a clock that is ahead the last seconds have passed already
-            late = change.due_at - shown - timedelta(seconds=ahead_s)
-            if left_s > ahead_s and off_s > -2 and late > timedelta(0):
-                self.broken("due by the deadline", life.ref, f"due {change.due_at}, ends {shown}: {change.message}")
+        life.shown = shown = life.shown if life.read is None else life.read
+        self.watch.due(change, shown)
         plain = not (life.stock or life.several)
         life.rotations += len(change.given)
         self.watch.saved(change, one_expiry_s(shown) if plain else None, life.fingerprint if plain else "")

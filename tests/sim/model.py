@@ -135,11 +135,12 @@ class ModelKms(FakeKms):
         """See `ports.Kms`."""
         if (asked := self._book.by_arn.get(self.aliases.get(key, KeyArn(key)))) is not None:
             self._book.watch.looked(asked.ref)
+            asked.read = None
         await self._sent("DescribeKey", key)
         seen = await super().describe(key)
         self._answered()
         if (life := self._book.by_arn.get(seen.arn)) is not None:
-            life.shown = seen.expiry
+            life.read = seen.expiry
         return seen
 
     async def list_materials(self, arn: KeyArn) -> tuple[ObservedMaterial, ...]:

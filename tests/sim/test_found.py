@@ -240,3 +240,14 @@ def test_a_hold_outlasts_a_clock_that_is_weeks_ahead() -> None:
     verdict = run(_world(hold, ahead, days=40.0))
 
     assert verdict.ok, verdict.violations[0]
+
+
+def test_what_a_full_disk_kept_from_record_is_not_known() -> None:
+    """byokd saw a later ValidTo, could not write it down, saw nothing after that, and waited by the one on record."""
+    held = Event(number=0, at_s=5 * DAY_S, kind="hurry", span_s=7 * HOUR_S, how={"life_s": 3 * HOUR_S, "of": "hold"})
+    full = Event(number=1, at_s=held.at_s + HOUR_S, kind="store", span_s=HOUR_S, how={"share": 1.0, "full": True})
+    how = {"life_s": 6 * HOUR_S, "of": "describe"}
+    later = Event(number=2, at_s=full.at_s + 60, kind="hurry", span_s=7 * HOUR_S, how=how)
+    verdict = run(_world(held, full, later, days=30.0))
+
+    assert verdict.ok, verdict.violations[0]

@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Callable
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Final
 
 from byokd.facts.change import Change
@@ -212,6 +212,17 @@ class Watch:
         self._waits(change, shown_s)
         self._proved(change, fingerprint)
         self._drilled(change)
+
+    def due(self, change: Change, shown: object) -> None:
+        """No `due_at` lies beyond the ValidTo that byokd was shown."""
+        if not isinstance(shown, datetime):
+            return
+        off_s = self._off_by_s()
+        ahead_s = max(0.0, off_s) + 2  # to a clock that is ahead the last seconds have passed already
+        late = change.due_at - shown - timedelta(seconds=ahead_s)
+        if seconds(shown) - self._now_s() > ahead_s and off_s > -2 and late > timedelta(0):
+            text = f"due {change.due_at}, ends {shown}: {change.message}"
+            self._broken("due by the deadline", change.snapshot.ref, text)
 
     def _waits(self, change: Change, shown_s: float | None) -> None:
         """No wait after a failure is longer than an eighth of the time left."""

@@ -115,7 +115,7 @@ class World(Fleet):
             if (pace := learned.get(PARAMETERS)) is not None and pace.per_second == lane.allowed_per_second:
                 self.book.watch.recalls(lane.plan.id, pace.share)
         for life in self.book.lives.values():
-            life.shown = None
+            life.read = life.shown = None
         self.engine = Engine(store=store, clock=self.host, new_id=self.new_id, open_kms=self._lane_begins, node="sim")
         self.up()
         self.book.tell("*", "byokd starts")
