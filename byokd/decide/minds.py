@@ -241,6 +241,8 @@ def _rotates(the: Case, said: Verdict) -> Mind:
 
 
 def _cannot_rotate(the: Case, said: Verdict) -> Mind:
+    if said.reason is Reason.ROTATING:
+        return _mind("kms:ListKeyRotations to be allowed", "a look that shows whether KMS has rotated the key")
     mended = (
         f"{_rotate(the)} in its place"
         if the.replica

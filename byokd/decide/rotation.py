@@ -102,14 +102,25 @@ def _hindered(order: Order) -> str:
 def cannot_rotate(the: Case) -> Verdict | None:
     """A rotation was ordered, and there is nothing to rotate to. Said once, of the key's first material.
 
-    It speaks before what is due, and the order is refused with it: the next turn, at once, is without the order.
+    It speaks before what is due, and the order is refused with it: the next turn, at once, is without the order. Where
+    KMS was asked, and ListKeyRotations is refused since, the order stays open: a later look tells how it ended.
     """
     if the.rotation is None or the.seen is None or the.snapshot.place:
         return None
     message = obstacle(the)
     if message is None:
         return None
+    if isinstance(the.rotation.effective_at, datetime) and not the.seen.materials_known:
+        return _unseen(the, the.rotation, message)
     return Verdict(reason=Reason.CANNOT_ROTATE, message=message, wake_at=the.now + timedelta(seconds=1))
+
+
+def _unseen(the: Case, order: Order, message: str) -> Verdict | None:
+    """KMS was asked to rotate, and does not show whether it did; what is due does not wait for that."""
+    if the.tier is not Tier.FRESH:
+        return None
+    message = f"KMS was asked at {order.effective_at:%H:%M:%S} to rotate; {message}"
+    return Verdict(reason=Reason.ROTATING, message=message, wake_at=the.now + _patience(order, the.now))
 
 
 def obstacle(the: Case) -> str | None:

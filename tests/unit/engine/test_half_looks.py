@@ -5,14 +5,14 @@ from __future__ import annotations
 from dataclasses import replace
 from datetime import timedelta
 
-from byokd.errors import KmsUnreachable
+from byokd.errors import AccessDenied, AnswerLost, KmsUnreachable
 from byokd.facts.condition import ConditionKind, Severity
 from byokd.facts.key import ABSENT, Blind, KeyState
-from byokd.facts.ledger import OrderKind
+from byokd.facts.ledger import OrderKind, OrderState
 from byokd.facts.policy import OnLoss
 from tests.kit.builders import ARN, DAY, desired, policy
 from tests.kit.world import World, running
-from tests.unit.engine.rotating import CURRENT, OLD, a_world, states
+from tests.unit.engine.rotating import CURRENT, OLD, ROTATION, a_world, states
 
 HOUR = timedelta(hours=1)
 MINUTE = timedelta(minutes=1)
@@ -115,3 +115,20 @@ async def test_of_several_none_is_taken_for_the_one_that_is_missing() -> None:
         await world.pass_time(HOUR, step=MINUTE)
         assert world.kms.state(ARN) is KeyState.ENABLED
         assert (await world.history()).count("material_deleted") == 1
+
+
+async def test_an_order_that_kms_took_is_not_refused_while_the_list_is() -> None:
+    """KMS was at it when ListKeyRotations was denied for some minutes: "refused", it said of a key that was rotated."""
+    async with running(await a_world()) as world:
+        world.kms.fail(ROTATION, AnswerLost("no answer"))  # nor was it done, yet
+        await world.order(OrderKind.ROTATE)
+        while not world.kms.count(ROTATION):
+            await world.pass_time(timedelta(seconds=1), step=timedelta(seconds=1))
+        world.kms.fail("ListKeyRotations", *[AccessDenied("kms:ListKeyRotations is not allowed")] * 10_000)
+        await world.pass_time(30 * MINUTE, step=MINUTE)
+        known = await world.know()
+        assert [each.state for each in known.ledger.open_orders] == [OrderState.OPEN]
+        world.kms.heal("ListKeyRotations")
+        await world.pass_time(10 * MINUTE, step=MINUTE)
+        assert (await world.store.orders(only_open=False, limit=1))[0].state is OrderState.DONE
+        assert states(world) == [OLD, CURRENT]
