@@ -23,6 +23,10 @@ REDACTED: Final = "[redacted]"
 _MEANT_TO_BE_READ: Final = ("builtins", "botocore.exceptions")
 """Modules of others whose errors are told with their text. The SDK's parser, for one, repeats all of an answer that it
 could not read, and one of STS has credentials in it."""
+_REPEAT_S: Final = 300.0
+"""A warning of somebody else's is written again after so long; a refused role makes one for every key of its lane."""
+_REPEATED: Final = 1000
+"""Of so many different ones the last time is known."""
 _DEPTH: Final = 6
 """How deep nested values are looked through; what lies deeper is replaced whole."""
 
@@ -55,6 +59,7 @@ def configure(*, format: str = Format.AUTO, level: str = "info", stream: TextIO 
     )
     handler.addFilter(_redact_arguments)
     handler.addFilter(_shorten_warnings)
+    handler.addFilter(_Repeated())
     root = logging.getLogger()
     root.handlers[:] = [handler]
     root.setLevel(logging.WARNING)
@@ -108,13 +113,34 @@ def _shorten_warnings(record: logging.LogRecord) -> bool:
 
     The SDK writes a traceback of fifty lines for each call that a refused role fails, which byokd tells by itself.
     """
-    ours = record.name == "byokd" or record.name.startswith("byokd.")
-    if record.exc_info and record.exc_info[1] and record.levelno < logging.ERROR and not ours:
+    if record.exc_info and record.exc_info[1] and record.levelno < logging.ERROR and not _is_ours(record):
         error = record.exc_info[1]
         what = f": {error}" if type(error).__module__ in _MEANT_TO_BE_READ else ""
         told = " ".join(f"{record.getMessage()} {type(error).__name__}{what}".split())
         record.msg, record.args, record.exc_info = told, None, None
     return True
+
+
+def _is_ours(record: logging.LogRecord) -> bool:
+    return record.name == "byokd" or record.name.startswith("byokd.")
+
+
+class _Repeated:
+    """Leaves out others' warnings that were written in the minutes before. A logging filter; errors are all kept."""
+
+    def __init__(self) -> None:
+        self._written: dict[tuple[str, str], float] = {}
+
+    def __call__(self, record: logging.LogRecord) -> bool:
+        if _is_ours(record) or record.levelno >= logging.ERROR:
+            return True
+        line = (record.name, record.getMessage())
+        if 0 <= record.created - self._written.get(line, float("-inf")) < _REPEAT_S:
+            return False
+        if len(self._written) >= _REPEATED:
+            self._written.clear()
+        self._written[line] = record.created
+        return True
 
 
 def _shared() -> list[Processor]:

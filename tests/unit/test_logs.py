@@ -135,3 +135,32 @@ def test_what_others_could_not_read_is_not_repeated():
     (line,) = _lines(stream)
     assert line["event"] == "Refreshing failed. ResponseParserError"
     assert "hush" not in stream.getvalue()
+
+
+def test_others_warnings_are_not_repeated_for_minutes():
+    """A role that was refused wrote a line for every look at every key of its lane, which said the same each time."""
+    stream = io.StringIO()
+    logs.configure(stream=stream)
+
+    def at(second: float, text: str, *, name: str = "aiobotocore.credentials", level: int = logging.WARNING) -> None:
+        known = {"name": name, "levelno": level, "levelname": logging.getLevelName(level), "msg": text}
+        logging.getLogger(name).handle(logging.makeLogRecord(known | {"created": second}))
+
+    for second in (0, 1, 299, 300, 301):
+        at(second, "role a")
+    at(2, "role b")
+    at(3, "role a", name="other")
+    for second in (4, 5):
+        at(second, "role a", level=logging.ERROR)
+        at(second, "role a", name="byokd.test")
+    told = [(line["logger"], line["level"], line["event"]) for line in _lines(stream)]
+    assert told == [
+        *[("aiobotocore.credentials", "warning", "role a")] * 2,
+        ("aiobotocore.credentials", "warning", "role b"),
+        ("other", "warning", "role a"),
+        *[("aiobotocore.credentials", "error", "role a"), ("byokd.test", "warning", "role a")] * 2,
+    ]
+    for number in range(1001):  # what is remembered is bounded
+        at(600, f"role {number}")
+    at(600, "role 1")
+    assert [line["event"] for line in _lines(stream)][-1] == "role 1"
