@@ -64,8 +64,8 @@ class Bucket:
     """Until when somebody has to wait for a token, as far as is known."""
     taken: int = 0
     """How many tokens were taken so far."""
-    line: int = 0
-    """How many took a token in advance and wait for it: their requests are not sent yet."""
+    line: tuple[int, ...] = ()
+    """Who took a token in advance and waits for it, by number: their requests are not sent yet."""
 
     @property
     def per_second(self) -> float:
@@ -116,7 +116,7 @@ def _figures(bucket: Bucket, at: float) -> tuple[float, float, float]:
         work = recovered * (bucket.share + back) + grown * (back + share) + 2 * share * (passed - recovered - grown)
         come = work / 2 * quota.per_second * USED
     # KMS has the tokens still that are taken and unused: it keeps a burst of them, those of the line included.
-    most = quota.burst - bucket.line + MADE_UP if bucket.line else quota.burst
+    most = quota.burst - len(bucket.line) + MADE_UP if bucket.line else quota.burst
     return min(most, bucket.tokens + come), share, limit
 
 
@@ -171,12 +171,18 @@ def take(bucket: Bucket, at: float, *, keep: float = 0.0) -> tuple[Bucket, float
 
 def lined_up(bucket: Bucket) -> Bucket:
     """Whoever took a token just now has to wait for it."""
-    return replace(bucket, line=bucket.line + 1)
+    return replace(bucket, line=(*bucket.line, bucket.taken))
 
 
-def sent(bucket: Bucket, at: float) -> Bucket:
-    """One of those in the line sends its request, or gives up."""
-    return replace(refill(bucket, at), line=bucket.line - 1)
+def sent(bucket: Bucket, at: float, *, taken: int) -> Bucket:
+    """Whoever took a token as number `taken`, and stood in the line, sends its request."""
+    return replace(refill(bucket, at), line=tuple(each for each in bucket.line if each != taken))
+
+
+def gave_up(bucket: Bucket, at: float, *, taken: int) -> Bucket:
+    """The same who sends none after all: its token is there for the next."""
+    left = sent(bucket, at, taken=taken)
+    return replace(left, tokens=left.tokens + 1.0)
 
 
 def remains(bucket: Bucket, at: float, *, taken: int, keep: float = 0.0) -> float:
@@ -185,8 +191,8 @@ def remains(bucket: Bucket, at: float, *, taken: int, keep: float = 0.0) -> floa
     Longer where KMS refused a request meanwhile: each that is sent at the pace that was refused is refused as well.
     And where the process stood still, and the waits of a whole line are over together: their tokens are not.
     """
-    later = bucket.taken - taken
-    return _until(bucket, at, keep - later)
+    behind = sum(1 for each in bucket.line if each > taken)
+    return _until(bucket, at, keep - behind)
 
 
 def sets_out(bucket: Bucket, at: float, *, coming: int, lead_s: float, keep: float = 0.0) -> float:
@@ -232,4 +238,4 @@ def throttled(bucket: Bucket, at: float) -> Bucket:
         allowed = max(1.0, now.share * TOO_MUCH)
         now = replace(now, limit=allowed, limited_at=at)
     share = max(SLOWEST, min(now.share, 1.0) * SLOWDOWN)
-    return replace(now, share=share, tokens=min(now.tokens, -float(now.line)))
+    return replace(now, share=share, tokens=min(now.tokens, -float(len(now.line))))

@@ -26,6 +26,7 @@ from byokd.decide.admit import (
     IMPORT_PARAMETERS,
     Bucket,
     full,
+    gave_up,
     kept,
     learned,
     learned_of,
@@ -196,14 +197,17 @@ class Pace:
         if not wait:
             return
         self._buckets[operation] = lined_up(bucket)
+        leaves = gave_up
         try:
             while wait:
                 until = self._clock.now() + timedelta(seconds=wait + 1)  # never before the wait is over
                 await self._clock.wait(self._allowed, until=until, cap_s=wait)
                 now = self._clock.monotonic()
                 wait = remains(self._buckets[operation], now, taken=bucket.taken, keep=keep)
+                self._buckets[operation] = wanted(self._buckets[operation], now, wait=wait)
+            leaves = sent
         finally:
-            self._buckets[operation] = sent(self._buckets[operation], self._clock.monotonic())
+            self._buckets[operation] = leaves(self._buckets[operation], self._clock.monotonic(), taken=bucket.taken)
 
     def request(self, operation: str, *, admitted: bool = False) -> Request:
         """Around one request: waits until it may be sent, and slows down where KMS says that it is called too often.

@@ -179,6 +179,26 @@ async def test_those_who_waited_while_the_process_stood_still_send_one_by_one() 
     assert all(later - earlier >= 4.0 for earlier, later in pairwise(sent))
 
 
+async def test_who_gives_up_leaves_its_place_to_the_next() -> None:
+    """Those before it took its place for one that was sent: after a stop of the process, three went out together.
+
+    Its token was lost besides, and whoever stood behind it waited for as long as before.
+    """
+    clock = ManualClock()
+    pace, sent, began = _slow_lane(clock), list[float](), clock.monotonic()
+    async with asyncio.TaskGroup() as group:
+        line = [group.create_task(_line(pace, clock, "GetParametersForImport", sent)) for _ in range(7)]
+        await _run_on()
+        for each in line[3:6]:
+            each.cancel()
+        clock.advance(45)
+        await _run_on()
+        while len(sent) < 4:
+            clock.advance(0.25)
+            await _run_on()
+    assert sent == [began, began + 45, began + 49, began + 53.25]
+
+
 async def test_a_larger_quota_is_that_of_those_who_wait_already() -> None:
     """Who had been told to wait for an hour slept for an hour, though Service Quotas told of a thousand times more."""
     clock = ManualClock()
