@@ -108,13 +108,14 @@ def _imagine(keys: int, policy: Policy, quota: float, *, at_once: bool, limit: i
     from byokd.clock import SystemClock
     from byokd.decide.what_if import imagined_keys
     from byokd.errors import OperatorError
+    from byokd.facts.policy import FASTEST_QUOTA, SLOWEST_QUOTA
     from byokd.web.documents import stamp
     from byokd.web.plan import lane_plan
 
     if not 1 <= keys <= MOST_KEYS:
         raise OperatorError(f"--keys is {keys}: how many keys, from 1 to {MOST_KEYS}")
-    if not 0.001 <= quota <= 10_000:  # also refuses nan
-        raise OperatorError(f"--quota is {quota:g}: requests a second, from 0.001 to 10000")
+    if not SLOWEST_QUOTA <= quota <= FASTEST_QUOTA:  # also refuses nan
+        raise OperatorError(f"--quota is {quota:g}: requests a second, from {SLOWEST_QUOTA:g} to {FASTEST_QUOTA:g}")
     now = SystemClock().now()
     every = max(1.0, keys / PLANNED)
     fleet = imagined_keys(min(keys, PLANNED), policy, now, per_second=quota / every, at_once=at_once)

@@ -21,7 +21,7 @@ from byokd.config.problems import Unfit, quoted
 from byokd.config.quantities import Portion, Span
 from byokd.config.settings import Count, Flag, Line, Rate, Settings
 from byokd.facts.key import ABSENT, LaneId
-from byokd.facts.policy import Lane, Quota
+from byokd.facts.policy import FASTEST_QUOTA, SLOWEST_QUOTA, Lane, Quota
 
 LOCAL: Final = "local"
 """The endpoint that means: the local KMS embedded in the daemon."""
@@ -93,13 +93,13 @@ def _external_id(value: str) -> str:
 class QuotaSettings(Settings):
     """The pace of one KMS operation in one lane."""
 
-    per_second: Annotated[Rate, Field(ge=0.001, le=10_000)]
+    per_second: Annotated[Rate, Field(ge=SLOWEST_QUOTA, le=FASTEST_QUOTA)]
     """Requests a second that byokd allows itself: from 0.001 to 10000."""
 
-    burst: Annotated[Rate, Field(ge=1, le=10_000)] | None = None
+    burst: Annotated[Rate, Field(ge=1, le=FASTEST_QUOTA)] | None = None
     """Requests at once after a pause: from 1 to 10000. Default: one second's worth, at least 1."""
 
-    ceiling: Annotated[Rate, Field(ge=0.001, le=10_000)] | None = None
+    ceiling: Annotated[Rate, Field(ge=SLOWEST_QUOTA, le=FASTEST_QUOTA)] | None = None
     """Requests a second up to which byokd may find out that more is allowed, little by little while requests have to
     wait, at the price of a ThrottlingException a day where it is not: from 0.001 to 10000. Default: `per_second`,
     nothing is tried."""

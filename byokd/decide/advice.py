@@ -28,11 +28,9 @@ from byokd.decide.forecast import (
 from byokd.facts.condition import Condition, ConditionKind, Severity
 from byokd.facts.key import NEVER
 from byokd.facts.moment import in_words
-from byokd.facts.policy import Lane, Policy
+from byokd.facts.policy import FASTEST_QUOTA, Lane, Policy
 from byokd.facts.prospect import Prospect
 
-FASTEST: Final = 10_000.0
-"""Requests a second of one operation; no lane is configured to more."""
 TRIED_WITH: Final = 2_000
 """Keys that a search tries with: of a larger fleet it takes every so-many-th, at so much slower a pace."""
 LADDER: Final = 8
@@ -160,11 +158,11 @@ def with_quotas(lane: Lane, per_second: Mapping[str, float]) -> Lane:
 
 
 def most_imports(lane: Lane) -> float:
-    """The most imports a second that a lane like this can be given: no operation is configured to more than `FASTEST`.
+    """The most imports a second that a lane like this can be given, every quota being `FASTEST_QUOTA`.
 
     Of which the lane's share of the account's quotas is taken off.
     """
-    most = FASTEST * lane.quota_share
+    most = FASTEST_QUOTA * lane.quota_share
     return min(max(most, lane.quotas[name].per_second) / calls for name, calls in CALLS_PER_IMPORT.items())
 
 

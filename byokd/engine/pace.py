@@ -42,13 +42,10 @@ from byokd.decide.admit import (
 from byokd.errors import Throttled
 from byokd.facts.key import KeyRef
 from byokd.facts.ledger import Tier
-from byokd.facts.policy import Lane, LearnedPace, Quota
+from byokd.facts.policy import FASTEST_QUOTA, SLOWEST_QUOTA, Lane, LearnedPace, Quota
 from byokd.ports import Clock
 
 OF_AN_IMPORT: Final = (IMPORT_PARAMETERS, "ImportKeyMaterial")
-LEAST: Final = 0.001
-MOST: Final = 10_000.0
-"""Requests a second that the config takes too: no quota of an import is less, or more."""
 SHORTEST_LEAD_S: Final = 0.25
 LONGEST_LEAD_S: Final = 10.0
 """What takes longer on its way to its request is not reckoned with: others set out meanwhile."""
@@ -131,7 +128,7 @@ class Pace:
         for operation in OF_AN_IMPORT:
             told = per_second.get(operation, 0.0)
             quota, rate = self._quotas[operation], told * self._share
-            if LEAST <= told <= MOST and (rate, rate) != (quota.per_second, quota.ceiling):
+            if SLOWEST_QUOTA <= told <= FASTEST_QUOTA and (rate, rate) != (quota.per_second, quota.ceiling):
                 self._quotas[operation] = replace(quota, per_second=rate, ceiling=rate)
                 self._buckets[operation] = self._begun(operation)
                 changed = True

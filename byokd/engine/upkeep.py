@@ -11,13 +11,13 @@ from typing import Final
 
 import structlog
 
-from byokd.engine.pace import LEAST, MOST, OF_AN_IMPORT, Pace
+from byokd.engine.pace import OF_AN_IMPORT, Pace
 from byokd.engine.standing import Standing
 from byokd.engine.time import BELIEVED_UP_TO, EngineClock
 from byokd.errors import ByokdError, LeaseLost, StoreError
 from byokd.facts.condition import Condition, ConditionKind, Severity
 from byokd.facts.key import ABSENT, Absent
-from byokd.facts.policy import Lane
+from byokd.facts.policy import FASTEST_QUOTA, SLOWEST_QUOTA, Lane
 from byokd.ports import Kms, NewId, Skew, Store
 
 log = structlog.get_logger("byokd.engine")
@@ -120,7 +120,7 @@ class Upkeep:
             return False
         changed = self._pace.allow(told)
         for operation in OF_AN_IMPORT:
-            if operation in told and not LEAST <= told[operation] <= MOST:
+            if operation in told and not SLOWEST_QUOTA <= told[operation] <= FASTEST_QUOTA:
                 log.warning(
                     "quota_not_believed",
                     lane=self._lane.name,

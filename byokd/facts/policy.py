@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from enum import StrEnum
-from typing import Literal
+from typing import Final, Literal
 
 from byokd.facts.key import Absent, KeyArn, KeyRef, LaneId, Never
 from byokd.facts.kinds import AlgorithmWanted, KeySpecWanted
@@ -96,6 +96,11 @@ class DesiredKey:
     def alias(self) -> str | Absent:
         """The alias that names this key, with its `alias/` prefix."""
         return self.name if self.name.startswith("alias/") else Absent.ABSENT
+
+
+SLOWEST_QUOTA: Final = 0.001
+FASTEST_QUOTA: Final = 10_000.0
+"""Requests a second of one operation: no lane is configured to less or more, and no other figure is believed."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -16,7 +16,6 @@ from typing import Final
 
 from byokd.decide.admit import RECOVERY_PER_S
 from byokd.decide.advice import (
-    FASTEST,
     Levelled,
     Stretch,
     Tight,
@@ -39,7 +38,7 @@ from byokd.decide.period import in_the_way, period_ends, rotates_at
 from byokd.decide.rules import held
 from byokd.facts.key import Absent, KeyRef
 from byokd.facts.ledger import OrderKind
-from byokd.facts.policy import Lane
+from byokd.facts.policy import FASTEST_QUOTA, Lane
 from byokd.facts.prospect import Prospect
 from byokd.facts.snapshot import Snapshot
 from byokd.web.documents import Document, stamp
@@ -323,7 +322,7 @@ def _quotas(lane: Lane, needed: Mapping[str, float]) -> str:
 
 def _pace(per_second: float) -> str:
     """With three digits, and rounded up, so that what is said is enough."""
-    return _rate(min(per_second * 1.005, FASTEST))
+    return _rate(min(per_second * 1.005, FASTEST_QUOTA))
 
 
 def _rate(per_second: float) -> str:

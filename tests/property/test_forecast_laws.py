@@ -14,7 +14,6 @@ from hypothesis import strategies as st
 
 from byokd.decide.admit import IMPORT_PARAMETERS
 from byokd.decide.advice import (
-    FASTEST,
     STRETCHES,
     keys_of,
     lead_needed,
@@ -51,7 +50,7 @@ from byokd.decide.windows import opens_at
 from byokd.facts.condition import Severity
 from byokd.facts.key import ABSENT, NEVER, Absent
 from byokd.facts.ledger import Tier
-from byokd.facts.policy import Lane, LearnedPace, Policy, Quota
+from byokd.facts.policy import FASTEST_QUOTA, Lane, LearnedPace, Policy, Quota
 from byokd.facts.prospect import Prospect
 from tests.kit.builders import lane
 from tests.kit.clock import START
@@ -267,7 +266,7 @@ def test_the_pace_that_is_advised_is_enough(them: Any, where: Lane, least: float
         ahead = forecast(them, with_quotas(where, quotas), START, learned=known)
         assert tight(ahead, least) is None
         assert sustained(ahead)
-        assert all(where.quotas[name].per_second < rate <= FASTEST for name, rate in quotas.items())
+        assert all(where.quotas[name].per_second < rate <= FASTEST_QUOTA for name, rate in quotas.items())
         assert needed <= most_imports(where)
         assert needed >= min(where.quotas[name].per_second / calls for name, calls in CALLS_PER_IMPORT.items())
         before = forecast(them, where, START, learned=known)
