@@ -83,7 +83,8 @@ class PolicySettings(Settings):
     365d, in any order. Default 30d, 14d, 7d, 3d, 1d."""
 
     look_every: Annotated[timedelta, Span("1s", "7d")] | None = None
-    """byokd looks at the key in KMS at least this often: from 1s to 7d. Default 6h."""
+    """byokd looks at the key in KMS at least this often: from 1s to 7d. At one that is Disabled or to be deleted it
+    looks every 2h at least. Default 6h."""
 
     drill_every: Annotated[timedelta, Span("1s", "30d")] | None = None
     """How often the source must prove that it can still produce the same material: from 1s to 30d. Default 1d."""

@@ -9,10 +9,17 @@ from typing import Final
 from byokd.decide.backoff import EIGHTH
 from byokd.decide.case import LONGEST, Case, Loss
 from byokd.facts.key import ABSENT, NEVER, Absent, Expiry
-from byokd.facts.ledger import Order, Tier
+from byokd.facts.ledger import Order
 from byokd.facts.snapshot import Action, ImportWanted, Reason
 
 SOON: Final = timedelta(seconds=30)
+TAKEN_BACK: Final = timedelta(hours=2)
+"""The longest wait before the next look at a key that people have put aside.
+
+KMS calls a key without material PendingImport, whether it was Disabled when it lost that or enabled again. byokd goes
+by what it saw last, and does not heal a key that it saw Disabled: this is how long it can be wrong. Not shorter, since
+100,000 of them, as many as AWS allows in a lane, are 14 looks a second then, of 25 that a lane makes by default.
+"""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -56,12 +63,13 @@ def wanted_expiry(the: Case, order: Order | None = None) -> Expiry:
     return NEVER if the.expiry is NEVER else max(wanted, the.expiry)
 
 
-def taken_back_at(the: Case) -> datetime | Absent:
+def taken_back_at(the: Case) -> datetime:
     """When to see whether people have taken back what they did, of which nobody tells byokd.
 
-    From the day on which a renewal is due no wait is longer than an eighth of the time left, as after a failure: who
-    enables a key again in time finds it alive.
+    No wait is longer than an eighth of the time left, as after a failure: who enables a key again in time finds it
+    alive.
     """
-    if the.window is None or the.tier not in (Tier.DUE, Tier.URGENT, Tier.EMERGENCY):
-        return ABSENT
-    return the.now + max(SOON, timedelta(seconds=int((the.window.valid_to - the.now).total_seconds() / EIGHTH)))
+    wait = TAKEN_BACK
+    if the.window is not None and the.window.valid_to > the.now:
+        wait = min(wait, (the.window.valid_to - the.now) / EIGHTH)
+    return the.now + max(SOON, timedelta(seconds=int(wait.total_seconds())))

@@ -336,6 +336,12 @@ BUGS: Final[tuple[Bug, ...]] = (
         "waited = at - bucket.at - recovered",
     ),
     _bug(
+        "what people put aside is looked at like anything else",
+        "decide/verdict.py",
+        "    wait = TAKEN_BACK\n",
+        "    wait = the.policy.look_every\n",
+    ),
+    _bug(
         "a probe stands behind an import that waits in the queue",
         "engine/cycle.py",
         "            if any(isinstance(each.action, ProbeWanted) for each in decision.parts):\n"

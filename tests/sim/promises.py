@@ -9,7 +9,8 @@ from datetime import datetime
 from itertools import pairwise
 from typing import Final
 
-from byokd.facts.ledger import OrderKind, OrderState
+from byokd.facts.key import KeyState
+from byokd.facts.ledger import HistoryEvent, OrderKind, OrderState
 from tests.sim.book import Imported
 from tests.sim.clocks import seconds
 from tests.sim.fleet import SimKey
@@ -20,6 +21,7 @@ NOTICE_S: Final = 1200.0
 """A notice that was not delivered is offered again every quarter of an hour at least."""
 ANSWER_S: Final = 600.0
 """For an order that takes a look alone."""
+TAKEN_BACK_S: Final = 2 * HOUR_S
 QUARTER_S: Final = 900.0
 OFTEN: Final = 120
 """Looks in a quarter of an hour: over twice what a wait of an eighth of the time left comes to, up to a deadline."""
@@ -42,10 +44,17 @@ class Promises(Laws):
         self._delivered()
 
     def _looked_at(self, key: SimKey) -> None:
-        """Every key is looked at every `look_every`, whatever else happens."""
-        limit_s = key.plan.look_s + HOUR_S + BASE_S
-        looks = self.book.watch.looks.get(key.life.ref, [])
-        for last_s, next_s in pairwise([0.0, *looks, self.end_s]):
+        """Every key is looked at every `look_every`, whatever else happens; every two hours while it is Disabled."""
+        self._looked_at_every(key, key.plan.look_s, 0.0, self.end_s)
+        changes = [(at_s, text) for at_s, event, text in key.life.entries if event is HistoryEvent.STATE_CHANGED]
+        for (since_s, text), (until_s, _) in pairwise([*changes, (self.end_s, "")]):
+            if text.endswith(KeyState.DISABLED):  # as far as byokd knows: it is to see when that is over
+                self._looked_at_every(key, min(key.plan.look_s, TAKEN_BACK_S), since_s, until_s)
+
+    def _looked_at_every(self, key: SimKey, every_s: float, begin_s: float, end_s: float) -> None:
+        limit_s = every_s + HOUR_S + BASE_S
+        looks = (each for each in self.book.watch.looks.get(key.life.ref, []) if begin_s < each < end_s)
+        for last_s, next_s in pairwise([begin_s, *looks, end_s]):
             if next_s - last_s <= limit_s:
                 continue
             for a, b in self.book.obstacles.free(self.book.scopes(key.life), last_s, next_s):

@@ -251,3 +251,13 @@ def test_what_a_full_disk_kept_from_record_is_not_known() -> None:
     verdict = run(_world(held, full, later, days=30.0))
 
     assert verdict.ok, verdict.violations[0]
+
+
+def test_a_key_that_is_enabled_again_is_seen_before_it_is_looked_at_next() -> None:
+    """Enabled again and half a day later without material, before the next look, it passed for Disabled for ever."""
+    disabled = Event(number=0, at_s=1.2 * DAY_S, kind="disable", span_s=5 * HOUR_S)
+    deleted = Event(number=1, at_s=2 * DAY_S, kind="delete_material")
+    verdict = run(_world(disabled, deleted))
+
+    assert verdict.ok, verdict.violations[0]
+    assert "order import" not in [what for _, _, what in verdict.book.story], "byokd heals it by itself"

@@ -5,12 +5,14 @@ from __future__ import annotations
 from dataclasses import replace
 from datetime import timedelta
 
+import pytest
+
 from byokd.decide.case import case
 from byokd.decide.decide import decide
 from byokd.decide.intents import NOT_SEEN, explain
 from byokd.decide.orders import after_deciding
 from byokd.decide.transitions import of_material
-from byokd.facts.key import ABSENT, NEVER, KeyState
+from byokd.facts.key import ABSENT, NEVER, Expiry, KeyState
 from byokd.facts.ledger import HistoryEvent, Import, ImportState, OrderKind, OrderState, Track, Unproved
 from byokd.facts.policy import OnLoss
 from byokd.facts.snapshot import ImportWanted, ProofWanted, Reason
@@ -73,6 +75,19 @@ def test_a_key_that_is_enabled_again_before_its_end_is_seen_in_time() -> None:
         for left in (25 * DAY, 10 * DAY, 4 * DAY, HOUR):
             now = START + 60 * DAY - left
             assert decide(disabled, now).wake_at <= now + left / 8
+
+
+@pytest.mark.parametrize("ends", [START + 60 * DAY, NEVER], ids=["ends", "never ends"])
+@pytest.mark.parametrize("state", [KeyState.DISABLED, KeyState.PENDING_DELETION, KeyState.UNKNOWN])
+def test_a_key_that_is_enabled_again_is_seen_within_two_hours(state: KeyState, ends: Expiry) -> None:
+    """It was enabled again and its material deleted days later, before the next look: KMS shows it PendingImport then.
+
+    So it passed for one that people wanted disabled, and was not healed; the next of its materials lapsed meanwhile.
+    """
+    seldom = desired(policy=policy(look_every=7 * DAY))
+    disabled = snapshot(desired=seldom, view=observed(state=state, valid_to=ends))
+
+    assert decide(disabled, START).wake_at == START + 2 * HOUR
 
 
 def test_an_order_asks_a_source_again_at_once() -> None:
