@@ -222,6 +222,8 @@ class SimChannel:
 
     def __init__(self, book: Book) -> None:
         self.mode = ""
+        self.reader: Callable[[Notice], None] = lambda notice: None
+        """Who does what a notice asks for."""
         self._book = book
 
     async def deliver(self, message: Message) -> None:
@@ -233,3 +235,4 @@ class SimChannel:
             raise ChannelError("the receiver does not answer")
         for notice in message.notices:
             self._book.heard(notice)
+            self.reader(notice)

@@ -30,7 +30,8 @@ class Events(Troubles, People):
         self._undo: dict[int, Undo] = {}
 
     def schedule(self) -> None:
-        """Put every event of the plan on the world's agenda."""
+        """Put every event of the plan on the world's agenda, and let people read what byokd tells them."""
+        self.world.channel.reader = self.reads
         for event in self.world.plan.events:
             self.world.at(event.at_s, self._happens(event))
 

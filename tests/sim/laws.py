@@ -18,7 +18,7 @@ from byokd.facts.policy import Policy
 from tests.sim.book import Book, Imported, Told
 from tests.sim.clocks import seconds
 from tests.sim.fleet import SimKey
-from tests.sim.periods import Period, periods
+from tests.sim.periods import Period, enabled_unseen, losses, periods
 from tests.sim.plan import HOUR_S, Event, span
 from tests.sim.world import World
 
@@ -130,7 +130,7 @@ class Laws:
                 kinds = (*OUTAGES, ConditionKind.SUSPENDED) if key.life.suspensions else OUTAGES
                 # Who was told that the key is lost is not told of each further material that it loses.
                 since_s = min(
-                    (lost_s for lost_s, back_s in self._losses(key) if lost_s < ends_s < back_s), default=ends_s
+                    (lost_s for lost_s, back_s in losses(key, self.end_s) if lost_s < ends_s < back_s), default=ends_s
                 )
                 wanted = self._suspension_told(key, ends_s, b) or self._suspended_unseen(key, ends_s, speaks, limit_s)
                 if not self._heard_of(key, kinds, since_s - 60, b) and not wanted:
@@ -150,20 +150,12 @@ class Laws:
                 return all(b - a <= limit_s for a, b in free)
         return False
 
-    def _losses(self, key: SimKey) -> Iterator[tuple[float, float]]:
-        """When the key lost one of its materials, and when it had that back."""
-        for period in periods(key, self.end_s):
-            if period.lapsed or period.deleted:
-                lost_s = min(period.ends_s, period.until_s)
-                later = [each.at_s for each in key.life.imports_of(period.began.fingerprint) if each.at_s > lost_s]
-                yield lost_s, min(later, default=self.end_s)
-
     def _healed(self, key: SimKey, period: Period) -> None:
         """What is lost is brought back as soon as the world allows."""
         if not (period.lapsed or period.deleted) or not (key.plan.heals_lapse and key.plan.heals_delete):
             return
         lost_s = min(period.ends_s, period.until_s)
-        if self._last_seen_disabled(key, lost_s):
+        if enabled_unseen(key, self.book.watch.looks[key.life.ref], lost_s):
             return
         later = [each.at_s for each in key.life.imports_of(period.began.fingerprint) if each.at_s > lost_s]
         healed_s = min(later, default=self.end_s)
@@ -178,14 +170,6 @@ class Laws:
             if b > late_s:
                 self._broken(key, "healed", late_s, f"lost at {span(lost_s)}, free since {span(a)}, not healed")
                 return
-
-    def _last_seen_disabled(self, key: SimKey, lost_s: float) -> bool:
-        """Whether a key was enabled again, and byokd saw nothing of it before the material was gone.
-
-        KMS calls either PendingImport then, and an import would enable a key that people may want disabled.
-        """
-        back_s = max((until_s for _, until_s in key.life.disabled if until_s <= lost_s), default=None)
-        return back_s is not None and not self._looked(key, back_s, lost_s)
 
     def _looked(self, key: SimKey, begin_s: float, end_s: float) -> bool:
         """Whether byokd saw the key between two moments."""

@@ -8,6 +8,7 @@ from dataclasses import replace
 from typing import Any, Final
 
 from byokd.errors import KmsError
+from byokd.facts.condition import Notice
 from byokd.facts.key import ABSENT, KeyArn, KeyState
 from byokd.facts.ledger import OrderKind
 from tests.kit.fake_source import proof_of
@@ -17,11 +18,14 @@ from tests.sim.foreseen import look_ahead, scarce_per_second, told_of_scarcity
 from tests.sim.happening import PACE_BACK_S, Happening, Undo
 from tests.sim.model import ModelKms
 from tests.sim.obstacles import SMALL_PACE
+from tests.sim.periods import enabled_unseen, losses
 from tests.sim.plan import DAY_S, HOUR_S, Event
 
 TURN_LIMIT_S: Final = 2 * 660.0 + 60.0
 """After this a source that hangs, twice in one turn, is no longer waited for."""
 
+ASKS: Final = "order one to have it back"
+"""What byokd says of a key that it saw Disabled before it lost its material."""
 MEDDLES_EVERY_S: Final = 25.0
 SETTLED_S: Final = 240.0
 """After a lane began anew, its keys have been looked at again."""
@@ -80,6 +84,7 @@ class People(Happening):
             if mine():
                 key.lane.put(key.arn, enabled=True)
                 key.life.off_since.pop("disabled", None)
+                key.life.disabled = [(a, min(b, self.world.now_s)) for a, b in key.life.disabled]
                 await self._have_back(key)
 
         return undo
@@ -215,8 +220,25 @@ class People(Happening):
     async def _have_back(self, key: SimKey) -> None:
         """Whoever disabled a key meant it: byokd waits for an order of its own before an import enables it again."""
         usable = key.lane.state(key.arn) is not KeyState.PENDING_IMPORT
-        if key.life.disabled and not usable and not key.life.off_since:
+        ordered = self.world.book.watch.is_open(key.life.ref, OrderKind.IMPORT)
+        if key.life.disabled and not (usable or ordered or key.life.off_since):
             await self.world.order(key, OrderKind.IMPORT)
+
+    def reads(self, notice: Notice) -> None:
+        """After a while, people do what a notice asks them for."""
+        key = next((each for each in self.world.keys if each.life.ref == notice.subject), None)
+        if key is not None and ASKS in notice.condition.detail:
+            self.world.at(self.world.now_s + HOUR_S, lambda: self.do_as_asked(key))
+
+    async def do_as_asked(self, key: SimKey) -> None:
+        """Order an import where byokd has a reason to ask: the key lost what it misses while it counted as Disabled."""
+        now_s, looks = self.world.now_s, self.world.book.watch.looks[key.life.ref]
+        for lost_s, back_s in losses(key, now_s):
+            disabled = key.life.disabled_between(lost_s, lost_s) or enabled_unseen(key, looks, lost_s)
+            if back_s == now_s and disabled:
+                self.world.book.obstacles.add(f"people {key.life.ref}", lost_s, now_s, "nobody has ordered it back")
+                await self._have_back(key)
+                return
 
     async def _renew(self, event: Event) -> None:
         """An operator has a whole lane imported now."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
@@ -39,6 +39,24 @@ def periods(key: SimKey, end_s: float) -> Iterator[Period]:
         for period in _periods_of(key.life.imports_of(fingerprint), deleted_s, end_s):
             if min(period.ends_s, period.until_s) > needed_s or period.began.at_s >= needed_s:
                 yield period
+
+
+def losses(key: SimKey, end_s: float) -> Iterator[tuple[float, float]]:
+    """When the key lost one of its materials, and when it had that back."""
+    for period in periods(key, end_s):
+        if period.lapsed or period.deleted:
+            lost_s = min(period.ends_s, period.until_s)
+            later = [each.at_s for each in key.life.imports_of(period.began.fingerprint) if each.at_s > lost_s]
+            yield lost_s, min(later, default=end_s)
+
+
+def enabled_unseen(key: SimKey, looks: Sequence[float], lost_s: float) -> bool:
+    """Whether a key was enabled again, and byokd saw nothing of it before the material was gone.
+
+    KMS calls either PendingImport then, and an import would enable a key that people may want disabled.
+    """
+    back_s = max((until_s for _, until_s in key.life.disabled if until_s <= lost_s), default=None)
+    return back_s is not None and not any(back_s < look_s < lost_s for look_s in looks)
 
 
 def _periods_of(imports: list[Imported], deleted_s: list[float], end_s: float) -> Iterator[Period]:

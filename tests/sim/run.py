@@ -20,6 +20,7 @@ from tests.sim.foreseen import foresee, look_ahead
 from tests.sim.laws import Laws
 from tests.sim.loop import VirtualLoop, run_virtually
 from tests.sim.peace import all_is_well
+from tests.sim.people import People
 from tests.sim.plan import DAY_S, HOUR_S, Plan, draw
 from tests.sim.promises import Promises
 from tests.sim.queues import Queues
@@ -111,7 +112,7 @@ async def live(plan: Plan, defects: list[str], *, make: Callable[[Plan], World] 
     await world.run_until(plan.stormy_s)
     await rotations_say_why(world)
     await events.calm()
-    await put_right(world)
+    await put_right(world, events)
     await world.run_until(world.now_s + convergence_s(plan))
     await look_ahead(world)
     await all_is_well(world)
@@ -139,8 +140,8 @@ def _turns_in_a_circle(world: World) -> None:
     raise Enough(world)
 
 
-async def put_right(world: World) -> None:
-    """Nothing is broken any more, and people order what policies leave to them."""
+async def put_right(world: World, people: People) -> None:
+    """Nothing is broken any more, and people order what policies and byokd leave to them."""
     world.book.tell("*", "the storm is over")
     await world.run_until(world.now_s + HOUR_S)
     await world.make_peace()
@@ -148,6 +149,8 @@ async def put_right(world: World) -> None:
         lost = key.lane.state(key.arn) is KeyState.PENDING_IMPORT
         if lost and not (key.plan.heals_lapse and key.plan.heals_delete):
             await world.order(key, OrderKind.IMPORT)
+        else:
+            await people.do_as_asked(key)
         if key.lane.key(key.arn).pending is not None and not key.plan.is_replica:
             await world.order(key, OrderKind.ROTATE)  # what people or a cancelled order began
 

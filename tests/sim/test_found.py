@@ -261,3 +261,13 @@ def test_a_key_that_is_enabled_again_is_seen_before_it_is_looked_at_next() -> No
 
     assert verdict.ok, verdict.violations[0]
     assert "order import" not in [what for _, _, what in verdict.book.story], "byokd heals it by itself"
+
+
+def test_what_byokd_cannot_know_to_be_enabled_people_order() -> None:
+    """Half an hour after it was enabled its material was deleted; byokd asked for an order, and nobody gave one."""
+    disabled = Event(number=0, at_s=1.2 * DAY_S, kind="disable", span_s=2.6 * HOUR_S)
+    deleted = Event(number=1, at_s=disabled.at_s + disabled.span_s + HOUR_S / 2, kind="delete_material")
+    verdict = run(_world(disabled, deleted))
+
+    assert verdict.ok, verdict.violations[0]
+    assert [what for _, _, what in verdict.book.story].count("order import") == 1

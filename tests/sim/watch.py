@@ -14,7 +14,7 @@ from typing import Final
 from byokd.facts.change import Change
 from byokd.facts.condition import ConditionKind, Notice, NoticeKind
 from byokd.facts.key import Absent
-from byokd.facts.ledger import ImportState, Order, OrderState, Proved, Unproved
+from byokd.facts.ledger import ImportState, Order, OrderKind, OrderState, Proved, Unproved
 from byokd.facts.policy import Quota
 from byokd.facts.snapshot import Reason
 from tests.sim.clocks import seconds
@@ -110,6 +110,11 @@ class Watch:
     def looked(self, ref: str) -> None:
         """byokd asks KMS about a key."""
         self.looks[ref].append(self._now_s())
+
+    def is_open(self, ref: str, kind: OrderKind) -> bool:
+        """Whether an order of that kind about a key has no answer yet."""
+        about = (each.order for each in self.orders.values() if each.closed_s is None)
+        return any((order.ref, order.kind) == (ref, kind) for order in about)
 
     def rotated(self, ref: str) -> None:
         """KMS rotated a key, as byokd had asked."""

@@ -16,7 +16,7 @@ from tests.sim.book import Imported
 from tests.sim.clocks import seconds
 from tests.sim.fleet import SimKey
 from tests.sim.laws import BASE_S, HEAL_S, Laws
-from tests.sim.periods import periods
+from tests.sim.periods import losses, periods
 from tests.sim.plan import HOUR_S, span
 from tests.sim.world import World
 
@@ -110,7 +110,7 @@ class Wishes(Laws):
                 calm = self.book.obstacles.calm(scopes, each.at_s - HEAL_S, until_s)
                 told = self._heard_of(key, (ConditionKind.PROBE_FAILED,), event.at_s, until_s)
                 # A key that has lost another of its materials cannot be used.
-                lost = any(lost_s < until_s and each.at_s < back_s for lost_s, back_s in self._losses(key))
+                lost = any(lost_s < until_s and each.at_s < back_s for lost_s, back_s in losses(key, self.end_s))
                 if shown and calm and not (each.by_hand or told or lost):
                     self._broken(
                         key, "a failed probe is told", until_s, f"imported at {span(each.at_s)}, fails {event}"

@@ -75,6 +75,7 @@ class World(Fleet):
         self._ids = itertools.count(1)
         self._queue: list[tuple[float, int, Callable[[], Coroutine[Any, Any, None]]]] = []
         self._order = itertools.count()
+        self._waiting: asyncio.Future[Any] | None = None
         self._down_since: float | None = None
 
     # -- time ---------------------------------------------------------------------------------------------------------
@@ -82,6 +83,8 @@ class World(Fleet):
     def at(self, when_s: float, what: Callable[[], Coroutine[Any, Any, None]]) -> None:
         """Let something happen at a true time."""
         heapq.heappush(self._queue, (when_s, next(self._order), what))
+        if self._waiting is not None:
+            self._waiting.cancel()  # for something later, it may be
 
     async def run_until(self, end_s: float) -> None:
         """Let time pass until `end_s`, with all that is to happen meanwhile."""
@@ -96,9 +99,9 @@ class World(Fleet):
             upto = min(end_s, self._queue[0][0]) if self._queue else end_s
             if self.now_s >= end_s - 1e-6:
                 return
-            waiting = asyncio.ensure_future(self.crashed.wait())
-            await asyncio.wait((waiting,), timeout=max(1e-4, upto - self.now_s))
-            waiting.cancel()
+            self._waiting = asyncio.ensure_future(self.crashed.wait())
+            await asyncio.wait((self._waiting,), timeout=max(1e-4, upto - self.now_s))
+            self._waiting.cancel()
 
     # -- the process --------------------------------------------------------------------------------------------------
 
