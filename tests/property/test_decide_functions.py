@@ -32,7 +32,7 @@ from byokd.facts.snapshot import (
     RotationWanted,
     Snapshot,
 )
-from tests.kit.builders import MATERIAL, observed, order, running
+from tests.kit.builders import MATERIAL, observed, order, policy, running
 from tests.kit.clock import START
 from tests.kit.strategies import (
     any_snapshots,
@@ -161,6 +161,32 @@ def test_backoff_grows_and_never_passes_an_hour(failures: int, emergency: bool, 
 
     assert waits[0] * 0.79 <= waits[1] + timedelta(seconds=1)
     assert max(waits) <= timedelta(seconds=300 if emergency else 3600)
+
+
+@given(st.integers(1, 60), st.text(max_size=9), st.one_of(st.just(ABSENT), spans), st.booleans(), seconds)
+def test_backoff_doubles_from_five_seconds(
+    failures: int, who: str, past: Any, emergency: bool, longest: timedelta
+) -> None:
+    """Where no deadline lies ahead: in an emergency to the second, at most five minutes; else a fifth less at most."""
+    longest = max(longest, timedelta(seconds=5))
+    deadline = ABSENT if past is ABSENT else START - past
+    again = retry_at(who=who, failures=failures, now=START, deadline=deadline, emergency=emergency, longest=longest)
+    whole = min(5 * 2 ** (failures - 1), longest.total_seconds(), 300 if emergency else float("inf"))
+    assert (whole if emergency else int(0.8 * whole)) <= (again - START).total_seconds() <= whole
+
+
+@given(st.integers(11, 60), st.text(max_size=9))
+def test_keys_that_failed_together_do_not_return_together(failures: int, prefix: str) -> None:
+    """Of an hour that all of them wait, a hundred keys come back over a fifth; the next time in another order."""
+    waits = [
+        [
+            retry_at(who=f"{prefix}{key}", failures=count, now=START, deadline=ABSENT, emergency=False) - START
+            for key in range(100)
+        ]
+        for count in (failures, failures + 1)
+    ]
+    assert all(max(each) - min(each) > 8 * MINUTE for each in waits)
+    assert sorted(range(100), key=waits[0].__getitem__) != sorted(range(100), key=waits[1].__getitem__)
 
 
 @given(st.integers(min_value=-3, max_value=10_000))
@@ -329,3 +355,39 @@ def test_the_spread_only_brings_forward(rules: Any, valid_to: Any, name: str) ->
     begins = window(KeyRef(name), rules, valid_to).renew_at
 
     assert valid_to - rules.renew_before - rules.spread <= begins <= valid_to - rules.renew_before
+
+
+@given(policies, moments, st.text(max_size=20))
+def test_at_a_boundary_the_later_tier_has_begun(rules: Any, valid_to: Any, name: str) -> None:
+    """A second before it has not; and at its ValidTo, to the second, a material has lapsed."""
+    frame = window(KeyRef(name), rules, valid_to)
+    begins = dict(zip(LADDER[1:5], frame.boundaries, strict=True))
+    for at in (each - timedelta(seconds=early) for each in frame.boundaries for early in (0, 1)):
+        assert frame.tier(at) is [Tier.FRESH, *(tier for tier in begins if begins[tier] <= at)][-1]
+    assert frame.tier(valid_to) is Tier.LAPSED
+
+
+SECONDS = {
+    "half of the lead, and a share of the life": (timedelta(seconds=2000), timedelta(seconds=500), 250, 100),
+    "a lead that is no even number": (timedelta(seconds=2000), timedelta(seconds=501), 250, 100),
+    "an emergency that is longer than half the lead": (timedelta(seconds=2000), timedelta(seconds=150), 100, 100),
+    "a life of which the share is no second": (timedelta(seconds=9), timedelta(seconds=4), 2, 1),
+    "no end: three leads are taken for a life": (NEVER, timedelta(seconds=500), 250, 75),
+}
+
+
+@pytest.mark.parametrize(("life", "lead", "urgent_s", "emergency_s"), SECONDS.values(), ids=SECONDS)
+def test_the_tiers_lie_where_the_policy_puts_them(life: Any, lead: timedelta, urgent_s: int, emergency_s: int) -> None:
+    """So many seconds before its ValidTo a material is urgent, and an emergency."""
+    frame = window(KeyRef("k"), policy(valid_for=life, renew_before=lead, emergency_share=0.05), START)
+    assert frame.boundaries == tuple(START - timedelta(seconds=n) for n in (lead.seconds, urgent_s, emergency_s, 0))
+
+
+@given(policies, moments)
+def test_the_spread_is_used_from_end_to_end(rules: Any, valid_to: Any) -> None:
+    """A hundred keys that end together begin over nearly all of it, and those of one key at another time each year."""
+    rules = replace(rules, spread=timedelta(days=1))
+    keys = [window(KeyRef(f"{number}"), rules, valid_to).renew_at for number in range(100)]
+    years = [window(KeyRef("k"), rules, valid_to + timedelta(days=number)) for number in range(100)]
+    shares = [each.valid_to - each.renew_at for each in years]
+    assert min(max(keys) - min(keys), max(shares) - min(shares)) > timedelta(hours=18)

@@ -42,6 +42,8 @@ CRONS = {
     "the other Sunday": ("0 2 * * 7", "2026-03-01", 1),
     "another day of the week": ("0 2 * * mon-sat", "2026-03-01", 0),
     "either of two days that are restricted": ("0 2 13 * sun", "2026-03-01", 1),
+    "the other of the two": ("0 2 13 * sun", "2026-03-13", 1),
+    "neither of the two": ("0 2 13 * sun", "2026-03-14", 0),
     "both where one is not": ("0 2 */2 * sun", "2026-03-02", 0),
     "a leap day": ("0 2 29 2 *", "2028-02-29", 1),
 }
