@@ -14,6 +14,7 @@ from byokd.decide.admit import (
     IMPORT_PARAMETERS,
     REMEMBERED_S,
     SLOWEST,
+    TOO_MUCH,
     Bucket,
     full,
     gave_up,
@@ -161,15 +162,19 @@ def test_who_sets_out_in_time_waits_no_longer_than_the_lead(
         assert take(bucket, at, keep=keep)[1] <= lead_s + 0.01
 
 
-@given(buckets, gaps)
-def test_a_refusal_slows_down_and_empties(bucket: Bucket, gap: float) -> None:
-    """The pace is halved, nothing is left to go on with, and nothing is allowed that was not before."""
+@given(buckets, gaps, st.floats(SLOWEST, 4))
+def test_a_refusal_slows_down_and_empties(bucket: Bucket, gap: float, share: float) -> None:
+    """To half the pace, or half the quota where it was beyond that; what was too much beyond it is remembered."""
     at = bucket.at + gap
-    before, after = refill(bucket, at), throttled(bucket, at)
+    before = refill(replace(bucket, share=min(share, bucket.limit)), at)
+    after = throttled(before, at)
 
-    assert after.share <= max(SLOWEST, before.share / 2)
+    assert after.share == max(SLOWEST, min(before.share, 1.0) / 2)
     assert after.tokens <= 0
-    assert after.limit <= before.limit
+    if before.share > 1.0:
+        assert (after.limit, after.limited_at) == (max(1.0, before.share * TOO_MUCH), at)
+    else:
+        assert (after.limit, after.limited_at) == (before.limit, before.limited_at)
 
 
 @given(buckets, st.floats(0, 3 * REMEMBERED_S))
