@@ -59,8 +59,7 @@ class EngineClock:
 
     def now(self) -> datetime:
         """Wall time as KMS has it: aware UTC, whole seconds."""
-        now = self._watch()
-        return now + self.correction if self.correction else now
+        return self._watch() + self.correction
 
     def monotonic(self) -> float:
         """See `ports.Clock`."""

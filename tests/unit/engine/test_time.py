@@ -19,6 +19,7 @@ from tests.kit.world import World, running
 
 HOUR = timedelta(hours=1)
 MINUTE = timedelta(minutes=1)
+SECOND = timedelta(seconds=1)
 NOTHING = timedelta(0)
 
 
@@ -85,13 +86,50 @@ def test_a_lane_that_is_cut_off_does_not_hold_the_clock() -> None:
     assert clock.correction == HOUR
 
 
+@pytest.mark.parametrize(("ago_s", "correction"), [(86_399, NOTHING), (86_400, HOUR)])
+def test_a_measurement_counts_for_a_day_beside_newer_ones(ago_s: int, correction: timedelta) -> None:
+    """And not for a second longer."""
+    host = ManualClock()
+    clock = EngineClock(host)
+    clock.learn(LaneId("quiet"), Skew(by=NOTHING, at=host.monotonic()), threshold=MINUTE)
+    host.advance(ago_s)
+    clock.learn(LaneId("other"), Skew(by=HOUR, at=host.monotonic()), threshold=MINUTE)
+    assert clock.correction == correction
+
+
+def test_a_lane_that_is_gone_has_no_say() -> None:
+    """What it measured last is forgotten with it."""
+    host = ManualClock()
+    clock = EngineClock(host)
+    clock.learn(LaneId("gone"), Skew(by=NOTHING, at=host.monotonic()), threshold=MINUTE)
+    clock.forget(LaneId("gone"))
+    clock.learn(LaneId("other"), Skew(by=HOUR, at=host.monotonic()), threshold=MINUTE)
+    assert clock.correction == HOUR
+
+
 def test_a_second_more_or_less_is_not_a_new_measurement() -> None:
     """The Date header knows whole seconds, and due times must not tremble with it."""
     host = ManualClock()
     clock = EngineClock(host)
-    for seconds in (3600, 3601, 3599):
+    for seconds in (3600, 3601, 3599, 3602, 3598):
         clock.learn(LaneId("a"), Skew(by=timedelta(seconds=seconds), at=host.monotonic()), threshold=MINUTE)
         assert clock.now() == START + HOUR
+    clock.learn(LaneId("a"), Skew(by=HOUR + 3 * SECOND, at=host.monotonic()), threshold=MINUTE)
+    assert clock.now() == START + HOUR + 3 * SECOND
+
+
+@pytest.mark.parametrize(("seconds", "seen"), [(-6, 1), (-5, 0), (5, 0), (6, 1)])
+def test_up_to_five_seconds_are_no_step(seconds: int, seen: int) -> None:
+    """Time services slew what is less; what was measured before stays true."""
+    host = ManualClock()
+    calls: list[None] = []
+    clock = EngineClock(host, was_set=lambda: calls.append(None))
+    measured = Skew(by=HOUR, at=host.monotonic())
+    clock.learn(LaneId("a"), measured, threshold=MINUTE)
+    host.step(seconds)
+    assert clock.now() == START + seconds * SECOND + (NOTHING if seen else HOUR)
+    assert (len(calls), clock.steps_back) == (seen, int(seen and seconds < 0))
+    assert clock.learn(LaneId("a"), measured, threshold=MINUTE) is not bool(seen)
 
 
 def test_a_step_makes_void_what_was_measured_before_it() -> None:
