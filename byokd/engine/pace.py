@@ -235,7 +235,7 @@ class Pace:
         if (pace := learned_of(self._quotas, self._remembered).get(operation)) is not None:
             age_s = max(0.0, (self._clock.now() - pace.limited_at).total_seconds())
             new = learned(quota, at, share=pace.share, limit=pace.limit, age_s=age_s)
-        return replace(new, tokens=min(old.tokens, new.tokens), taken=old.taken, line=old.line)
+        return replace(new, tokens=old.tokens, taken=old.taken, line=old.line)
 
 
 class Request:

@@ -4,15 +4,17 @@ from __future__ import annotations
 
 import asyncio
 from contextlib import AsyncExitStack
+from dataclasses import replace
+from datetime import timedelta
 from itertools import pairwise
 
 import pytest
 
-from byokd.engine.pace import Pace
+from byokd.engine.pace import OF_AN_IMPORT, Pace
 from byokd.errors import Throttled
 from byokd.facts.key import KeyRef
 from byokd.facts.ledger import Tier
-from byokd.facts.policy import Quota
+from byokd.facts.policy import LearnedPace, Quota
 from tests.kit.builders import OPERATIONS, lane
 from tests.kit.clock import ManualClock
 
@@ -232,3 +234,69 @@ async def test_what_is_recalled_brings_nobody_the_burst_again() -> None:
             clock.advance(0.25)
         await _run_on()
     assert sent == [began, began, began + 1.25, began + 2.25]
+
+
+def _rare_lane(clock: ManualClock) -> Pace:
+    """The pace of a lane of one import in twenty seconds."""
+    quotas = {operation: Quota(per_second=1000.0, burst=1000.0) for operation in OPERATIONS}
+    quotas["GetParametersForImport"] = Quota(per_second=0.05, burst=1)
+    return Pace(lane(quotas=quotas), clock)
+
+
+LEADS = {
+    "as at the beginning": ([1.0], 1.0),
+    "longer at once": ([1.0, 6.0], 6.0),
+    "no longer than is reckoned with": ([60.0], 10.0),
+    "shorter little by little": ([6.0, 0.0, 0.0], 6.0 * 0.9 * 0.9),
+    "never none": ([6.0] + [0.0] * 50, 0.25),
+}
+
+
+@pytest.mark.parametrize(("took_s", "lead_s"), LEADS.values(), ids=LEADS)
+async def test_how_early_an_import_sets_out_follows_how_long_they_take(took_s: list[float], lead_s: float) -> None:
+    """One look that took its time makes the next set out early, and not all that come after it."""
+    clock = ManualClock()
+    pace = _rare_lane(clock)
+    for each in took_s:
+        clock.advance(30)
+        pace.set_out(KeyRef("k"))
+        clock.advance(each)
+        await pace.arrived(KeyRef("k"), Tier.DUE)
+    assert pace.wait(Tier.DUE) == pytest.approx(20 / 0.985 - lead_s)
+
+
+TOLD = {
+    "one of the two": ({"GetParametersForImport": 0.25}, (0.25, 1000.0)),
+    "the other": ({"ImportKeyMaterial": 0.5}, (1000.0, 0.5)),
+    "none of them": ({"DescribeKey": 5.0}, (1000.0, 1000.0)),
+    "the least and the most": ({"GetParametersForImport": 0.001, "ImportKeyMaterial": 10_000.0}, (0.001, 10_000.0)),
+    "less and more than that": ({"GetParametersForImport": 0.0009, "ImportKeyMaterial": 10_001.0}, (1000.0, 1000.0)),
+}
+
+
+@pytest.mark.parametrize(("told", "gone_by"), TOLD.values(), ids=TOLD)
+def test_a_lane_goes_by_what_service_quotas_tells_and_by_nothing_that_it_does_not(
+    told: dict[str, float], gone_by: tuple[float, float]
+) -> None:
+    """Each operation of an import by its own; what is not told stays as it is written, and told again is no news."""
+    pace = Pace(lane(quotas={name: Quota(per_second=1000.0, burst=1000.0) for name in OPERATIONS}), ManualClock())
+    assert pace.allow(told) is (gone_by != (1000.0, 1000.0))
+    assert tuple(pace.quotas[name].per_second for name in OF_AN_IMPORT) == gone_by
+    assert not pace.allow(told)
+    assert pace.quotas["DescribeKey"].per_second == 1000.0
+
+
+@pytest.mark.parametrize(("hours", "left_h"), [(0, 24), (23, 1), (-5, 24)], ids=["now", "yesterday", "a wrong clock"])
+def test_what_was_too_much_is_not_remembered_for_longer_by_a_restart(hours: int, left_h: int) -> None:
+    """A process that is restarted each day would never have tried again."""
+    clock = ManualClock()
+    quotas = {name: Quota(per_second=0.25, burst=1, ceiling=1.0) for name in OPERATIONS}
+    then = clock.now() - timedelta(hours=hours)
+    record = {"DescribeKey": LearnedPace(share=1.8, limit=1.9, limited_at=then, per_second=0.25)}
+    pace = Pace(lane(quotas=quotas), clock)
+    pace.recall(record)
+    assert pace.known() == {"DescribeKey": replace(record["DescribeKey"], limited_at=min(then, clock.now()))}
+    clock.advance(left_h * 3600 - 1)
+    assert pace.known()["DescribeKey"].limit == 1.9
+    clock.advance(1)
+    assert pace.known()["DescribeKey"].limit == 4.0

@@ -190,6 +190,68 @@ def test_looks_leave_imports_what_they_fill_at_the_lanes_pace(beside: int, room:
     assert Turns(48).room_for_looks(beside=beside) == room
 
 
+def _full(most: int, *, look: bool, looks_wait: bool) -> Turns:
+    """Turns of which one kind has all the room that it may have."""
+    turns = Turns(most)
+    if looks_wait:
+        turns.looks_wait = True
+    for number in range(turns.room_for_looks(beside=0) if look else turns.room_for_imports):
+        turns.begin(KeyRef(f"{number}"), look=look)
+    return turns
+
+
+@pytest.mark.parametrize("looks_wait", [False, True])
+@pytest.mark.parametrize(("most", "kept"), {1: 0, 2: 0, 3: 0, 4: 1, 15: 1, 16: 2, 48: 6}.items())
+def test_neither_kind_of_turn_takes_all_the_room(most: int, kept: int, looks_wait: bool) -> None:
+    """An eighth is left to the other, one turn in a small lane, and none in a lane that is hardly one.
+
+    There imports leave a turn to looks that wait, and looks leave none to imports.
+    """
+    imports, looks = (_full(most, look=look, looks_wait=looks_wait) for look in (False, True))
+    assert imports.room_for_imports == 0
+    assert imports.room_for_looks(beside=0) == (kept or int(looks_wait and most > 1))
+    assert looks.room_for_looks(beside=0) == 0
+    assert looks.room_for_imports == kept
+    assert imports.taken + imports.room_for_looks(beside=0) == looks.taken + looks.room_for_imports == most
+
+
+@pytest.mark.parametrize(
+    ("looks", "room", "pays"), [(0, 0, False), (0, 1, True), (1, 1, False), (1, 2, True), (14, 0, False)]
+)
+def test_it_pays_to_look_at_many_or_when_nobody_is(looks: int, room: int, pays: bool) -> None:
+    """Of a lane of sixteen, two are many; without room there is nothing to pay for."""
+    turns = Turns(16)
+    for number in range(looks):
+        turns.begin(KeyRef(f"{number}"), look=True)
+    assert turns.pays(room) is pays
+
+
+def test_a_key_that_is_left_alone_is_free_again_to_the_second() -> None:
+    """And each in its own time; the first of them is what a lane sleeps for."""
+    turns, keys = Turns(4), [KeyRef("first"), KeyRef("second")]
+    for key, until_s in zip(keys, (5.0, 7.0), strict=True):
+        turns.leave_alone(key, until_s)
+    seen = []
+    for now_s in (4.9, 5.0, 7.0):
+        turns.forgive(now_s)
+        seen.append(([turns.free(key) for key in keys], turns.taken, turns.first_forgiven_s))
+    assert seen == [([False, False], 2, 5.0), ([True, False], 1, 7.0), ([True, True], 0, None)]
+
+
+@pytest.mark.parametrize("alone", [False, True])
+@pytest.mark.parametrize("look", [False, True])
+def test_a_key_is_woken_once_while_its_turn_lasts(look: bool, alone: bool) -> None:
+    """Nobody is woken who has no turn, and the next turn of a key knows nothing of it, whether it ends alone or not."""
+    turns, key = Turns(4), KeyRef("k")
+    turns.wake_all()
+    turns.begin(key, look=look)
+    assert (turns.free(key), turns.woken(key)) == (False, False)
+    turns.wake_all()
+    assert turns.woken(key)
+    turns.end(key) if alone else turns.clear()
+    assert (turns.free(key), turns.woken(key), turns.taken) == (True, False, 0)
+
+
 def test_how_many_imports_are_abreast_follows_the_pace() -> None:
     """At one in four seconds a single one is under way, at 25 a second dozens."""
     clock = ManualClock()
