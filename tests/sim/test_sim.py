@@ -2,17 +2,21 @@
 
 from __future__ import annotations
 
+import asyncio
 import random
 import sys
+from contextlib import suppress
 from hashlib import sha256
 
 import pytest
 
 from tests.sim.__main__ import main
+from tests.sim.loop import run_virtually
 from tests.sim.plan import draw
 from tests.sim.planted import COPIED, ROOT
 from tests.sim.run import Verdict, run
 from tests.sim.shrink import shrink
+from tests.sim.world import World
 
 pytestmark = pytest.mark.timeout(600)
 
@@ -93,6 +97,25 @@ def test_a_seed_repeats_exactly() -> None:
     first, second = run(8), run(8)
     assert first.book.story == second.book.story
     assert first.requests == second.requests
+
+
+def test_a_process_that_is_killed_is_gone_at_once() -> None:
+    """A lane that lost its lease in that moment handled the error alone and lived on, and its world never ended."""
+
+    async def lives_on() -> None:
+        with suppress(asyncio.CancelledError):
+            await asyncio.Event().wait()
+        await asyncio.Event().wait()
+
+    async def killed() -> asyncio.Task[None]:
+        world = World(draw(1))
+        await world.start()
+        task = asyncio.create_task(lives_on())
+        await asyncio.sleep(1.0)
+        await world.kill()
+        return task
+
+    assert run_virtually(killed()).cancelled()
 
 
 def test_a_plan_shrinks_to_what_matters() -> None:

@@ -166,9 +166,12 @@ class World(Fleet):
         tasks.sort(key=lambda task: (len(task.get_name()), task.get_name()))
         if self.engine is not None and self.engine._chores is not None:
             self.engine._chores.stop()
-        for task in tasks:
-            task.cancel()
-        await asyncio.gather(*tasks, return_exceptions=True)
+        while tasks:
+            for task in tasks:
+                task.cancel()
+            # A lane whose lease was lost in the same moment goes on: a TaskGroup raises the error, which is handled.
+            await asyncio.wait(tasks, timeout=1.0)
+            tasks = [task for task in tasks if not task.done()]
         self.down()
 
     async def died(self) -> None:
