@@ -44,7 +44,8 @@ def unfit(kind: OrderKind, snapshot: Snapshot, now: datetime, *, lose: bool = Fa
     orders, ref = snapshot.ledger.open_orders, snapshot.ref
     # A release or a resumption that no turn has carried out yet counts already.
     ledger = replace(snapshot.ledger, open_orders=without(orders, before_deciding(orders, snapshot.view, now)))
-    snapshot, suspension, held = replace(snapshot, ledger=ledger), ledger.suspension, ledger.hold
+    snapshot = replace(snapshot, ledger=ledger)
+    suspension, held = ledger.suspension, case(snapshot, now).hold
     match kind:
         case OrderKind.IMPORT | OrderKind.SUSPEND | OrderKind.ROTATE if _gone(snapshot.view, now):
             why = "KMS has known no such key for an hour and more"

@@ -186,13 +186,20 @@ async def test_orders_that_contradict_a_suspension(api: Api):
 
 @pytest.mark.parametrize("kind", ["import", "rotate"])
 async def test_a_held_key_is_not_imported_into(api: Api, kind: str):
-    """The order was taken, and refused a second later, where only `byokd orders --all` told so."""
+    """The order was taken, and refused a second later, where only `byokd orders --all` told so.
+
+    A hold is over at its end also where nobody can look at the key: it refused the order that was to be next.
+    """
     hold = builders.order(OrderKind.HOLD, by="ann", why="audit", created_at=api.clock.now())
     (snapshot,) = await api.store.snapshots([KeyRef(FRESH)])
     for until, refused in ((ABSENT, True), (START, False)):
         held = replace(snapshot.ledger, open_orders=(replace(hold, until=until),))
-        said = unfit(OrderKind(kind), replace(snapshot, ledger=held), api.clock.now())
-        assert (said is not None and said.why == "it is held by ann: audit") is refused
+        for view in (
+            snapshot.view,
+            Blind(since=START, at=START, code="denied", message="no", failures=1, last=last_seen(snapshot.view)),
+        ):
+            said = unfit(OrderKind(kind), replace(snapshot, view=view, ledger=held), api.clock.now())
+            assert (said is not None and said.why == "it is held by ann: audit") is refused
 
 
 @pytest.mark.parametrize("kind", ["import", "rotate"])
