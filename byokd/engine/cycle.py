@@ -192,16 +192,17 @@ class Cycle:
         arn, order = after.arn, after.ledger.suspension
         assert not isinstance(arn, Absent)  # a key that was seen has an ARN
         assert not isinstance(order, Absent)  # only a suspension makes `decide` want this
-        hindered = ""
+        hindered, code = "", ""
         try:
             for material in wanted.materials:
                 async with self._pace.request(DELETION):
                     await self._kms.delete_imported_material(arn, material=material)
                 log.info("material_deleted", key=after.desired.name, material=str(material), cause=f"order {order.id}")
         except KmsError as error:
-            hindered = f"{error} → {error.step}"
-            log.warning("deletion_failed", key=after.desired.name, error=error.code, why=str(error))
+            hindered, code = f"{error} → {error.step}", error.code
         if hindered != order.outcome:
+            if hindered:
+                log.warning("deletion_failed", key=after.desired.name, error=code, why=hindered)
             told = replace(order, outcome=hindered)
             after, orders = with_order(after, told), (*orders, told)
         after = await self._gather.look(after)
@@ -353,8 +354,7 @@ class Cycle:
     async def _conclude(
         self, before: Snapshot, after: Snapshot, orders: tuple[Order, ...], now: datetime, said: Decision | None = None
     ) -> Decision:
-        _, decision = await self._save(before, after, orders, now, said)
-        return decision
+        return (await self._save(before, after, orders, now, said))[1]
 
     async def _save(
         self,

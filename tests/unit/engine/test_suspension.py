@@ -6,6 +6,7 @@ import asyncio
 from datetime import timedelta
 
 import pytest
+from structlog.testing import capture_logs
 
 from byokd.errors import AccessDenied, AnswerLost, KmsUnreachable, SourceUnreadable
 from byokd.facts.change import KeyFilter
@@ -188,7 +189,16 @@ async def test_a_daemon_killed_during_a_deletion_goes_on_where_it_stopped() -> N
 
 
 async def test_a_deletion_that_is_not_allowed_is_told_at_once_and_tried_again() -> None:
-    """Somebody counts on the key being cut off: a suspension that does not work is worse than none."""
+    """Somebody counts on the key being cut off: a suspension that does not work is worse than none.
+
+    The log says so once, and did at each of two tries in a minute, for as long as it was not allowed.
+    """
+    with capture_logs() as lines:
+        await _denied_for_a_while()
+    assert [line["event"] for line in lines].count("deletion_failed") == 1
+
+
+async def _denied_for_a_while() -> None:
     async with running(await _world()) as world:
         world.kms.fail(DELETION, *[AccessDenied("kms:DeleteImportedKeyMaterial is not allowed")] * 3)
         await world.order(OrderKind.SUSPEND)
