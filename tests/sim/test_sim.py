@@ -111,7 +111,7 @@ def test_a_process_that_is_killed_is_gone_at_once() -> None:
         world = World(draw(1))
         await world.start()
         task = asyncio.create_task(lives_on())
-        await asyncio.sleep(1.0)
+        await asyncio.sleep(0)
         await world.kill()
         return task
 
