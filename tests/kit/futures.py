@@ -1,9 +1,10 @@
-"""Lanes and their keys at random, for properties of the forecast."""
+"""Lanes and their keys for forecasts: at random for properties, and one by one."""
 
 from __future__ import annotations
 
 from dataclasses import replace
 from datetime import datetime, timedelta
+from typing import Any
 
 from hypothesis import strategies as st
 
@@ -12,7 +13,8 @@ from byokd.facts.ledger import Tier
 from byokd.facts.policy import Lane, LearnedPace, Quota
 from byokd.facts.prospect import Prospect
 from byokd.facts.snapshot import Reason
-from tests.kit.builders import OPERATIONS, lane
+from tests.kit.builders import DAY, OPERATIONS, lane, policy
+from tests.kit.clock import START
 from tests.kit.strategies import expiries, moments, policies_of, with_others
 
 quotas = st.builds(
@@ -67,3 +69,25 @@ prospects = st.lists(
     ),
     max_size=12,
 ).map(lambda them: tuple(replace(each, ref=KeyRef(f"key {n:02}"), name=f"alias/{n}") for n, each in enumerate(them)))
+
+
+def hourly(imports: float = 1.0, **changes: Any) -> Lane:
+    """A lane that admits so many imports an hour."""
+    quotas = {operation: Quota(per_second=1000.0, burst=1000.0) for operation in OPERATIONS}
+    quotas["GetParametersForImport"] = Quota(per_second=imports / 3600 / 0.985, burst=1)
+    return lane(quotas=quotas, **changes)
+
+
+def key(number: int, *, left: timedelta = 60 * DAY, **changes: Any) -> Prospect:
+    """A key of ninety days of which so much is left."""
+    base = Prospect(
+        ref=KeyRef(f"key {number:05}"),
+        name=f"alias/{number}",
+        fleet="payments",
+        policy=policy(),
+        state="Enabled",
+        expiry=START + left,
+        tier=Tier.FRESH,
+        reason="fresh",
+    )
+    return replace(base, **changes)

@@ -25,36 +25,15 @@ from byokd.decide.advice import (
 )
 from byokd.decide.forecast import FARTHEST, Forecast, forecast
 from byokd.facts.condition import Severity
-from byokd.facts.key import ABSENT, NEVER, KeyRef
+from byokd.facts.key import ABSENT, NEVER
 from byokd.facts.ledger import Tier
-from byokd.facts.policy import ChangeWindow, Lane, LearnedPace, Quota
-from byokd.facts.prospect import Prospect
+from byokd.facts.policy import ChangeWindow, LearnedPace, Quota
 from byokd.facts.snapshot import Reason
-from tests.kit.builders import DAY, OPERATIONS, lane, policy
+from tests.kit.builders import DAY, lane, policy
 from tests.kit.clock import START
+from tests.kit.futures import hourly, key
 
 HOUR = timedelta(hours=1)
-
-
-def hourly(imports: float = 1.0, **changes: Any) -> Lane:
-    """A lane that admits so many imports an hour."""
-    quotas = {operation: Quota(per_second=1000.0, burst=1000.0) for operation in OPERATIONS}
-    quotas["GetParametersForImport"] = Quota(per_second=imports / 3600 / 0.985, burst=1)
-    return lane(quotas=quotas, **changes)
-
-
-def key(number: int, *, left: timedelta = 60 * DAY, **changes: Any) -> Prospect:
-    base = Prospect(
-        ref=KeyRef(f"key {number:05}"),
-        name=f"alias/{number}",
-        fleet="payments",
-        policy=policy(),
-        state="Enabled",
-        expiry=START + left,
-        tier=Tier.FRESH,
-        reason="fresh",
-    )
-    return replace(base, **changes)
 
 
 def at(ahead: Forecast) -> list[tuple[int, datetime]]:
