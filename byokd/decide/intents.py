@@ -11,7 +11,7 @@ from datetime import datetime, timedelta
 from typing import Final
 
 from byokd.decide.backoff import EIGHTH, retry_at
-from byokd.decide.case import applied, case, in_stock, managed_material
+from byokd.decide.case import Case, applied, case, in_stock, managed_material
 from byokd.facts.key import Absent, ObservedKey
 from byokd.facts.ledger import Import, ImportState
 from byokd.facts.policy import Policy
@@ -49,6 +49,20 @@ def explain(snapshot: Snapshot, now: datetime) -> Import | Absent:
     again = retry_at(who=row.ref, failures=row.attempts, now=now, deadline=the.deadline, emergency=the.emergency)
     detail = "KMS confirmed the import, but its ValidTo did not move" if row.answered else "the import did not arrive"
     return replace(row, state=ImportState.FAILED, not_before=again, outcome=NOT_SEEN, detail=detail)
+
+
+def imported_last(the: Case) -> datetime | Absent:
+    """When the material at hand was imported last, as far as is known: ABSENT where it never was.
+
+    Where a key with several materials does not list them, its ValidTo may be that of another. An import that KMS has
+    confirmed, and that does not show in it, counts too: it is not made again as if nothing had come of it.
+    """
+    row, last = the.snapshot.ledger.open_import, the.snapshot.ledger.last_success_at
+    listed = the.seen is None or the.seen.materials_known or not the.snapshot.others
+    if listed or isinstance(row, Absent) or not row.answered or row.outcome != NOT_SEEN:
+        return last
+    sent = row.started_at
+    return sent if isinstance(last, Absent) or (isinstance(sent, datetime) and last < sent) else last
 
 
 def settles_at(row: Import, policy: Policy) -> datetime:

@@ -16,7 +16,7 @@ from typing import Final
 from byokd.decide.backoff import EIGHTH, retry_at
 from byokd.decide.backoff import LONGEST as LONGEST_WAIT
 from byokd.decide.case import Case, Loss
-from byokd.decide.intents import settles_at
+from byokd.decide.intents import imported_last, settles_at
 from byokd.decide.period import may_rotate, rotates_at, rotation_due
 from byokd.decide.probing import probes
 from byokd.decide.rotation import cannot_rotate, next_material, rotates
@@ -286,7 +286,7 @@ def _tries_again(order: Order, the: Case) -> bool:
 
 def floor(the: Case) -> Verdict | None:
     """Two imports of one material keep a distance, so that nothing can make byokd run away."""
-    last = the.snapshot.ledger.last_success_at
+    last = imported_last(the)
     if isinstance(last, Absent) or last > the.now or (the.loss is Loss.NONE and the.tier is Tier.FRESH):
         return None
     least = the.policy.renewal_floor

@@ -12,15 +12,16 @@ from hypothesis import strategies as st
 
 from byokd.decide.case import Loss, case, in_stock, managed_material, names
 from byokd.decide.decide import decide, decided
+from byokd.decide.intents import NOT_SEEN, imported_last
 from byokd.decide.orders import imported, rotated, rotated_at, without
 from byokd.decide.rotation import ASK_AGAIN, cannot_rotate, rotates, waits_for_replicas
 from byokd.decide.several import merged
 from byokd.engine.record import conclude, on_record
 from byokd.facts.key import ABSENT, Absent, KeyState, MaterialId, MaterialState, ObservedKey, View
-from byokd.facts.ledger import Order, OrderKind, OrderState, Tier
+from byokd.facts.ledger import ImportState, Order, OrderKind, OrderState, Tier
 from byokd.facts.snapshot import Decision, DeletionWanted, ImportWanted, ProofWanted, Reason, RotationWanted, Snapshot
 from byokd.store.tracks import with_rows
-from tests.kit.builders import order
+from tests.kit.builders import order, running
 from tests.kit.clock import START
 from tests.kit.strategies import maybe_moments, moments, orders, rotated_readings, snapshots, views
 from tests.kit.strategies import rotated as rotated_keys
@@ -50,6 +51,22 @@ several = st.builds(
     lambda them: [replace(each, place=place) for place, each in enumerate(them)],
     st.lists(st.builds(decide, snapshots, moments), min_size=1, max_size=4),
 )
+
+
+@quick
+@given(kept, rotated_readings(), moments, maybe_moments, st.booleans(), st.booleans())
+def test_an_import_that_may_be_there_counts_as_the_last(
+    it: Snapshot, seen: ObservedKey, sent: datetime, success: datetime | Absent, listed: bool, answered: bool
+) -> None:
+    """The later of the last success and of what KMS confirmed and cannot show; the success alone where it can."""
+    row = replace(running(since=sent, answered=answered), state=ImportState.FAILED, outcome=NOT_SEEN)
+    known = replace(it.ledger, open_import=row, last_success_at=success)
+    last = imported_last(case(replace(it, view=replace(seen, materials_known=listed), ledger=known), sent))
+
+    if listed or not answered or not it.others:
+        assert last == success
+    else:
+        assert last == (sent if isinstance(success, Absent) else max(sent, success))
 
 
 @quick

@@ -8,7 +8,7 @@ from datetime import timedelta
 import pytest
 
 from byokd.decide.case import case
-from byokd.decide.decide import decide
+from byokd.decide.decide import decide, decided
 from byokd.decide.intents import NOT_SEEN, explain
 from byokd.decide.orders import after_deciding
 from byokd.decide.transitions import of_material
@@ -192,3 +192,20 @@ def test_a_missing_material_that_only_one_answer_shows_is_looked_at_again_soon()
     for agreed in (observed(), observed(valid_to=ABSENT)):
         report = desired(policy=policy(on_foreign_delete=OnLoss.REPORT))
         assert decide(snapshot(desired=report, view=agreed), START).wake_at == START + 6 * HOUR
+
+
+def test_what_cannot_be_seen_apart_from_other_materials_is_not_imported_again_at_once() -> None:
+    """ListKeyRotations was denied, and the key's ValidTo was that of its other material: "its ValidTo did not move".
+
+    KMS had taken the import, and got the same once more 164 s later.
+    """
+    confirmed = replace(running(answered=True), state=ImportState.FAILED, outcome=NOT_SEEN)
+    hidden = replace(observed(valid_to=START + 20 * DAY), materials=(), materials_known=False)
+    for view, others, reason in (
+        (hidden, (Track(),), Reason.FLOOR),
+        (hidden, (), Reason.RENEWAL_DUE),
+        (observed(valid_to=START + 20 * DAY), (Track(),), Reason.RENEWAL_DUE),
+    ):
+        it = snapshot(view=view, ledger=ledger(open_import=confirmed), others=others)
+        assert decided(case(it, START + 180 * SECOND)).reason is reason
+        assert decided(case(it, START + HOUR + 60 * SECOND)).reason is Reason.RENEWAL_DUE
