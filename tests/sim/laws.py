@@ -127,7 +127,13 @@ class Laws:
         for a, b in self.book.obstacles.free(speaks, ends_s, min(last_s, ends_s + 20 * limit_s)):
             if b - a > limit_s:
                 # Of a key that is suspended, or to be resumed, that is what is told.
-                kinds = (*OUTAGES, ConditionKind.SUSPENDED) if key.life.suspensions else OUTAGES
+                kinds: tuple[ConditionKind, ...] = OUTAGES
+                if key.life.suspensions:
+                    kinds += (ConditionKind.SUSPENDED,)
+                if period.began.by_hand and self._out_of_sight(key, period.began.visible_s, b):
+                    kinds += (
+                        ConditionKind.COULD_NOT_LOOK,
+                    )  # byokd knows the end before alone, and that it sees nothing
                 # Who was told that the key is lost is not told of each further material that it loses.
                 since_s = min(
                     (lost_s for lost_s, back_s in losses(key, self.end_s) if lost_s < ends_s < back_s), default=ends_s
@@ -136,6 +142,11 @@ class Laws:
                 if not self._heard_of(key, kinds, since_s - 60, b) and not wanted:
                     self._broken(key, "an outage is told", b, f"lapsed at {span(ends_s)}, and nobody was told")
                 return
+
+    def _out_of_sight(self, key: SimKey, since_s: float, until_s: float) -> bool:
+        """Whether the key could not be looked at for long enough to be sure of one look."""
+        free = self.book.obstacles.free(self.book.scopes(key.life), since_s, until_s)
+        return all(b - a <= HOUR_S + BASE_S for a, b in free)
 
     def _suspension_told(self, key: SimKey, ends_s: float, by_s: float) -> bool:
         """Whether people knew a key suspended when what somebody had imported meanwhile ended, seen by byokd or not."""

@@ -271,3 +271,14 @@ def test_what_byokd_cannot_know_to_be_enabled_people_order() -> None:
 
     assert verdict.ok, verdict.violations[0]
     assert [what for _, _, what in verdict.book.story].count("order import") == 1
+
+
+def test_a_lapse_that_only_kms_knows_of_is_told_as_a_key_that_cannot_be_looked_at() -> None:
+    """While DescribeKey failed somebody imported material that ended soon; people heard that byokd saw nothing."""
+    how = {"mode": "5xx", "share": 1.0, "of": "describe"}
+    blind = Event(number=0, at_s=5 * DAY_S, kind="outage", span_s=8 * DAY_S, how=how)
+    by_hand = Event(number=1, at_s=5 * DAY_S + HOUR_S, kind="import_by_hand", how={"life": 0.01})
+    sleeps = Event(number=2, at_s=12 * DAY_S, kind="suspend", span_s=60)
+    verdict = run(_world(blind, by_hand, sleeps, days=30.0))
+
+    assert verdict.ok, verdict.violations[0]
