@@ -11,7 +11,7 @@ from byokd.decide.case import CLOCKS_DIFFER, Case, Loss, waiting
 from byokd.decide.rotation import waits_for_replicas
 from byokd.decide.several import about
 from byokd.decide.suspension import fate
-from byokd.facts.key import ABSENT, Absent, MaterialState, ObservedKey, View, last_seen
+from byokd.facts.key import ABSENT, Absent, MaterialState, NeverLooked, ObservedKey, View, last_seen
 from byokd.facts.ledger import Import, ImportState, Order, OrderKind, OrderState
 from byokd.facts.snapshot import Decision, Reason
 
@@ -116,26 +116,29 @@ def rotated(orders: tuple[Order, ...], view: View, now: datetime, *, was: View) 
     """Orders to rotate that are carried out: the key's current material became so since, by whoever it was.
 
     A rotation just before counts as well: KMS's clock may differ, and no key is to be rotated twice for one order.
-    Where KMS took the request, and what is current waited for it in the reading before (`was`), no clock is asked, nor
-    ListKeyRotations, which may be refused just then: DescribeKey tells what is current.
+    Where what is current waited in the reading before (`was`), and KMS took the request or that reading is younger than
+    the order, KMS's clock is not asked, nor ListKeyRotations, which may be refused just then: DescribeKey tells what is
+    current.
     """
     at, before = rotated_at(view), last_seen(was)
     if not isinstance(view, ObservedKey):
         return ()
-    waited = waiting(before) if isinstance(before, ObservedKey) else None
-    made = waited is not None and waited.material_id == view.current_material
     done = (
         order
         for order in orders
         if order.kind is OrderKind.ROTATE
-        and ((isinstance(at, datetime) and order.created_at <= at + CLOCKS_DIFFER) or (made and _taken(order)))
+        and ((isinstance(at, datetime) and order.created_at <= at + CLOCKS_DIFFER) or _made_for(order, before, view))
     )
     return tuple(_closed(order, OrderState.DONE, now, f"rotated to {view.current_material}") for order in done)
 
 
-def _taken(order: Order) -> bool:
-    """Whether KMS took the request to rotate for an order."""
-    return isinstance(order.effective_at, datetime) and not order.outcome
+def _made_for(order: Order, before: ObservedKey | NeverLooked, view: ObservedKey) -> bool:
+    waited = waiting(before) if isinstance(before, ObservedKey) else None
+    if not isinstance(before, ObservedKey) or waited is None or waited.material_id != view.current_material:
+        return False
+    if isinstance(order.effective_at, datetime) and not order.outcome:
+        return True
+    return not order.by_period and order.created_at <= before.at  # one by period is taken back if it has no reason left
 
 
 def answered(orders: tuple[Order, ...], ended: Import, now: datetime) -> tuple[Order, ...]:

@@ -21,7 +21,7 @@ from typing import Final
 import structlog
 
 from byokd.decide.admit import IMPORT_PARAMETERS
-from byokd.decide.case import case, managed_material
+from byokd.decide.case import case
 from byokd.decide.decide import decide
 from byokd.decide.related import outdated
 from byokd.decide.rotation import behind
@@ -31,6 +31,7 @@ from byokd.engine.gather import Gatherer, answered
 from byokd.engine.pace import Pace
 from byokd.engine.probe import probed
 from byokd.engine.record import (
+    as_named,
     conclude,
     failed,
     has_ended,
@@ -214,9 +215,11 @@ class Cycle:
     ) -> Decision:
         """Ask KMS to rotate, and look what came of it.
 
-        Nothing need be on disk before: where a call was cut short KMS either rotates or does not, which shows, and what
-        waits for its rotation can be rotated to but once.
+        That the material waits is on disk before: where a call is cut short KMS either rotates to it or does not, which
+        the next look shows whatever the clocks say; and what waits for its rotation can be rotated to but once.
         """
+        waiting, _ = await self._save(before, after, orders, self._clock.now())
+        before = after = on_record(waiting).turned_to(after.place)
         arn = after.arn
         assert not isinstance(arn, Absent)  # a key that was seen has an ARN
         (order,) = (each for each in after.ledger.open_orders if each.id == wanted.order_id)
@@ -233,7 +236,7 @@ class Cycle:
         seen = await self._gather.look(with_order(after, asked))
         now = self._clock.now()
         after, closed = prepare(settle(seen, now), now, was=after.view)
-        changed = {each.id: each for each in (*orders, asked, *closed)}  # it may be carried out already
+        changed = {each.id: each for each in (asked, *closed)}  # it may be carried out already
         return await self._conclude(before, after, tuple(changed.values()), now)
 
     async def _probe(self, before: Snapshot, after: Snapshot, orders: tuple[Order, ...]) -> Decision:
@@ -293,17 +296,8 @@ class Cycle:
         if sent.state is ImportState.RUNNING:
             seen = await self._gather.look(after)
             now = self._clock.now()
-            after = self._as_named(seen, settle(seen, now), row, named)
+            after = as_named(seen, settle(seen, now), row, named, now)
         return await self._conclude(intended, after, (), now)
-
-    def _as_named(self, seen: Snapshot, settled: Snapshot, row: Import, named: MaterialId | Absent) -> Snapshot:
-        """The settled snapshot, unless KMS shows the import done by another KeyMaterialId than it answered with."""
-        ended, shown = settled.ledger.open_import, managed_material(settled)
-        done = not isinstance(ended, Absent) and ended.state is ImportState.DONE
-        if not done or ABSENT in (named, shown) or named == shown:
-            return settled
-        error = MaterialDiffers(f"KMS took the material as {named}, and shows {shown}")
-        return with_import(seen, failed(seen, row, error, self._clock.now()), self._clock.now())
 
     async def _import(self, intended: Snapshot, row: Import) -> MaterialId | Absent:
         """GetParametersForImport, wrap, ImportKeyMaterial. The lane has admitted the first call already.

@@ -25,7 +25,7 @@ from byokd.decide.orders import (
 from byokd.decide.period import taken_back
 from byokd.decide.several import merged
 from byokd.decide.transitions import compare, of_import, of_key, of_material, of_order
-from byokd.errors import ByokdError, Remedy, Throttled
+from byokd.errors import ByokdError, MaterialDiffers, Remedy, Throttled
 from byokd.facts.change import Change
 from byokd.facts.condition import OpenCondition
 from byokd.facts.key import ABSENT, Absent, MaterialId, View
@@ -73,6 +73,16 @@ def settle(snapshot: Snapshot, now: datetime) -> Snapshot:
         if not isinstance(row, Absent) and row is not snapshot.ledger.open_import:
             snapshot = with_import(snapshot, row, now)
     return snapshot.turned_to(at_hand)
+
+
+def as_named(seen: Snapshot, settled: Snapshot, row: Import, named: MaterialId | Absent, now: datetime) -> Snapshot:
+    """The settled snapshot, unless KMS shows the import done by another KeyMaterialId than it answered with."""
+    ended, shown = settled.ledger.open_import, managed_material(settled)
+    done = not isinstance(ended, Absent) and ended.state is ImportState.DONE
+    if not done or ABSENT in (named, shown) or named == shown:
+        return settled
+    error = MaterialDiffers(f"KMS took the material as {named}, and shows {shown}")
+    return with_import(seen, failed(seen, row, error, now), now)
 
 
 def has_ended(snapshot: Snapshot) -> bool:

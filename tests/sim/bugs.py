@@ -258,7 +258,7 @@ BUGS: Final[tuple[Bug, ...]] = (
     _bug(
         "only the process that asked sees a rotation done",
         "decide/orders.py",
-        "((isinstance(at, datetime) and order.created_at <= at + CLOCKS_DIFFER) or (made and _taken(order)))",
+        "((isinstance(at, datetime) and order.created_at <= at + CLOCKS_DIFFER) or _made_for(order, before, view))",
         "isinstance(at, datetime) and order.created_at <= at + CLOCKS_DIFFER"
         " and isinstance(order.effective_at, datetime)",
     ),

@@ -282,3 +282,15 @@ def test_a_lapse_that_only_kms_knows_of_is_told_as_a_key_that_cannot_be_looked_a
     verdict = run(_world(blind, by_hand, sleeps, days=30.0))
 
     assert verdict.ok, verdict.violations[0]
+
+
+def test_a_rotation_that_was_cut_short_is_known_again_by_a_clock_that_is_ahead() -> None:
+    """byokd died when KMS had rotated. To a clock ahead that was before the order, and it rotated once more."""
+    ahead = Event(number=0, at_s=4 * DAY_S, kind="step", span_s=4 * HOUR_S, how={"by_s": 155})
+    half = Event(number=1, at_s=ahead.at_s + HOUR_S / 2, kind="rotate_by_hand", how={"steps": 1})
+    how = {"calls": 2, "of": "rotation", "again": 0}
+    dies = Event(number=2, at_s=ahead.at_s + HOUR_S, kind="crash", span_s=HOUR_S / 2, how=how)
+    order = Event(number=3, at_s=dies.at_s + 1, kind="rotate")
+    verdict = run(_world(ahead, half, dies, order, keys=(_key(imported=True, stock=2),), days=40.0))
+
+    assert verdict.ok, verdict.violations[0]

@@ -46,8 +46,8 @@ MARK = Fingerprint("ef" * 32)
 
 def shown(name: MaterialId, state: MaterialState, *, gone: bool = False) -> ObservedMaterial:
     """A material as KMS lists it, with sixty days of life."""
-    expiry = ABSENT if gone else START + 60 * DAY
-    return ObservedMaterial(material_id=name, state=state, imported=not gone, expiry=expiry)
+    ends = ABSENT if gone else START + 60 * DAY
+    return ObservedMaterial(material_id=name, state=state, imported=not gone, expiry=ends)
 
 
 OLD = shown(FIRST, MaterialState.NON_CURRENT)
@@ -370,20 +370,19 @@ def test_the_budget_of_a_life_is_told_before_it_is_used_up(rotations: int, stage
 
 
 def test_what_waited_and_is_current_was_rotated_to_whatever_the_clocks_say() -> None:
-    """KMS's stamp lay before the order: the host's clock was ahead. What KMS was not asked, or refused, is not done."""
+    """KMS's stamp lay before the order: the host's clock was ahead. What waited before the order alone is not done."""
     before = key(OLD, NOW, PENDING, tracks=THREE).view
     made = replace(PENDING, state=MaterialState.CURRENT, rotated_at=START - timedelta(minutes=4))
-    shows = key(OLD, replace(NOW, state=MaterialState.NON_CURRENT), made, tracks=THREE).view
-    assert isinstance(shows, ObservedKey)
-    after = replace(shows, current_material=THIRD)
+    after = observed(materials=(OLD, replace(NOW, state=MaterialState.NON_CURRENT), made), current_material=THIRD)
     asked = replace(ROTATE, created_at=START, effective_at=START)
     assert [each.state for each in rotated((asked,), after, START, was=before)] == [OrderState.DONE]
     hidden = replace(after, materials=(), materials_known=False)  # ListKeyRotations is refused just then
     assert [each.state for each in rotated((asked,), hidden, START, was=before)] == [OrderState.DONE]
     assert rotated((asked,), after, START, was=after) == ()
-    for other in (replace(asked, effective_at=ABSENT), replace(asked, outcome="LimitExceededException")):
-        assert rotated((other,), after, START, was=before) == ()
-        assert rotated((other,), hidden, START, was=before) == ()
+    late = replace(asked, created_at=START + timedelta(seconds=1))
+    for other in (replace(late, effective_at=ABSENT), replace(late, outcome="LimitExceededException")):
+        assert rotated((other,), after, START, was=before) == rotated((other,), hidden, START, was=before) == ()
+        assert rotated((replace(other, created_at=START),), hidden, START, was=before)
 
 
 @pytest.mark.parametrize("outcome", ["", "kms:RotateKeyOnDemand is not allowed"])
