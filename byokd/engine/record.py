@@ -348,6 +348,10 @@ def queue(snapshot: Snapshot, decision: Decision, now: datetime, new_id: NewId) 
             priority=snapshot.desired.policy.priority,
         )
     row = replace(row, priority=snapshot.desired.policy.priority)
+    if row.state is not ImportState.RUNNING:
+        row = replace(
+            row, deadline=min(row.deadline, wanted.deadline)
+        )  # somebody may have moved it, within the tier too
     if row.tier is wanted.tier and row.order_id == wanted.order_id:
         return replace(row, not_before=min(row.not_before, now)) if row.state is ImportState.QUEUED else row
     hurried = wanted.tier in (Tier.EMERGENCY, Tier.LAPSED) or wanted.order_id is not ABSENT
@@ -355,7 +359,6 @@ def queue(snapshot: Snapshot, decision: Decision, now: datetime, new_id: NewId) 
         row,
         tier=wanted.tier,
         reason=wanted.reason.value,
-        deadline=min(row.deadline, wanted.deadline),
         order_id=wanted.order_id,
         not_before=min(row.not_before, now) if hurried else row.not_before,
     )

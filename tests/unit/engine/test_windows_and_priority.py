@@ -79,6 +79,26 @@ async def test_of_a_burst_of_one_a_key_in_a_hurry_has_the_next_token(reserve: fl
     assert [*renewed][len(before)] == late
 
 
+async def test_who_is_in_the_queue_goes_by_the_deadline_that_it_has_now() -> None:
+    """Somebody imported material that ends sooner; the row kept its deadline for as long as its tier was the same."""
+    world = World(lane=lane(reserve=0.0))
+    keys = [_key(world, number, policy()) for number in range(4)]
+    await world.store.sync_fleet(keys, now=world.clock.now())
+    async with running(world):
+        assert len(_imported_at(world)) == 4
+    scarce = Quota(per_second=1 / (20 * HOUR).total_seconds(), burst=1)
+    world.lane = replace(world.lane, quotas=world.lane.quotas | {"GetParametersForImport": scarce})
+    world.clock.advance((61 * DAY).total_seconds())
+    async with running(world):
+        renewed = [call.key for call in world.kms.calls if call.operation == "ImportKeyMaterial"][4:]
+        hurried = str(next(each.arn for each in reversed(keys) if str(each.arn) not in renewed))
+        material = world.kms.key(hurried).materials[0]
+        world.kms.put(hurried, materials=(replace(material, expiry=world.clock.now() + 20 * DAY),))
+        await world.pass_time(2 * DAY, step=HOUR)
+        renewed = [call.key for call in world.kms.calls if call.operation == "ImportKeyMaterial"][4:]
+    assert renewed[1] == hurried
+
+
 async def _renewed_at(quota: Quota, reserve: float) -> tuple[dict[str, datetime], str, datetime]:
     """Nine keys are due, and a tenth of less priority becomes urgent ten days later: who is renewed when, in order; the
     tenth; and that time."""
