@@ -191,12 +191,12 @@ def after_deciding(orders: tuple[Order, ...], *, reason: Reason, message: str, n
 
 
 def _outlasts(order: Order, reason: Reason) -> bool:
-    """Whether an order waits for what refuses others: a resumption for the end of a hold.
+    """Whether an order waits for what refuses others: a resumption for the end of a hold, or of what people did in KMS.
 
     It has ended the suspension already. Refused with that, it would leave a key without material that nobody could
     resume any more, and for good where the policy heals no loss.
     """
-    return order.kind is OrderKind.RESUME and reason is Reason.HELD
+    return order.kind is OrderKind.RESUME and reason in (Reason.HELD, Reason.HANDS_OFF)
 
 
 def awaiting(orders: Sequence[Order], said: Sequence[tuple[Case, Decision]]) -> tuple[Order, ...]:

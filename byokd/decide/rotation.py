@@ -9,9 +9,8 @@ from __future__ import annotations
 from datetime import datetime, timedelta
 from typing import Final
 
-from byokd.decide.backoff import LONGEST
 from byokd.decide.case import Case, in_stock, names
-from byokd.decide.verdict import SOON, Verdict, wanted
+from byokd.decide.verdict import Verdict, patience, wanted
 from byokd.facts.condition import Condition, ConditionKind, Severity
 from byokd.facts.key import ABSENT, SYMMETRIC, Blind, MaterialState, ObservedKey, region_of
 from byokd.facts.ledger import Order, Tier
@@ -48,7 +47,7 @@ def rotates(the: Case) -> Verdict | None:
     pending = the.pending
     if pending is None or pending.material_id != the.material:
         return None
-    until = the.now + _patience(order, the.now)
+    until = the.now + patience(order, the.now)
     if message := waits_for_replicas(the):
         if the.tier is not Tier.FRESH:
             return None  # it may wait for longer than it lives, and is renewed like any other
@@ -77,16 +76,6 @@ def waits_for_replicas(the: Case) -> str:
     if pending.state is not MaterialState.PENDING_MULTI_REGION:
         return ""
     return f"waits until its replicas have the material too: {_hindrances(the)}"
-
-
-def _patience(order: Order, now: datetime) -> timedelta:
-    """How long a rotation that waits is left alone: an eighth of the time it has waited, an hour at most.
-
-    It may wait for weeks: for KMS's leave, for the key to be Enabled, or for replicas, which each of its turns looks at
-    too. A replica that has the material wakes it.
-    """
-    waited = timedelta(seconds=round((now - order.created_at).total_seconds() / 8))
-    return min(max(SOON, waited), LONGEST)
 
 
 def asked_again_at(order: Order, asked_at: datetime) -> datetime:
@@ -120,7 +109,7 @@ def _unseen(the: Case, order: Order, message: str) -> Verdict | None:
     if the.tier is not Tier.FRESH:
         return None
     message = f"KMS was asked at {order.effective_at:%H:%M:%S} to rotate; {message}"
-    return Verdict(reason=Reason.ROTATING, message=message, wake_at=the.now + _patience(order, the.now))
+    return Verdict(reason=Reason.ROTATING, message=message, wake_at=the.now + patience(order, the.now))
 
 
 def obstacle(the: Case) -> str | None:

@@ -7,9 +7,10 @@ from datetime import datetime, timedelta
 from typing import Final
 
 from byokd.decide.backoff import EIGHTH
+from byokd.decide.backoff import LONGEST as LONGEST_WAIT
 from byokd.decide.case import LONGEST, Case, Loss
 from byokd.facts.key import ABSENT, NEVER, Absent, Expiry
-from byokd.facts.ledger import Order
+from byokd.facts.ledger import Order, OrderKind
 from byokd.facts.snapshot import Action, ImportWanted, Reason
 
 SOON: Final = timedelta(seconds=30)
@@ -63,13 +64,24 @@ def wanted_expiry(the: Case, order: Order | None = None) -> Expiry:
     return NEVER if the.expiry is NEVER else max(wanted, the.expiry)
 
 
+def patience(order: Order, now: datetime) -> timedelta:
+    """How long an order that waits is left alone: an eighth of the time it has waited, 30 s at least, an hour at most.
+
+    It may wait for weeks: a rotation for KMS's leave, for the key to be Enabled, or for replicas, which each of its
+    turns looks at too; a resumption for a deletion to be cancelled. A replica that has the material wakes its primary.
+    """
+    waited = timedelta(seconds=round((now - order.created_at).total_seconds() / EIGHTH))
+    return min(max(SOON, waited), LONGEST_WAIT)
+
+
 def taken_back_at(the: Case) -> datetime:
     """When to see whether people have taken back what they did, of which nobody tells byokd.
 
     No wait is longer than an eighth of the time left, as after a failure: who enables a key again in time finds it
-    alive.
+    alive. Nor is one longer than a resumption waits patiently.
     """
-    wait = TAKEN_BACK
+    resumed = (each for each in the.snapshot.ledger.open_orders if each.kind is OrderKind.RESUME)
+    wait = min((patience(each, the.now) for each in resumed), default=TAKEN_BACK)
     if the.window is not None and the.window.valid_to > the.now:
         wait = min(wait, (the.window.valid_to - the.now) / EIGHTH)
     return the.now + max(SOON, timedelta(seconds=int(wait.total_seconds())))

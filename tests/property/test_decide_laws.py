@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from byokd.decide.backoff import retry_at
 from byokd.decide.decide import decide
-from byokd.decide.verdict import SOON
+from byokd.decide.verdict import SOON, patience
 from byokd.decide.why import why
 from byokd.decide.window import window
 from byokd.facts.condition import ConditionKind, Severity
@@ -45,6 +45,15 @@ def test_decide_is_total_and_wakes_later(it: Snapshot, now: Any) -> None:
 
     assert now < decision.wake_at <= now + max(it.desired.policy.look_every, timedelta(seconds=1))
     assert decision.message
+
+
+@given(moments, spans, spans)
+def test_an_order_that_waits_is_looked_at_less_and_less(now: Any, waited: timedelta, longer: timedelta) -> None:
+    """Between half a minute and an hour apart, and never more than an eighth of what it has waited, but for that."""
+    first, later = (patience(order(OrderKind.RESUME, created_at=now - each), now) for each in (waited, waited + longer))
+
+    assert SOON <= first <= later <= timedelta(hours=1)
+    assert first <= max(SOON, waited / 8 + timedelta(seconds=1))
 
 
 @given(snapshots, moments)

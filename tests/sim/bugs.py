@@ -338,8 +338,8 @@ BUGS: Final[tuple[Bug, ...]] = (
     _bug(
         "what people put aside is looked at like anything else",
         "decide/verdict.py",
-        "    wait = TAKEN_BACK\n",
-        "    wait = the.policy.look_every\n",
+        "default=TAKEN_BACK)",
+        "default=the.policy.look_every)",
     ),
     _bug(
         "a probe stands behind an import that waits in the queue",

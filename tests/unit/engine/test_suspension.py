@@ -116,6 +116,21 @@ async def test_a_resumption_that_meets_a_hold_is_carried_out_after_it() -> None:
         assert (await world.know()).ledger.open_orders == ()
 
 
+async def test_a_resumption_of_a_key_that_is_to_be_deleted_waits_until_it_is_not() -> None:
+    """It was refused and had ended the suspension: byokd told of its own deletion as somebody else's, for ever."""
+    async with running(await _world(on_lapse=OnLoss.REPORT, on_foreign_delete=OnLoss.REPORT)) as world:
+        await world.order(OrderKind.SUSPEND)
+        world.kms.put(ARN, deletion_at=world.clock.now() + 30 * DAY)
+        await world.pass_time(DAY, step=6 * timedelta(hours=1))
+        await world.order(OrderKind.RESUME)
+        known = {each.condition.kind: each.condition.detail for each in (await world.know()).conditions}
+        assert "it waits: the key is PendingDeletion" in known[ConditionKind.SUSPENDED]
+        assert ConditionKind.MATERIAL_DELETED not in known
+        world.kms.put(ARN, deletion_at=ABSENT)
+        await world.pass_time(60 * MINUTE, step=5 * MINUTE)
+        assert world.kms.state(ARN) is KeyState.ENABLED
+
+
 async def test_what_could_not_be_brought_back_is_left_and_cuts_nothing_off_less() -> None:
     """One material of two is enough: without it KMS refuses every use of the key. The other one is not lost for it."""
     async with running(await _world()) as world:
@@ -194,21 +209,17 @@ async def test_a_deletion_that_is_not_allowed_is_told_at_once_and_tried_again() 
     The log says so once, and did at each of two tries in a minute, for as long as it was not allowed.
     """
     with capture_logs() as lines:
-        await _denied_for_a_while()
+        async with running(await _world()) as world:
+            world.kms.fail(DELETION, *[AccessDenied("kms:DeleteImportedKeyMaterial is not allowed")] * 3)
+            await world.order(OrderKind.SUSPEND)
+            told = world.inbox.notices[-1].condition
+            assert (told.kind, told.severity) == (ConditionKind.SUSPENDED, Severity.CRITICAL)
+            assert "usable all the same" in told.detail
+            assert "not allowed" in told.detail
+            await world.pass_time(3 * MINUTE, step=MINUTE)
+            assert world.kms.state(ARN) is KeyState.PENDING_IMPORT
+            assert (await world.know()).conditions[0].condition.severity is Severity.WARNING
     assert [line["event"] for line in lines].count("deletion_failed") == 1
-
-
-async def _denied_for_a_while() -> None:
-    async with running(await _world()) as world:
-        world.kms.fail(DELETION, *[AccessDenied("kms:DeleteImportedKeyMaterial is not allowed")] * 3)
-        await world.order(OrderKind.SUSPEND)
-        told = world.inbox.notices[-1].condition
-        assert (told.kind, told.severity) == (ConditionKind.SUSPENDED, Severity.CRITICAL)
-        assert "usable all the same" in told.detail
-        assert "not allowed" in told.detail
-        await world.pass_time(3 * MINUTE, step=MINUTE)
-        assert world.kms.state(ARN) is KeyState.PENDING_IMPORT
-        assert (await world.know()).conditions[0].condition.severity is Severity.WARNING
 
 
 async def test_material_that_people_bring_back_by_hand_is_told_and_left() -> None:
