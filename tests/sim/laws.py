@@ -24,6 +24,8 @@ from tests.sim.world import World
 
 BASE_S: Final = 420.0
 """What a few tries, a settling import and its reading take."""
+A_LOOK_S: Final = 1.0
+"""A look that began so shortly before may show what came after it."""
 HEAL_S: Final = 1.25 * HOUR_S
 """A lapsed key is tried at least every 30 s, and every hour after a refusal."""
 OUTAGES: Final = (ConditionKind.LAPSED, ConditionKind.MATERIAL_DELETED)
@@ -127,19 +129,15 @@ class Laws:
         for a, b in self.book.obstacles.free(speaks, ends_s, min(last_s, ends_s + 20 * limit_s)):
             if b - a > limit_s:
                 # Of a key that is suspended, or to be resumed, that is what is told.
-                kinds: tuple[ConditionKind, ...] = OUTAGES
-                if key.life.suspensions:
-                    kinds += (ConditionKind.SUSPENDED,)
+                kinds = {*OUTAGES, ConditionKind.SUSPENDED} if key.life.suspensions else {*OUTAGES}
                 if period.began.by_hand and self._out_of_sight(key, period.began.visible_s, b):
-                    kinds += (
-                        ConditionKind.COULD_NOT_LOOK,
-                    )  # byokd knows the end before alone, and that it sees nothing
+                    kinds.add(ConditionKind.COULD_NOT_LOOK)  # all that byokd can know
                 # Who was told that the key is lost is not told of each further material that it loses.
                 since_s = min(
                     (lost_s for lost_s, back_s in losses(key, self.end_s) if lost_s < ends_s < back_s), default=ends_s
                 )
                 wanted = self._suspension_told(key, ends_s, b) or self._suspended_unseen(key, ends_s, speaks, limit_s)
-                if not self._heard_of(key, kinds, since_s - 60, b) and not wanted:
+                if not self._heard_of(key, tuple(kinds), since_s - 60, b) and not wanted:
                     self._broken(key, "an outage is told", b, f"lapsed at {span(ends_s)}, and nobody was told")
                 return
 
@@ -236,7 +234,7 @@ class Laws:
         gone_s = (at_s for at_s, of in key.life.deleted if of == last.fingerprint and last.at_s <= at_s < each.at_s)
         return (
             each.ordered
-            or any(not self._looked(key, last.at_s, at_s) for at_s in gone_s)
+            or any(not self._looked(key, last.at_s, at_s - A_LOOK_S) for at_s in gone_s)
             or each.late
             or last.late  # it came after its time was up, and byokd knew nothing of it
             or last.visible_s > last.at_s + 5

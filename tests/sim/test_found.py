@@ -294,3 +294,14 @@ def test_a_rotation_that_was_cut_short_is_known_again_by_a_clock_that_is_ahead()
     verdict = run(_world(ahead, half, dies, order, keys=(_key(imported=True, stock=2),), days=40.0))
 
     assert verdict.ok, verdict.violations[0]
+
+
+def test_what_is_deleted_before_anybody_sees_it_was_never_imported() -> None:
+    """Somebody deleted what an unanswered import had brought, while byokd looked: it saw nothing, and tried again."""
+    meddler = Event(number=0, at_s=5 * DAY_S, kind="meddle")
+    how = {"mode": "lost_applied", "share": 1.0}
+    lost = Event(number=1, at_s=meddler.at_s + 100, kind="answers", span_s=HOUR_S, how=how)
+    once_more = Event(number=2, at_s=meddler.at_s + 130.9, kind="delete_material")
+    verdict = run(_world(meddler, lost, once_more, days=30.0))
+
+    assert verdict.ok, verdict.violations[0]
