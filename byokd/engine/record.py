@@ -349,9 +349,8 @@ def queue(snapshot: Snapshot, decision: Decision, now: datetime, new_id: NewId) 
         )
     row = replace(row, priority=snapshot.desired.policy.priority)
     if row.state is not ImportState.RUNNING:
-        row = replace(
-            row, deadline=min(row.deadline, wanted.deadline)
-        )  # somebody may have moved it, within the tier too
+        # Somebody may have moved it, within the tier too.
+        row = replace(row, deadline=min(row.deadline, wanted.deadline))
     if row.tier is wanted.tier and row.order_id == wanted.order_id:
         return replace(row, not_before=min(row.not_before, now)) if row.state is ImportState.QUEUED else row
     hurried = wanted.tier in (Tier.EMERGENCY, Tier.LAPSED) or wanted.order_id is not ABSENT
