@@ -80,16 +80,17 @@ def keys_of(renewals: Iterable[Renewal]) -> int:
 
 
 def tight(ahead: Forecast, min_slack: float) -> Tight | None:
-    """The keys that will get less slack than `min_slack`, a share of their lead; None if none do.
+    """The keys that will get less slack than `min_slack`, a share of their lead, or none at all; None if none do.
 
     A key that is below it already is not the pace's doing: something else kept it, which has a condition of its own.
     """
     found: list[tuple[float, Renewal]] = []
     for each in ahead.renewals:
         share = slack_share(each)
-        if share is None or share >= min_slack or not isinstance(each.valid_to, datetime):
+        if share is None or not isinstance(each.valid_to, datetime):
             continue
-        if each.valid_to - min_slack * each.lead > ahead.now or each.missed:
+        # A miss counts whatever the threshold: one of 0 % leaves nothing below it where a renewal never comes.
+        if each.missed or (share < min_slack and each.valid_to - min_slack * each.lead > ahead.now):
             found.append((share, each))
     if not found:
         return None
@@ -256,8 +257,15 @@ def _sample(prospects: Sequence[Prospect]) -> tuple[Sequence[Prospect], int]:
 
 
 def slowed(lane: Lane, by: float) -> Lane:
-    """The lane for a sample of its keys, every `by`-th of them: so much slower, it serves them at the same times."""
-    quotas = {name: replace(quota, per_second=quota.per_second / by) for name, quota in lane.quotas.items()}
+    """The lane for a sample of its keys, every `by`-th of them: so much slower, it serves them at the same times.
+
+    A burst serves as many keys at once, and so as much less of a sample; never less than one, which a bucket has to
+    hold.
+    """
+    quotas = {
+        name: replace(quota, per_second=quota.per_second / by, burst=max(1.0, quota.burst / by))
+        for name, quota in lane.quotas.items()
+    }
     return replace(lane, quotas=quotas)
 
 

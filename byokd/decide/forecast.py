@@ -155,7 +155,7 @@ def forecast(
                 if material.expiry is not NEVER:
                     queue.add(material)
 
-    keep = {tier: kept(lane, tier) for tier in Tier}
+    keep = {tier: min(kept(lane, tier), bucket.quota.burst - 1.0) for tier in Tier}
 
     def token(left: Bucket, at: float, tier: Tier) -> tuple[Bucket, float]:
         return take(left, at, keep=keep[tier])
@@ -199,6 +199,9 @@ def steps_ahead(prospects: Iterable[Prospect], now: datetime) -> int:
 def lane_bucket(lane: Lane, learned: Learned = NOTHING_LEARNED) -> tuple[Bucket, str]:
     """A full bucket that admits whole imports at the present pace, and the operation that sets it in the long run.
 
+    No more at once than the scarcest of them allows: tokens for GetParametersForImport are of no use to who waits for
+    another operation.
+
     A lane that was throttled a moment ago comes back to its quota as the bucket does: what slows it down today says
     nothing about next month.
 
@@ -209,7 +212,8 @@ def lane_bucket(lane: Lane, learned: Learned = NOTHING_LEARNED) -> tuple[Bucket,
     paces = {name: lane.quotas[name].per_second / calls for name, calls in CALLS_PER_IMPORT.items()}
     bottleneck = min(paces, key=paces.__getitem__)
     share = min(paces[name] * shares[name] for name in paces) / paces[bottleneck]
-    bucket = full(Quota(per_second=paces[bottleneck], burst=lane.quotas[IMPORT_PARAMETERS].burst), 0.0)
+    bursts = (lane.quotas[name].burst / CALLS_PER_IMPORT[name] for name in (IMPORT_PARAMETERS, bottleneck))
+    bucket = full(Quota(per_second=paces[bottleneck], burst=max(1.0, min(bursts))), 0.0)
     return replace(bucket, share=share), bottleneck
 
 

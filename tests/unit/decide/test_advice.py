@@ -47,28 +47,36 @@ def test_from_one_renewal_to_the_next(changes: dict[str, Any], length: timedelta
 
 
 LEFT = {
-    "half of the lead": (60 * DAY, 15 * DAY, None),
-    "a second less": (60 * DAY, 15 * DAY - SECOND, "late"),
-    "a second": (60 * DAY, SECOND, "late"),
-    "nothing": (60 * DAY, timedelta(0), "missed"),
-    "less than nothing": (60 * DAY, -SECOND, "missed"),
-    "late already": (15 * DAY, 15 * DAY - SECOND, None),
-    "not late yet": (15 * DAY + SECOND, 15 * DAY - SECOND, "late"),
-    "late already, and to be missed": (15 * DAY, timedelta(0), "missed"),
-    "never, in a forecast that goes far enough": (60 * DAY, None, "missed"),
+    "half of the lead": (60 * DAY, 15 * DAY, 0.5, None),
+    "a second less": (60 * DAY, 15 * DAY - SECOND, 0.5, "late"),
+    "a second": (60 * DAY, SECOND, 0.5, "late"),
+    "nothing": (60 * DAY, timedelta(0), 0.5, "missed"),
+    "less than nothing": (60 * DAY, -SECOND, 0.5, "missed"),
+    "late already": (15 * DAY, 15 * DAY - SECOND, 0.5, None),
+    "not late yet": (15 * DAY + SECOND, 15 * DAY - SECOND, 0.5, "late"),
+    "late already, and to be missed": (15 * DAY, timedelta(0), 0.5, "missed"),
+    "never, in a forecast that goes far enough": (60 * DAY, None, 0.5, "missed"),
+    "a second, where that is enough": (60 * DAY, SECOND, 0.0, None),
+    "nothing, where a second is enough": (60 * DAY, timedelta(0), 0.0, "missed"),
+    "never, where a second is enough": (60 * DAY, None, 0.0, "missed"),
 }
 
 
-@pytest.mark.parametrize(("left", "slack", "stage"), LEFT.values(), ids=LEFT)
-def test_people_are_told_from_the_second_on(left: timedelta, slack: timedelta | None, stage: str | None) -> None:
-    """Of less than half of the lead, and of nothing left; not of a key that something else made late."""
+@pytest.mark.parametrize(("left", "slack", "least", "stage"), LEFT.values(), ids=LEFT)
+def test_people_are_told_from_the_second_on(
+    left: timedelta, slack: timedelta | None, least: float, stage: str | None
+) -> None:
+    """Of less than the lane's share of the lead, and of nothing left; not of a key that something else made late.
+
+    With a threshold of 0 % nobody heard of keys that would never be renewed: no slack is not less than none.
+    """
     ahead = forecast([key(1, left=left)], hourly(), START)
     renewed_at = ABSENT if slack is None else START + left - slack
     (renewal,) = ahead.renewals
-    found = slack_condition(replace(ahead, renewals=(replace(renewal, renewed_at=renewed_at),)), 0.5)
+    found = slack_condition(replace(ahead, renewals=(replace(renewal, renewed_at=renewed_at),)), least)
     assert (found.stage if found else None) == stage
     beyond = replace(renewal, renewed_at=ABSENT, beyond=True)
-    assert slack_condition(replace(ahead, renewals=(beyond,)), 0.5) is None
+    assert slack_condition(replace(ahead, renewals=(beyond,)), least) is None
 
 
 LINES = {
