@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+from collections.abc import Iterable
 from datetime import timedelta
 from typing import TYPE_CHECKING, Annotated, Any, Final
 
@@ -16,7 +18,7 @@ BAR_WIDTH: Final = 24
 MOST_KEYS: Final = 1_000_000
 PLANNED: Final = 50_000
 """With --what-if, more keys than this are reckoned by so many, at a slower pace: they are alike."""
-TO_COME: Final = ("keys", "valid_for", "renew_before", "spread", "renewal_floor", "quota", "at_once")
+TO_COME: Final = ("keys", "valid_for", "renew_before", "spread", "renewal_floor", "emergency_share", "quota", "at_once")
 """Options of a fleet that does not exist yet."""
 SHOWN: Final = 10
 """Keys listed for a person; `--json` has more."""
@@ -41,7 +43,16 @@ def plan(
     renew_before: Annotated[str, typer.Option(help="With --what-if: a duration, or a share of the life.")] = "1/3",
     spread: Annotated[str, typer.Option(help="With --what-if: a duration, or a share of renew_before.")] = "10%",
     renewal_floor: Annotated[str, typer.Option(help="With --what-if: least time between two imports.")] = "1h",
-    quota: Annotated[float, typer.Option(help="With --what-if: GetParametersForImport, a second.")] = 0.25,
+    emergency_share: Annotated[
+        str, typer.Option(help="With --what-if: share of the life that is an emergency.")
+    ] = "5%",
+    quota: Annotated[
+        list[str] | None,
+        typer.Option(
+            metavar="[OPERATION=]RATE",
+            help="With --what-if: requests a second, of GetParametersForImport where none is named. May be repeated.",
+        ),
+    ] = None,
     at_once: Annotated[
         bool, typer.Option("--at-once", help="With --what-if: all with the same ValidTo, not imported one by one.")
     ] = False,
@@ -51,8 +62,14 @@ def plan(
 
     _refuse_strays(context, what_if=what_if)
     if what_if:
-        policy = _policy(valid_for, renew_before, spread, renewal_floor)
-        document = _imagine(keys, policy, quota, at_once=at_once, limit=limit)
+        policy = _policy(
+            valid_for=valid_for,
+            renew_before=renew_before,
+            spread=spread,
+            renewal_floor=renewal_floor,
+            emergency_share=emergency_share,
+        )
+        document = _imagine(keys, policy, _imagined_lane(quota or []), at_once=at_once, limit=limit)
     else:
         asked = {"limit": str(limit)} | ({"lane": lane} if lane else {}) | ({"key": key} if key else {})
         document = of(context).reach().plan(asked)
@@ -81,18 +98,12 @@ def _refuse_strays(context: typer.Context, *, what_if: bool) -> None:
         raise OperatorError(f"{' and '.join(strays)} {'belong' if strays[1:] else 'belongs'} to --what-if")
 
 
-def _policy(valid_for: str, renew_before: str, spread: str, renewal_floor: str) -> Policy:
+def _policy(**written: str) -> Policy:
     """The policy that the options come to. Raises: OperatorError, in the words of the config."""
     from byokd.config.check import sound_policy
     from byokd.config.inherit import whole_policy
     from byokd.errors import OperatorError
 
-    written = {
-        "valid_for": valid_for,
-        "renew_before": renew_before,
-        "spread": spread,
-        "renewal_floor": renewal_floor,
-    }
     settings, wrong = sound_policy(written)
     if settings is None:
         raise OperatorError("; ".join(f"{setting} {what} ({hint})" for setting, what, hint in wrong))
@@ -104,38 +115,55 @@ def _policy(valid_for: str, renew_before: str, spread: str, renewal_floor: str) 
     return policy
 
 
-def _imagine(keys: int, policy: Policy, quota: float, *, at_once: bool, limit: int) -> dict[str, Any]:
+def _imagine(keys: int, policy: Policy, lane: Lane, *, at_once: bool, limit: int) -> dict[str, Any]:
     from byokd.clock import SystemClock
+    from byokd.decide.forecast import lane_bucket
     from byokd.decide.what_if import imagined_keys
     from byokd.errors import OperatorError
-    from byokd.facts.policy import FASTEST_QUOTA, SLOWEST_QUOTA
     from byokd.web.documents import stamp
     from byokd.web.plan import lane_plan
 
     if not 1 <= keys <= MOST_KEYS:
         raise OperatorError(f"--keys is {keys}: how many keys, from 1 to {MOST_KEYS}")
-    if not SLOWEST_QUOTA <= quota <= FASTEST_QUOTA:  # also refuses nan
-        raise OperatorError(f"--quota is {quota:g}: requests a second, from {SLOWEST_QUOTA:g} to {FASTEST_QUOTA:g}")
     now = SystemClock().now()
     every = max(1.0, keys / PLANNED)
-    fleet = imagined_keys(min(keys, PLANNED), policy, now, per_second=quota / every, at_once=at_once)
-    return {"at": stamp(now), "lanes": [lane_plan(fleet, _imagined_lane(quota), now, limit=limit, every=every)]}
+    pace, _ = lane_bucket(lane)
+    fleet = imagined_keys(min(keys, PLANNED), policy, now, per_second=pace.per_second / every, at_once=at_once)
+    return {"at": stamp(now), "lanes": [lane_plan(fleet, lane, now, limit=limit, every=every)]}
 
 
-def _imagined_lane(per_second: float) -> Lane:
-    """A lane of this quota of GetParametersForImport, in which nothing else is scarce."""
+def _imagined_lane(quotas: Iterable[str]) -> Lane:
+    """A lane as the config has it by default, but for these quotas. Raises: OperatorError."""
     from dataclasses import replace
 
-    from byokd.config.schema import LaneSettings
+    from byokd.config.lanes import LaneSettings, QuotaSettings, QuotasSettings
     from byokd.decide.what_if import NAME
     from byokd.facts.key import LaneId
-    from byokd.facts.policy import Quota
 
-    lane = LaneSettings(account="0" * 12, region="us-east-1").lane(NAME)
-    plenty = Quota(per_second=1e6, burst=1e6)
-    quotas = dict.fromkeys(lane.quotas, plenty)
-    quotas["GetParametersForImport"] = Quota(per_second=per_second, burst=max(1.0, per_second))
-    return replace(lane, id=LaneId(NAME), quotas=quotas, reserve=0.0)
+    own = {operation: QuotaSettings(per_second=rate) for operation, rate in map(_quota, quotas)}
+    settings = LaneSettings(account="0" * 12, region="us-east-1", quotas=QuotasSettings(**own))
+    return replace(settings.lane(NAME), id=LaneId(NAME))
+
+
+def _quota(said: str) -> tuple[str, float]:
+    """The operation and the requests a second that one `--quota` names. Raises: OperatorError."""
+    from byokd.decide.admit import IMPORT_PARAMETERS
+    from byokd.decide.forecast import CALLS_PER_IMPORT
+    from byokd.errors import OperatorError
+    from byokd.facts.policy import FASTEST_QUOTA, SLOWEST_QUOTA
+
+    named, _, rate = said.rpartition("=")
+    operation = named or IMPORT_PARAMETERS
+    if operation not in CALLS_PER_IMPORT:
+        raise OperatorError(f"--quota names {operation!r}, which no import asks for: {', '.join(CALLS_PER_IMPORT)}")
+    try:
+        per_second = float(rate)
+    except ValueError:
+        per_second = math.nan
+    if not SLOWEST_QUOTA <= per_second <= FASTEST_QUOTA:  # also refuses nan
+        span = f"requests a second, from {SLOWEST_QUOTA:g} to {FASTEST_QUOTA:g}"
+        raise OperatorError(f"--quota is {said}: {span}, such as 0.25 or ImportKeyMaterial=15")
+    return operation, per_second
 
 
 def _show(lane: dict[str, Any], at: str, limit: int, key: str) -> None:

@@ -196,6 +196,9 @@ async def test_an_order_that_loses_material_says_so_wherever_it_is_shown(api: Ap
             "--quota is 0: requests a second, from 0.001",
         ),
         (["plan", "--what-if", "--keys", "9", "--quota", "nan"], Exit.USAGE, "--quota is nan"),
+        (["plan", "--what-if", "--keys", "9", "--quota", "1/4"], Exit.USAGE, "--quota is 1/4: requests a second"),
+        (["plan", "--what-if", "--keys", "9", "--quota", "Sign=9"], Exit.USAGE, "'Sign', which no import asks for"),
+        (["plan", "--what-if", "--keys", "9", "--renew-before", "1d"], Exit.USAGE, "(lower emergency_share, or renew"),
         (["plan", "--what-if", "--keys", "9", "--valid-for", "90"], Exit.USAGE, "durations need a unit"),
         (["plan", "--what-if", "--keys", "9", "--valid-for", "2y"], Exit.USAGE, "is not a duration"),
         (["plan", "--what-if", "--keys", "9", "--valid-for", "400d"], Exit.USAGE, "from 10s to 365d"),
@@ -251,6 +254,28 @@ async def test_a_fleet_that_does_not_exist_yet(tmp_path: Path):
     told = await byokd(*asked, "--at-once")
     assert told.out.startswith("lane      what-if, at ")
     assert told.out.endswith("The pace is enough: every key keeps at least 50% of its lead.\n")
+
+
+@pytest.mark.parametrize(
+    ("said", "bottleneck", "per_second"),
+    [
+        ([], "GetParametersForImport", 0.25),
+        (["--quota", "4"], "GetParametersForImport", 4),
+        (["--quota", "15"], "ImportKeyMaterial", 5),
+        (["--quota", "15", "--quota", "ImportKeyMaterial=15", "--quota", "DescribeKey=20"], "DescribeKey", 10),
+    ],
+    ids=["as documented", "more", "more than can be imported", "all that is asked for"],
+)
+async def test_a_lane_that_does_not_exist_yet(tmp_path: Path, said: list[str], bottleneck: str, per_second: float):
+    """What is not said is as the config has it by default; a fleet was called safe at a pace that no lane would have.
+
+    And a lead of a day in a month can be planned, as it can be written in the config.
+    """
+    asked = ["plan", "--what-if", "--keys", "90", "--valid-for", "30d", "--renew-before", "1d"]
+    printed = await byokd(*asked, "--emergency-share", "1%", *said, "--json", socket=tmp_path / "none.sock")
+    (planned,) = printed.document["lanes"]
+    assert planned["bottleneck"] == bottleneck
+    assert planned["per_second"] == pytest.approx(per_second * 0.985)
 
 
 async def test_control_characters(api: Api):
