@@ -12,7 +12,7 @@ from byokd.decide.forecast import Forecast, forecast
 from byokd.decide.what_if import imagined_keys
 from byokd.engine.foresight import Foresight, takes_long
 from byokd.facts.condition import ConditionKind, OpenCondition
-from byokd.facts.key import KeyArn, KeyRef, LaneId
+from byokd.facts.key import KeyArn, KeyRef, KeyState, LaneId
 from byokd.facts.ledger import OrderKind
 from byokd.facts.policy import ChangeWindow, DesiredKey, Lane, LearnedPace, Policy, Quota
 from byokd.facts.prospect import Prospect
@@ -85,6 +85,20 @@ async def test_what_was_forecast_is_what_happens(policies: list[Policy], reserve
     off = {key: at - moment for key, at in first.items() if isinstance(moment := expected[KeyRef(key)], datetime)}
     assert all(-2 * token <= each <= token for each in off.values())
     assert len(off) == len(policies)
+
+
+async def test_a_recovery_takes_as_long_as_was_forecast() -> None:
+    """A lane whose keys are all without material has them back when it was said, but for a token or two."""
+    world = World(lane=lane(quotas=SLOW, reserve=0.0))
+    keys = _keys(world, [replace(SHORT, valid_for=90 * DAY, renew_before=30 * DAY, look_every=DAY)] * 12)
+    await world.store.sync_fleet(keys, now=world.clock.now())
+    ahead = forecast(await world.store.prospects(world.lane.id, limit=100), world.lane, world.clock.now())
+    began, step = world.clock.now(), timedelta(seconds=2)
+    async with running(world):
+        while any(world.kms.state(each.ref) is not KeyState.ENABLED for each in keys):
+            await world.pass_time(step, step=step)
+    assert ahead.recovery == timedelta(seconds=round(12 / (0.1 * 0.985)))
+    assert abs(world.clock.now() - began - ahead.recovery) <= timedelta(seconds=2 * 10) + step
 
 
 async def test_every_material_of_a_key_is_renewed_as_forecast() -> None:
