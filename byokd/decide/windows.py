@@ -33,6 +33,8 @@ _MINUTE: Final = timedelta(minutes=1)
 _MONTHS: Final = ("jan", "feb", "mar", "apr", "may", "jun", "jul", "aug", "sep", "oct", "nov", "dec")
 _WEEKDAYS: Final = ("sun", "mon", "tue", "wed", "thu", "fri", "sat", "sun")
 _ITEM: Final = re.compile(r"(?:(?P<all>\*)|(?P<low>\w+)(?:-(?P<high>\w+))?)(?:/(?P<step>[0-9]{1,4}))?", re.ASCII)
+_OF_NO_PLACE: Final = ("localtime", "posixrules", "Factory")
+"""Files beside those of the time zones: the machine's own zone, a rule for others, and a zone for who has set none."""
 _JUDGED: Final = (date(2027, 1, 1), 3 * 365)
 """Over which days `longest_closed` looks: three years with a leap day among them."""
 
@@ -88,6 +90,8 @@ def _field(name: str, text: str, lowest: int, highest: int, names: tuple[str, ..
         step = int(match["step"] or 1)
         if match["all"] or (match["step"] and not match["high"]):
             high = highest
+        if high < low and match["high"] in names[-1:]:
+            high = highest  # Sunday begins a week and ends one: fri-sun is 5-7
         if step == 0 or high < low:
             raise ValueError(f"{item!r} names no {name}")
         found.update(range(low, high + 1, step))
@@ -105,10 +109,12 @@ def _number(name: str, text: str, lowest: int, highest: int, names: tuple[str, .
 def zone(name: str) -> tzinfo:
     """The time zone of this name in the time zone database, e.g. `Europe/Berlin`.
 
-    Raises: ValueError for a name that is not there.
+    Raises: ValueError for a name that is not there, or that does not mean the same on every machine.
     """
     if name == "UTC":
         return UTC
+    if name.rpartition("/")[2] in _OF_NO_PLACE:
+        raise ValueError(f"{name!r} is the time zone of no place, and may be another one on each machine")
     try:
         return ZoneInfo(name)
     except (OSError, ValueError, KeyError) as unknown:  # not there, no such file, or not a name at all

@@ -84,7 +84,9 @@ _minutes = st.one_of(st.just("*"), st.integers(0, 59).map(str), st.sampled_from(
 _hours = st.one_of(st.just("*"), st.integers(0, 23).map(str), st.sampled_from(["2,3", "*/6", "22-23", "0-4"]))
 _days = st.one_of(st.just("*"), st.integers(1, 31).map(str), st.sampled_from(["*/10", "29", "1-7"]))
 _months = st.one_of(st.just("*"), st.integers(1, 12).map(str), st.sampled_from(["feb", "mar,oct"]))
-_weekdays = st.one_of(st.just("*"), st.integers(0, 7).map(str), st.sampled_from(["sat", "mon-fri", "sun,wed"]))
+_weekdays = st.one_of(
+    st.just("*"), st.integers(0, 7).map(str), st.sampled_from(["sat", "mon-fri", "fri-sun", "sun,wed"])
+)
 crons = st.tuples(_minutes, _hours, _days, _months, _weekdays).map(" ".join)
 
 change_windows = st.builds(

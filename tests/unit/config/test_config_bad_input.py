@@ -107,6 +107,12 @@ ONE_PROBLEM = {
         "byokd.toml:2: defaults.windows[0].time_zone: 'Europe/Atlantis' is no time zone that this machine knows "
         '(a name of the time zone database, such as "Europe/Berlin" (Debian has it in the package tzdata))',
     ),
+    "a time zone of this machine alone": (
+        '[defaults]\nwindows = [{ cron = "0 2 * * *", for = "4h", time_zone = "localtime" }]\n',
+        "byokd.toml:2: defaults.windows[0].time_zone: 'localtime' is the time zone of no place, and may be another one "
+        'on each machine (a name of the time zone database, such as "Europe/Berlin" (Debian has it in the package '
+        "tzdata))",
+    ),
     "a material named twice": (
         PARTS + FLEET + key("alias/x") + 'materials = ["a.key", "b.key", "a.key"]\n',
         'byokd.toml:10: fleets.a.keys[0].materials: names "a.key" twice (each material of a key is another one)',

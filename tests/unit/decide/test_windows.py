@@ -49,6 +49,27 @@ CRONS = {
 }
 
 
+WEEKS = {
+    "sun": "sun",
+    "0": "sun",
+    "7": "sun",
+    "sun-tue": "sun mon tue",
+    "fri-sun": "sun fri sat",
+    "5-7": "sun fri sat",
+    "sat-sun": "sun sat",
+    "3-sun/2": "sun wed fri",
+    "sun-sun": "sun",
+    "mon,sat-sun": "sun mon sat",
+}
+
+
+@pytest.mark.parametrize(("text", "named"), WEEKS.items(), ids=WEEKS)
+def test_sunday_begins_a_week_and_ends_one(text: str, named: str) -> None:
+    """`fri-sun` was refused, though `5-7` was taken: by its name, Sunday was the first day of a week alone."""
+    days = ["sun", "mon", "tue", "wed", "thu", "fri", "sat"]
+    assert [days[each] for each in sorted(parse_cron(f"0 22 * * {text}").weekdays)] == named.split()
+
+
 @pytest.mark.parametrize(("text", "day", "times"), CRONS.values(), ids=CRONS)
 def test_a_cron_means_what_crontab_says(text: str, day: str, times: int) -> None:
     """Five fields, with lists, ranges, steps and names; either day where both are restricted."""
@@ -65,6 +86,8 @@ def test_a_cron_means_what_crontab_says(text: str, day: str, times: int) -> None
         ("0 2 0 * *", "'0' is no day: from 1 to 31"),
         ("0 2 * * someday", "'someday' is no day of week"),
         ("0 2 * * fri-mon", "names no day of week"),
+        ("0 2 * * 5-0", "names no day of week"),
+        ("0 2 * nov-jan *", "names no month"),
         ("*/0 2 * * *", "names no minute"),
         ("0 2 L * *", "'l' is no day"),
         ("0 2 * * sat,", "'' is no day of week"),
@@ -81,6 +104,13 @@ def test_a_cron_that_is_none_is_told(text: str, says: str) -> None:
 def test_a_zone_that_is_none_is_told(name: str) -> None:
     """A name that the time zone database does not have is refused, whatever the file system makes of it."""
     with pytest.raises(ValueError, match="no time zone"):
+        zone(name)
+
+
+@pytest.mark.parametrize("name", ["localtime", "posixrules", "Factory"])
+def test_a_zone_that_is_another_on_each_machine_is_told(name: str) -> None:
+    """They lie among the time zones and were taken for ones: the same text gave other moments on another host."""
+    with pytest.raises(ValueError, match=f"'{name}' is the time zone of no place"):
         zone(name)
 
 
