@@ -109,21 +109,15 @@ def _complaints(policy: Policy, emergency_share: Fraction, layer: dict[str, int]
         )
         hint = "lower emergency_share, or renew earlier"
         found.append(blame(("emergency_share", "renew_before", "valid_for"), what, hint))
+    # Where material never expires, windows are for rotations by period, which can wait for a year.
     if policy.windows and policy.valid_for is not NEVER and not found:
-        found.extend(blame(("windows", "renew_before", "valid_for"), *each) for each in _closed(policy, emergency))
+        closed = longest_closed(policy.windows)
+        routine = policy.renew_before - max(policy.renew_before / 2, emergency)
+        if closed >= routine:
+            what = (
+                f"windows are closed for up to {format_duration(closed)}, and a renewal is routine for only "
+                f"{format_duration(routine)} (from renew_before, {before}, until it is urgent)"
+            )
+            hint = "open them more often, or renew earlier"
+            found.append(blame(("windows", "renew_before", "valid_for"), what, hint))
     return found
-
-
-def _closed(policy: Policy, emergency: timedelta) -> list[tuple[str, str]]:
-    """What is wrong with windows in which some renewals could never begin: what, and the way out."""
-    closed = longest_closed(policy.windows)
-    if closed is None:
-        return [("never open", "a cron that names a day that exists")]
-    routine = policy.renew_before - max(policy.renew_before / 2, emergency)
-    if closed < routine:
-        return []
-    what = (
-        f"are closed for up to {format_duration(closed)}, and a renewal is routine for only {format_duration(routine)} "
-        f"(from renew_before, {format_duration(policy.renew_before)}, until it is urgent)"
-    )
-    return [(what, "open them more often, or renew earlier")]

@@ -16,9 +16,11 @@ from byokd.facts.policy import ChangeWindow
 
 def _cron(value: str) -> str:
     try:
-        parse_cron(value)
+        wrong = "" if parse_cron(value).ever() else "names no day that exists"
     except ValueError as error:
-        raise Unfit(f"{quoted(value)}: {error}", 'as in crontab(5), for example "0 2 * * sat"') from None
+        wrong = str(error)
+    if wrong:
+        raise Unfit(f"{quoted(value)}: {wrong}", 'as in crontab(5), for example "0 2 * * sat"')
     return value
 
 

@@ -19,6 +19,7 @@ from __future__ import annotations
 
 import heapq
 import re
+from calendar import monthrange
 from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, time, timedelta, tzinfo
@@ -35,6 +36,7 @@ _WEEKDAYS: Final = ("sun", "mon", "tue", "wed", "thu", "fri", "sat", "sun")
 _ITEM: Final = re.compile(r"(?:(?P<all>\*)|(?P<low>\w+)(?:-(?P<high>\w+))?)(?:/(?P<step>[0-9]{1,4}))?", re.ASCII)
 _OF_NO_PLACE: Final = ("localtime", "posixrules", "Factory")
 """Files beside those of the time zones: the machine's own zone, a rule for others, and a zone for who has set none."""
+_LEAP_YEAR: Final = 2028
 _JUDGED: Final = (date(2027, 1, 1), 3 * 365)
 """Over which days `longest_closed` looks: three years with a leap day among them."""
 
@@ -56,6 +58,10 @@ class Cron:
         """Whether it names this day."""
         of_month, of_week = day.day in self.days, day.isoweekday() % 7 in self.weekdays
         return day.month in self.months and (of_month or of_week if self.either_day else of_month and of_week)
+
+    def ever(self) -> bool:
+        """Whether it names any day that exists: 31 February is none."""
+        return self.either_day or min(self.days) <= max(monthrange(_LEAP_YEAR, month)[1] for month in self.months)
 
 
 @lru_cache(maxsize=1024)
@@ -184,10 +190,11 @@ def opens_at(windows: tuple[ChangeWindow, ...], now: datetime, *, by: datetime) 
 
 
 @lru_cache(maxsize=256)
-def longest_closed(windows: tuple[ChangeWindow, ...]) -> timedelta | None:
-    """How long all the windows can be closed in one stretch; None where they never open at all.
+def longest_closed(windows: tuple[ChangeWindow, ...]) -> timedelta:
+    """How long all the windows can be closed in one stretch.
 
-    Looked up over three years, so a window on a leap day is found; by the year, the answer may differ by days.
+    Looked up over three years, so a window on a leap day is found; by the year, the answer may differ by days. Where
+    none opens in them, it is all of that time.
     """
     first, days = _JUDGED
     since = datetime.combine(first, time(), tzinfo=UTC)
@@ -196,4 +203,4 @@ def longest_closed(windows: tuple[ChangeWindow, ...]) -> timedelta | None:
         # Before the first opening nothing is known of the one before it, which lies outside.
         longest = max(longest, opens - closed_since) if opened else longest
         closed_since, opened = closes, True
-    return max(longest, since + days * _DAY - closed_since) if opened else None
+    return max(longest, since + days * _DAY - closed_since)

@@ -150,8 +150,8 @@ def test_the_longest_time_without_a_window_is_the_longest(some: tuple[ChangeWind
     longest = longest_closed(some)
     since, until = datetime(2027, 1, 1, tzinfo=UTC), datetime(2029, 12, 31, tzinfo=UTC)
     found = list(openings(some, since=since, until=until))
-    if longest is None:
-        assert not found
+    if not found:
+        assert longest == until - since
         return
     waits = [second[0] - first[1] for first, second in pairwise(found)]
     last = until - found[-1][1]
@@ -169,6 +169,18 @@ def test_a_cron_is_read_once_and_for_all(text: str, day: date) -> None:
     assert list(cron.minutes) == sorted(set(cron.minutes))
     assert 0 <= cron.minutes[0] <= cron.minutes[-1] < 24 * 60
     assert isinstance(cron.on(day), bool)
+
+
+@quick
+@given(crons)
+@example("0 2 30 2 *")
+@example("0 2 29 2 *")
+@example("0 2 31 2,4,6,9,11 *")
+@example("0 2 31 2 sat")
+def test_a_cron_that_is_ever_on_is_so_within_four_years(text: str) -> None:
+    """Of those here, in which no leap day has to be a certain day of the week."""
+    cron = parse_cron(text)
+    assert cron.ever() == any(cron.on(date(2026, 1, 1) + n * DAY) for n in range(4 * 365 + 1))
 
 
 @quick

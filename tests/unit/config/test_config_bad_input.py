@@ -13,6 +13,7 @@ from .conftest import LANE, PARTS, SOURCE
 ID = "1234abcd-12ab-34cd-56ef-1234567890ab"
 ARN = f"arn:aws:kms:eu-central-1:111122223333:key/{ID}"
 FLEET = "[fleets.a]\n"
+NO_DAY = 'names no day that exists (as in crontab(5), for example "0 2 * * sat")'
 
 
 def key(name: str, **settings: str) -> str:
@@ -76,17 +77,30 @@ ONE_PROBLEM = {
     ),
     "a window that opens too seldom": (
         '[defaults]\nwindows = [{ cron = "0 2 1 * *", for = "4h" }]\n',
-        "byokd.toml:2: defaults.windows: are closed for up to 30d20h, and a renewal is routine for only 15d (from "
-        "renew_before, 30d, until it is urgent) (open them more often, or renew earlier)",
+        "byokd.toml:2: defaults.windows: windows are closed for up to 30d20h, and a renewal is routine for only 15d "
+        "(from renew_before, 30d, until it is urgent) (open them more often, or renew earlier)",
     ),
     "a window that never opens": (
         '[defaults]\nwindows = [{ cron = "0 2 31 2 *", for = "4h" }]\n',
-        "byokd.toml:2: defaults.windows: never open (a cron that names a day that exists)",
+        f'byokd.toml:2: defaults.windows[0].cron: "0 2 31 2 *": {NO_DAY}',
+    ),
+    "a window that never opens, for material that never expires": (
+        '[defaults]\nvalid_for = "never"\nwindows = [{ cron = "0 2 31 2 *", for = "4h" }]\n',
+        f'byokd.toml:3: defaults.windows[0].cron: "0 2 31 2 *": {NO_DAY}',
+    ),
+    "a window that never opens, beside one that does": (
+        '[defaults]\nwindows = [{ cron = "0 2 * * *", for = "4h" }, { cron = "0 2 31 4,6 *", for = "4h" }]\n',
+        f'byokd.toml:2: defaults.windows[1].cron: "0 2 31 4,6 *": {NO_DAY}',
+    ),
+    "a window on leap days that are Sundays": (
+        '[defaults]\nwindows = [{ cron = "0 2 29 2 */7", for = "4h" }]\n',
+        "byokd.toml:2: defaults.windows: windows are closed for up to 1095d, and a renewal is routine for only 15d "
+        "(from renew_before, 30d, until it is urgent) (open them more often, or renew earlier)",
     ),
     "a lead too short for the fleet's windows": (
         f'{PARTS}{FLEET}windows = [{{ cron = "0 2 * * sat", for = "4h" }}]\n{key("alias/x", renew_before="12d")}',
-        "byokd.toml:11: fleets.a.keys[0].renew_before: are closed for up to 6d20h, and a renewal is routine for only "
-        "6d (from renew_before, 12d, until it is urgent) (open them more often, or renew earlier)",
+        "byokd.toml:11: fleets.a.keys[0].renew_before: windows are closed for up to 6d20h, and a renewal is routine "
+        "for only 6d (from renew_before, 12d, until it is urgent) (open them more often, or renew earlier)",
     ),
     "a window without a cron": (
         '[defaults]\nwindows = [{ for = "4h" }]\n',
@@ -277,6 +291,12 @@ def test_a_policy_is_judged_where_the_odd_value_is_written(folder):
         '[fleets.c]\nvalid_for = "1h"\n'
     )
     assert [each.split(": ")[1] for each in told] == ["fleets.a.keys[0].valid_for", "fleets.c.valid_for"]
+
+
+def test_windows_for_rotations_may_be_far_apart(folder):
+    """Where material never expires, nothing is lost by waiting for a window that opens twice a year."""
+    rotated = 'valid_for = "never"\nrotate_every = "365d"\nwindows = [{ cron = "0 2 1 */6 *", for = "4h" }]\n'
+    assert len(list(folder.load(f"{PARTS}[defaults]\n{rotated}{FLEET}{key('alias/x')}").keys())) == 1
 
 
 def test_a_wrapping_that_a_region_does_not_have(folder):

@@ -191,7 +191,7 @@ CLOSED = {
     "twice a day, by two windows": (("0 2 * * *", "0 14 * * *"), timedelta(hours=9)),
     "once a week": (("0 2 * * sat",), timedelta(days=6, hours=21)),
     "on a leap day": (("0 0 29 2 *",), None),
-    "never": (("0 0 31 2 *",), None),
+    "never": (("0 0 31 2 *",), timedelta(days=3 * 365)),
 }
 
 
