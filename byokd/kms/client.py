@@ -154,7 +154,9 @@ class LaneClient:
                 self._opened = None
 
     def _own_session(self) -> AioSession:
-        return lane_session(self._lane, shared=self._shared, config=self._config, identity=self._identity)
+        return lane_session(
+            self._lane, clock=self._clock, shared=self._shared, config=self._config, identity=self._identity
+        )
 
     async def _open(self) -> _Opened:
         session = self._own_session()

@@ -5,7 +5,7 @@ session expensive: the loader of AWS's API models (50 ms of parsing), and the SD
 takes a copy (1 ms, against 9 ms for registering them).
 
 A lane without a profile uses the SDK's standard chain: environment, shared files, container, instance role. With a
-role, those credentials only serve to assume it; the temporary ones are renewed a quarter of an hour before they end.
+role, those credentials only serve to assume it. `renewal` says what becomes of credentials that end.
 """
 
 from __future__ import annotations
@@ -25,6 +25,8 @@ from botocore.exceptions import NoCredentialsError
 from byokd.facts.key import Absent
 from byokd.facts.policy import Lane
 from byokd.kms.chain import unattended
+from byokd.kms.renewal import renewed
+from byokd.ports import Clock
 
 FIPS_REGIONS: Final = {
     ("sts", False): re.compile(r"us-(gov-)?(east|west)-\d"),
@@ -69,7 +71,7 @@ def shared_session() -> Session:
     return Session(AioSession(event_hooks=handlers).get_component("data_loader"), handlers)
 
 
-def lane_session(lane: Lane, *, shared: Session, config: AioConfig, identity: Identity) -> AioSession:
+def lane_session(lane: Lane, *, clock: Clock, shared: Session, config: AioConfig, identity: Identity) -> AioSession:
     """A fresh session, which reads profile and credentials anew. `config` is used for calls to STS.
 
     Raises: botocore's errors on a profile that is missing or broken.
@@ -80,7 +82,7 @@ def lane_session(lane: Lane, *, shared: Session, config: AioConfig, identity: Id
         include_builtin_handlers=False,
     )
     session.register_component("data_loader", shared.models)
-    credentials = _LaneCredentials(session, lane, config, identity)
+    credentials = _LaneCredentials(session, lane, clock, config, identity)
     session.register_component("credential_provider", credentials)
     return session
 
@@ -99,9 +101,10 @@ def config_beside(config: AioConfig, lane: Lane, service: str) -> AioConfig:
 class _LaneCredentials:
     """The session's credential provider: the standard chain or given keys, and the lane's role on top of them."""
 
-    def __init__(self, session: AioSession, lane: Lane, config: AioConfig, identity: Identity) -> None:
+    def __init__(self, session: AioSession, lane: Lane, clock: Clock, config: AioConfig, identity: Identity) -> None:
         self._session = session
         self._lane = lane
+        self._renewed = partial(renewed, lane=lane, clock=clock)
         self._config = config
         self._identity = identity
         self._chain = unattended(session.get_component("credential_provider"))
@@ -111,7 +114,7 @@ class _LaneCredentials:
 
         Raises: NoCredentialsError. The SDK would carry on without any, and never look for them again.
         """
-        found = await self._own()
+        found = self._renewed(await self._own())
         if found is None:
             raise NoCredentialsError
         if isinstance(self._lane.role_arn, Absent):
@@ -130,7 +133,7 @@ class _LaneCredentials:
             role_arn=self._lane.role_arn,
             extra_args=terms,
         )
-        return AioDeferredRefreshableCredentials(fetcher.fetch_credentials, method="assume-role")
+        return self._renewed(AioDeferredRefreshableCredentials(fetcher.fetch_credentials, method="assume-role"))
 
     async def _own(self) -> Any:
         if self._identity.access_key_id:

@@ -36,8 +36,9 @@ KEYS = Identity(access_key_id="AKIATEST", secret_access_key="any")
 async def test_a_lane_chooses_among_the_endpoints_of_its_region(kinds: dict[str, bool], host: str) -> None:
     """AWS's own rules tell the host; byokd only asks for the kind."""
     chosen = a_lane(**kinds)
-    own = lane_session(chosen, shared=session(), config=lane_config(chosen), identity=KEYS)
-    async with own.create_client("kms", region_name=chosen.region, config=lane_config(chosen)) as client:
+    config = lane_config(chosen)
+    own = lane_session(chosen, clock=ManualClock(), shared=session(), config=config, identity=KEYS)
+    async with own.create_client("kms", region_name=chosen.region, config=config) as client:
         assert client.meta.endpoint_url == f"https://{host}"
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import json
 import traceback
 from collections.abc import Callable
 from contextlib import suppress
@@ -20,11 +21,15 @@ from byokd.kms.identity import Identity
 from tests.kit.clock import ManualClock
 from tests.kit.lanes import ACCOUNT, a_lane, session
 from tests.kit.logged import logged
-from tests.unit.kms.scripted import Endpoint, answer, endpoint, refuse
+from tests.unit.kms.scripted import Endpoint, answer, endpoint, hang, refuse
 
 ROLE = f"arn:aws:iam::{ACCOUNT}:role/byokd"
 DESCRIBED = answer(
     {"KeyMetadata": {"Arn": "arn", "KeyState": "Enabled", "Origin": "EXTERNAL", "KeySpec": "SYMMETRIC_DEFAULT"}}
+)
+
+REFUSED = answer(
+    raw=b"<ErrorResponse><Error><Code>AccessDenied</Code><Message>no</Message></Error></ErrorResponse>", status=403
 )
 
 
@@ -40,10 +45,16 @@ def assumed(access_key: str, ends_at: str = "2099-01-01T00:00:00Z"):
     )
 
 
-def opened(kms: Endpoint, sts: Endpoint | None = None, **lane: Any):
+def ending_in(**left: float) -> str:
+    """The end of credentials that are good for so long, as STS writes it."""
+    return f"{datetime.now(UTC) + timedelta(**left):%Y-%m-%dT%H:%M:%SZ}"
+
+
+def opened(kms: Endpoint, sts: Endpoint | None = None, clock: ManualClock | None = None, **lane: Any):
     """The adapter with keys of its own, and endpoints for both services."""
     identity = Identity(access_key_id="AKIAOWN", secret_access_key="any", sts_endpoint="" if sts is None else sts.url)
-    return open_kms(a_lane(endpoint=kms.url, **lane), clock=ManualClock(), session=session(), identity=identity)
+    its = a_lane(endpoint=kms.url, **lane)
+    return open_kms(its, clock=clock or ManualClock(), session=session(), identity=identity)
 
 
 def signers(served: Endpoint) -> list[str]:
@@ -124,10 +135,9 @@ async def test_looked_for_again() -> None:
 
 async def test_renewed_before_they_end() -> None:
     """A role's credentials with less than a quarter of an hour left are replaced while KMS still takes them."""
-    nearly_over = f"{datetime.now(UTC) + timedelta(minutes=12):%Y-%m-%dT%H:%M:%SZ}"
     async with (
         endpoint(DESCRIBED) as kms_endpoint,
-        endpoint(assumed("ASIAFIRST", nearly_over), assumed("ASIASECOND")) as sts,
+        endpoint(assumed("ASIAFIRST", ending_in(minutes=12)), assumed("ASIASECOND")) as sts,
         opened(kms_endpoint, sts, role_arn=ROLE) as kms,
     ):
         for _ in range(3):
@@ -135,17 +145,59 @@ async def test_renewed_before_they_end() -> None:
     assert signers(kms_endpoint) == ["ASIAFIRST", "ASIASECOND", "ASIASECOND"]
 
 
-async def test_a_renewal_that_fails_early_costs_nothing() -> None:
-    """The old credentials are good for some minutes more: they are used until they end."""
-    nearly_over = f"{datetime.now(UTC) + timedelta(minutes=12):%Y-%m-%dT%H:%M:%SZ}"
+@pytest.mark.parametrize("minutes", [12, 5])
+async def test_a_renewal_that_is_refused_costs_nothing(minutes: int) -> None:
+    """The old credentials are good for some minutes more: they are used until they end, and STS is asked now and then.
+
+    With less than ten minutes left, the SDK failed each call with what STS said.
+    """
+    clock = ManualClock()
     async with (
         endpoint(DESCRIBED) as kms_endpoint,
-        endpoint(assumed("ASIAFIRST", nearly_over), refuse("AccessDenied", status=403)) as sts,
+        endpoint(assumed("ASIAFIRST", ending_in(minutes=minutes)), REFUSED) as sts,
+        opened(kms_endpoint, sts, clock, role_arn=ROLE) as kms,
+    ):
+        for _ in range(4):
+            await kms.describe("arn")
+        clock.advance(60)
+        await kms.describe("arn")
+    assert signers(kms_endpoint) == ["ASIAFIRST"] * 5
+    assert len(sts.asked) == 3
+
+
+@pytest.mark.parametrize("minutes", [12, 5])
+async def test_a_renewal_that_hangs_costs_one_call_a_part_of_its_time(minutes: int) -> None:
+    """Credentials that are still good are used, and those that come a minute later after them.
+
+    Each call waited for STS until its own time was over, and the lane was blind a quarter of an hour before it had to.
+    """
+    clock = ManualClock()
+    async with (
+        endpoint(DESCRIBED) as kms_endpoint,
+        endpoint(assumed("ASIAFIRST", ending_in(minutes=minutes)), hang, assumed("ASIASECOND")) as sts,
+        opened(kms_endpoint, sts, clock, role_arn=ROLE, call_timeout=timedelta(seconds=1)) as kms,
+    ):
+        with logged() as lines:
+            for _ in range(4):
+                await kms.describe("arn")
+        assert len(sts.asked) == 2
+        clock.advance(60)
+        await kms.describe("arn")
+    assert signers(kms_endpoint) == ["ASIAFIRST"] * 4 + ["ASIASECOND"]
+    assert "credentials_not_renewed" in lines.getvalue()
+
+
+async def test_nothing_is_signed_with_credentials_that_are_about_to_end() -> None:
+    """In their last minute new ones are waited for, and a call without them fails by what STS said."""
+    async with (
+        endpoint(DESCRIBED) as kms_endpoint,
+        endpoint(assumed("ASIAFIRST", ending_in(seconds=50)), REFUSED) as sts,
         opened(kms_endpoint, sts, role_arn=ROLE) as kms,
     ):
-        for _ in range(2):
+        await kms.describe("arn")
+        with pytest.raises(errors.CredentialsInvalid, match="AssumeRole"):
             await kms.describe("arn")
-    assert signers(kms_endpoint) == ["ASIAFIRST", "ASIAFIRST"]
+    assert signers(kms_endpoint) == ["ASIAFIRST"]
 
 
 async def test_a_profile_that_asks_for_a_code(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -288,6 +340,22 @@ async def test_a_credential_process_that_fails(
                 await kms.describe("arn")
     assert "hush" not in "".join(traceback.format_exception(raised.value))
     assert kms_endpoint.asked == []
+
+
+async def test_a_credential_process_that_hangs_when_it_is_run_again(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Its credentials are renewed like those of a role: what it told before is used while it is good."""
+    given = {"Version": 1, "AccessKeyId": "AKIACOMMAND", "SecretAccessKey": "any", "SessionToken": "any"}
+    told = json.dumps(given | {"Expiration": ending_in(minutes=12)})
+    commanded(tmp_path, monkeypatch, f"[ -e $0.run ] && exec $0.sleep 1000; touch $0.run\necho '{told}'")
+    async with endpoint(DESCRIBED) as kms_endpoint:
+        lane = a_lane(endpoint=kms_endpoint.url, profile="direct", call_timeout=timedelta(seconds=1))
+        async with open_kms(lane, clock=ManualClock(), session=session(), identity=Identity()) as kms:
+            for _ in range(3):
+                await kms.describe("arn")
+            await until(lambda: not running(tmp_path))
+    assert signers(kms_endpoint) == ["AKIACOMMAND"] * 3
 
 
 async def test_a_credential_process_that_does_not_exist(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
