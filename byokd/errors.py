@@ -164,6 +164,13 @@ class KmsUnreachable(KmsError):
     step = "Check network, DNS, VPC endpoint and proxy between this host and KMS, and the lane's region."
 
 
+class CredentialsUnreachable(KmsUnreachable):
+    """Nobody answered on the way to credentials, which is STS where a role is assumed; KMS was not asked."""
+
+    code = "credentials_unreachable"
+    step = "Check network, DNS, VPC endpoint and proxy between this host and STS, or what else gives the credentials."
+
+
 class AnswerLost(KmsError):
     """A request that changes KMS was sent and no answer was understood: it may have been applied."""
 

@@ -82,7 +82,7 @@ class LaneClient:
             raise
         except KmsUnreachable as error:
             if opened is not None and (doubt := await self._doubt_region(opened)):
-                raise KmsUnreachable(f"{error}; {doubt}") from error.__cause__
+                raise type(error)(f"{error}; {doubt}") from error.__cause__
             raise
         finally:
             if opened is not None:
@@ -154,9 +154,11 @@ class LaneClient:
                 self._opened = None
 
     def _own_session(self) -> AioSession:
-        return lane_session(
+        session = lane_session(
             self._lane, clock=self._clock, shared=self._shared, config=self._config, identity=self._identity
         )
+        session.register("before-send", _mark_asked)
+        return session
 
     async def _open(self) -> _Opened:
         session = self._own_session()
@@ -179,6 +181,10 @@ def _moment(date: str) -> datetime | None:
         return None
     # RFC 5322 has "-0000" for a time in UTC whose place is not known, and gives a naive datetime for it.
     return at.replace(tzinfo=UTC) if at.tzinfo is None else at
+
+
+def _mark_asked(event_name: str, **_: Any) -> None:
+    _progress.get().asked = event_name.rpartition(".")[2]
 
 
 def _mark_sent(**_: Any) -> None:

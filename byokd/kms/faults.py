@@ -3,8 +3,8 @@
 The one question that matters for ImportKeyMaterial is whether KMS may have applied it. So a call carries a `Progress`,
 which notes when its request starts out on the network; everything before that moment changed nothing::
 
-    credentials ─▶ sign ─▶ request sent ─▶ connect ─▶ answer ─▶ parse
-    │ CredentialsInvalid │                │ KmsUnreachable │ AnswerLost, unless KMS said a clear no
+    credentials ─▶ sign ─▶         request sent ─▶ connect ─▶ answer ─▶ parse
+    │ CredentialsInvalid, CredentialsUnreachable │ KmsUnreachable │ AnswerLost, unless KMS said a clear no
 
 A clear no is an error code of KMS below HTTP 500. A 5xx is not: KMS may have failed after it acted.
 
@@ -70,6 +70,8 @@ class Progress:
     """How far one call has come. Made for each call, and marked by the client's `before-send` event."""
 
     sent: bool = False
+    asked: str = ""
+    """The newest operation of whatever service, such as AssumeRole on the way to credentials."""
 
 
 @contextmanager
@@ -102,12 +104,8 @@ def _found(operation: str, error: Exception, progress: Progress) -> tuple[errors
             return errors.CredentialsInvalid(f"{error.operation_name}: {code}: {message}"), quotes
         case boto.ClientError():
             return _refused(operation, error)
-        case TimeoutError() if not progress.sent:
-            return errors.KmsUnreachable(f"{operation}: no credentials in time, and nothing was sent to KMS"), False
-        case TimeoutError() | boto.ReadTimeoutError():
-            return errors.KmsUnreachable(f"{operation}: no answer in time"), False
-        case boto.HTTPClientError() | boto.ConnectionError() | OSError():
-            return errors.KmsUnreachable(f"{operation}: {_clean(str(error))[0]}"), False
+        case TimeoutError() | boto.HTTPClientError() | boto.ConnectionError() | OSError():
+            return _unreachable(operation, error, progress), False
         case boto.ParamValidationError():
             return errors.RequestRefused(f"{operation}: the request does not fit AWS's model of it"), True
         case boto.EndpointProviderError() | boto.BaseEndpointResolverError() | boto.InvalidRegionError():
@@ -120,6 +118,15 @@ def _found(operation: str, error: Exception, progress: Progress) -> tuple[errors
             if not progress.sent:
                 return errors.CredentialsInvalid(f"{operation}: no usable credentials or endpoint ({kind})"), quotes
             return errors.BadAnswer(f"{operation}: the answer is not one of KMS ({kind})"), quotes
+
+
+def _unreachable(operation: str, error: Exception, progress: Progress) -> errors.KmsUnreachable:
+    late = isinstance(error, TimeoutError | boto.ReadTimeoutError)
+    if progress.sent:
+        return errors.KmsUnreachable(f"{operation}: {'no answer in time' if late else _clean(str(error))[0]}")
+    what = "no answer in time" if progress.asked else "no credentials in time"
+    told = f"{what}, and nothing was sent to KMS" if late else _clean(str(error))[0]
+    return errors.CredentialsUnreachable(f"{progress.asked or operation}: {told}")
 
 
 def _refused(operation: str, error: boto.ClientError) -> tuple[errors.KmsError, bool]:

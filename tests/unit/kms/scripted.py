@@ -8,11 +8,15 @@ from collections import deque
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from aiohttp import web
 from aiohttp.test_utils import TestServer
 
+from tests.kit.lanes import ACCOUNT
+
+ROLE = f"arn:aws:iam::{ACCOUNT}:role/byokd"
 DATE = "Sun, 01 Mar 2026 12:00:00 GMT"
 Behaviour = Callable[[web.Request], Awaitable[web.StreamResponse]]
 
@@ -39,6 +43,11 @@ def answer(body: Any = None, *, status: int = 200, raw: bytes | None = None, dat
 def refuse(code: str, *, status: int = 400, date: str = DATE) -> Behaviour:
     """Answer as KMS refuses."""
     return answer({"__type": code, "message": f"{code} it is"}, status=status, date=date)
+
+
+DESCRIBED = answer(
+    {"KeyMetadata": {"Arn": "arn", "KeyState": "Enabled", "Origin": "EXTERNAL", "KeySpec": "SYMMETRIC_DEFAULT"}}
+)
 
 
 async def hang(_: web.Request) -> web.StreamResponse:
@@ -93,3 +102,13 @@ async def endpoint(*script: Behaviour) -> AsyncIterator[Endpoint]:
     async with TestServer(app, shutdown_timeout=0) as server:
         served.url = str(server.make_url("")).rstrip("/")
         yield served
+
+
+def signers(served: Endpoint) -> list[str]:
+    """The access keys that signed the requests, oldest first."""
+    return [asked.headers["Authorization"].partition("Credential=")[2].partition("/")[0] for asked in served.asked]
+
+
+def ending_in(**left: float) -> str:
+    """The end of credentials that are good for so long, as STS writes it."""
+    return f"{datetime.now(UTC) + timedelta(**left):%Y-%m-%dT%H:%M:%SZ}"

@@ -81,7 +81,7 @@ async def test_services_beside_kms(region: str, kinds: set[str], sts: str, quota
     own = replace(KEYS, transport=Recorded)
     Recorded.hosts.clear()
     async with open_kms(behind, clock=ManualClock(), session=session(), identity=own) as kms:
-        with pytest.raises(errors.KmsUnreachable):
+        with pytest.raises(errors.CredentialsUnreachable, match=f'^AssumeRole: .*"https://{sts}/"'):
             await kms.describe("arn")
     async with open_kms(lane, clock=ManualClock(), session=session(), identity=own) as kms:
         with pytest.raises(errors.KmsUnreachable):
@@ -151,6 +151,7 @@ class NoSuchHost(AIOHTTPSession):  # type: ignore[misc]  # untyped upstream
         raise EndpointConnectionError(endpoint_url=request.url, error=socket.gaierror(-2, "Name or service not known"))
 
 
+@pytest.mark.parametrize("role", [ABSENT, f"arn:aws:iam::{ACCOUNT}:role/byokd"], ids=["KMS", "STS"])
 @pytest.mark.parametrize(
     ("region", "said"),
     [
@@ -159,14 +160,15 @@ class NoSuchHost(AIOHTTPSession):  # type: ignore[misc]  # untyped upstream
         ("eu-central-1", ""),
     ],
 )
-async def test_a_region_that_does_not_exist(region: str, said: str) -> None:
+async def test_a_region_that_does_not_exist(region: str, said: str, role: Any) -> None:
     """Nobody answers there, and the error says what is odd about it; a Region that exists is not doubted."""
-    lane = a_lane(region=region, id=lane_in(region))
+    lane = a_lane(region=region, id=lane_in(region), role_arn=role)
     own = replace(KEYS, transport=NoSuchHost)
     async with open_kms(lane, clock=ManualClock(), session=session(), identity=own) as kms:
         with pytest.raises(errors.KmsUnreachable) as told:
             await kms.describe("arn")
     assert str(told.value).partition("; ")[2] == said
+    assert isinstance(told.value, errors.CredentialsUnreachable) is (role is not ABSENT)
 
 
 class Counted:

@@ -18,10 +18,16 @@ SENT, NOT_SENT = True, False
 
 
 def raised(
-    error: BaseException, *, operation: str = "DescribeKey", sent: bool = SENT, changes: bool = False
+    error: BaseException,
+    *,
+    operation: str = "DescribeKey",
+    sent: bool = SENT,
+    asked: str = "",
+    changes: bool = False,
 ) -> errors.KmsError:
     """What becomes of a foreign error."""
-    with pytest.raises(errors.KmsError) as found, mapped(operation, Progress(sent=sent), changes=changes):
+    progress = Progress(sent=sent, asked=asked)
+    with pytest.raises(errors.KmsError) as found, mapped(operation, progress, changes=changes):
         raise error
     return found.value
 
@@ -165,10 +171,14 @@ def test_broken_off(error: Exception) -> None:
     assert type(raised(error, changes=True)) is errors.AnswerLost
 
 
-@pytest.mark.parametrize("error", BROKEN_OFF)
-def test_broken_off_before_sending(error: Exception) -> None:
-    """The same silence on the way to credentials concerns no import."""
-    assert type(raised(error, sent=NOT_SENT, changes=True)) is errors.KmsUnreachable
+@pytest.mark.parametrize("error", [*NEVER_CONNECTED, *BROKEN_OFF])
+def test_nobody_answers_on_the_way_to_credentials(error: Exception) -> None:
+    """This concerns no import, and the message and the way out name what was asked: KMS was blamed for STS."""
+    found = raised(error, sent=NOT_SENT, asked="AssumeRole", changes=True)
+    assert type(found) is errors.CredentialsUnreachable
+    assert str(found).startswith("AssumeRole: ")
+    assert "STS" in found.step
+    assert isinstance(found, errors.KmsUnreachable)
 
 
 @pytest.mark.parametrize("error", [AttributeError("'list' has no 'get'"), TypeError(), ValueError()], ids=repr)
