@@ -168,7 +168,7 @@ class CredentialsUnreachable(KmsUnreachable):
     """Nobody answered on the way to credentials, which is STS where a role is assumed; KMS was not asked."""
 
     code = "credentials_unreachable"
-    step = "Check network, DNS, VPC endpoint and proxy between this host and STS, or what else gives the credentials."
+    step = "Check network, DNS, proxy and `sts_endpoint` between this host and STS, or what else gives the credentials."
 
 
 class AnswerLost(KmsError):

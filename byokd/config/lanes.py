@@ -29,7 +29,7 @@ LOCAL: Final = "local"
 _ROLE: Final = re.compile(r"arn:[a-z-]+:iam::[0-9]{12}:role/[\w+=,.@/-]{1,576}", re.ASCII)
 _SESSION: Final = re.compile(r"[\w+=,.@-]{2,64}", re.ASCII)
 _AWS_HOST: Final = re.compile(
-    rf"(?:.+\.)?kms(?:-fips)?\.({REGION.pattern})\.(?:vpce\.)?(?:amazonaws|api)\..+", re.ASCII
+    rf"(?:.+\.)?(?:kms|sts|servicequotas)(?:-fips)?\.({REGION.pattern})\.(?:vpce\.)?(?:amazonaws|api)\..+", re.ASCII
 )
 """A Region's own endpoint or a VPC endpoint, as AWS names them."""
 _NO_FIPS: Final = re.compile(r"ap-east-2|ap-southeast-6|us-isob-west-1|(cn|eusc)-.+", re.ASCII)
@@ -52,8 +52,14 @@ def _region(value: str) -> str:
 
 
 def _endpoint(value: str) -> str:
-    if value == LOCAL:
-        return value
+    return value if value == LOCAL else _url(value, "http:// for a KMS of your own, or local")
+
+
+def _endpoint_beside(value: str) -> str:
+    return _url(value, "or http:// for a service of your own")
+
+
+def _url(value: str, other: str) -> str:
     # The URL is not repeated: people write credentials into URLs.
     try:
         url = urlsplit(value)
@@ -68,7 +74,7 @@ def _endpoint(value: str) -> str:
             and " " not in value
         )
     if not sound:
-        raise Unfit("is not an endpoint", "https://HOST[:PORT], http:// for a KMS of your own, or local")
+        raise Unfit("is not an endpoint", f"https://HOST[:PORT], {other}")
     return value
 
 
@@ -206,14 +212,22 @@ class LaneSettings(Settings):
     """URL used in place of AWS's own for the Region, e.g. of a VPC endpoint; `local` is the KMS of `[local_kms]`.
     Default: AWS's own."""
 
+    sts_endpoint: Annotated[str, AfterValidator(_endpoint_beside)] | None = None
+    """The same for STS, where `role_arn` is assumed; only with that. Default: AWS's own of the Region."""
+
+    quotas_endpoint: Annotated[str, AfterValidator(_endpoint_beside)] | None = None
+    """The same for Service Quotas, where `read_quotas` asks. Default: AWS's own of the Region."""
+
     fips: Flag = False
     """Use AWS's FIPS 140 endpoint of the Region; not with `endpoint`, and not where AWS names none. STS and Service
-    Quotas, where the lane needs them, are asked at theirs where AWS names one: of STS in the United States, with
-    `dual_stack` in Canada too but not in GovCloud; of Service Quotas in GovCloud. Default false."""
+    Quotas, where the lane needs them and gives no endpoint of theirs, are asked at theirs where AWS names one: of STS
+    in the United States, with `dual_stack` in Canada too but not in GovCloud; of Service Quotas in GovCloud. Default
+    false."""
 
     dual_stack: Flag = False
     """Use AWS's dual-stack endpoint of the Region, for IPv6; not with `endpoint`, and not where AWS names none. STS,
-    where the lane needs it, is asked at its own; Service Quotas has none and is asked over IPv4. Default false."""
+    where the lane needs it and gives no endpoint of it, is asked at its own; Service Quotas has none and is asked over
+    IPv4. Default false."""
 
     profile: Line | None = None
     """Profile of the AWS configuration files to take credentials from. Default: AWS's usual chain."""
@@ -262,8 +276,9 @@ class LaneSettings(Settings):
 
     def contradictions(self) -> Iterator[tuple[tuple[str, ...], str, str]]:
         """What does not fit together, as (setting, what, hint)."""
-        if self.external_id is not None and self.role_arn is None:
-            yield ("external_id",), "is only used with a role", "add role_arn, or remove external_id"
+        for name in ("external_id", "sts_endpoint"):
+            if getattr(self, name) is not None and self.role_arn is None:
+                yield (name,), "is only used with a role", f"add role_arn, or remove {name}"
         unnamed = {"fips": _NO_FIPS, "dual_stack": _NO_DUAL_STACK}
         for kind, regions in unnamed.items():
             if getattr(self, kind) and self.endpoint is not None:
@@ -271,9 +286,10 @@ class LaneSettings(Settings):
             elif getattr(self, kind) and regions.fullmatch(self.region):
                 what = f"AWS names no such endpoint of KMS in {self.region}"
                 yield (kind,), what, f"remove {kind}, or write an endpoint in its place if AWS has one by now"
-        host = _AWS_HOST.fullmatch(urlsplit(self.endpoint or "").hostname or "")
-        if host is not None and host[1] != self.region:
-            yield ("endpoint",), f"is in {host[1]}, and the lane in {self.region}", "a lane works in one Region"
+        for name in ("endpoint", "sts_endpoint", "quotas_endpoint"):
+            host = _AWS_HOST.fullmatch(urlsplit(getattr(self, name) or "").hostname or "")
+            if host is not None and host[1] != self.region:
+                yield (name,), f"is in {host[1]}, and the lane in {self.region}", "a lane works in one Region"
         if self.role_arn is not None:
             _, its, _, _, account, _ = self.role_arn.split(":", 5)
             if account != self.account:
@@ -294,6 +310,8 @@ class LaneSettings(Settings):
             account=self.account,
             region=self.region,
             endpoint=self.endpoint or ABSENT,
+            sts_endpoint=self.sts_endpoint or ABSENT,
+            quotas_endpoint=self.quotas_endpoint or ABSENT,
             fips=self.fips,
             dual_stack=self.dual_stack,
             quota_share=share,

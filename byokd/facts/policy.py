@@ -167,3 +167,7 @@ class Lane:
     """People are told when the forecast leaves a key less than this share of its lead, 0 <= share < 1."""
     discover_every: timedelta | Absent = Absent.ABSENT
     """How often the lane is searched for keys that nobody manages; ABSENT: never."""
+    sts_endpoint: str | Absent = Absent.ABSENT
+    """Replaces AWS's own endpoint of STS, where the lane assumes its role."""
+    quotas_endpoint: str | Absent = Absent.ABSENT
+    """Replaces AWS's own endpoint of Service Quotas, where that is asked."""

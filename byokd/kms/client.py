@@ -28,7 +28,7 @@ from byokd.errors import CredentialsInvalid, KmsUnreachable
 from byokd.facts.key import ABSENT, Absent
 from byokd.facts.policy import Lane
 from byokd.kms.faults import Progress, mapped
-from byokd.kms.identity import Identity, Session, config_beside, lane_session
+from byokd.kms.identity import Identity, Session, beside, lane_session
 from byokd.kms.quotas import read_request_quotas
 from byokd.kms.transport import SharedTrust
 from byokd.ports import Clock, Skew
@@ -94,9 +94,8 @@ class LaneClient:
         _progress.set(progress)
         with mapped("ListServiceQuotas", progress, changes=False):
             async with asyncio.timeout(self._timeout_s):
-                config = config_beside(self._config, self._lane, "service-quotas")
-                session, region = self._own_session(), self._lane.region
-                return await read_request_quotas(session, region, config, self._identity, _mark_sent)
+                where = beside(self._lane, "service-quotas", self._config)
+                return await read_request_quotas(self._own_session(), where, _mark_sent)
 
     async def close(self) -> None:
         """Close the connections. Calls still in flight fail."""

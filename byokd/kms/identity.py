@@ -52,15 +52,11 @@ class Session:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Identity:
-    """What stands in for AWS's own ways to credentials: for an embedded local KMS, for VPC endpoints, for tests."""
+    """What stands in for AWS's own ways to credentials: for an embedded local KMS, for tests."""
 
     access_key_id: str = ""
     """With a secret, used in place of the standard chain; empty: the chain."""
     secret_access_key: str = field(default="", repr=False)
-    sts_endpoint: str = ""
-    """Replaces AWS's own endpoint of STS, where a lane assumes a role; empty: AWS's."""
-    quotas_endpoint: str = ""
-    """Replaces AWS's own endpoint of Service Quotas; empty: AWS's."""
     transport: type | None = None
     """Carries requests in place of aiobotocore's HTTP session, in process; None: they go over the network."""
 
@@ -87,15 +83,22 @@ def lane_session(lane: Lane, *, clock: Clock, shared: Session, config: AioConfig
     return session
 
 
-def config_beside(config: AioConfig, lane: Lane, service: str) -> AioConfig:
-    """The lane's config for a service beside KMS: of the kinds of endpoints asked for, those it has in the Region.
+def beside(lane: Lane, service: str, config: AioConfig) -> dict[str, Any]:
+    """How the lane's session makes a client of a service beside KMS: at the lane's endpoint of it, or at AWS's own.
 
-    Where AWS names none of a kind, the SDK makes up a host that does not exist.
+    That is of the kinds asked for, as far as AWS names such in the Region; else the SDK makes up a host that does not
+    exist. Together with an endpoint that is given, the SDK takes no kinds.
     """
-    dual_stack = lane.dual_stack and service not in IPV4_ALONE
+    endpoint = lane.sts_endpoint if service == "sts" else lane.quotas_endpoint
+    own = isinstance(endpoint, Absent)
+    dual_stack = own and lane.dual_stack and service not in IPV4_ALONE
     regions = FIPS_REGIONS.get((service, dual_stack))
-    fips = lane.fips and regions is not None and regions.fullmatch(lane.region) is not None
-    return config.merge(AioConfig(use_fips_endpoint=fips, use_dualstack_endpoint=dual_stack))
+    fips = own and lane.fips and regions is not None and regions.fullmatch(lane.region) is not None
+    return {
+        "region_name": lane.region,
+        "endpoint_url": None if own else endpoint,
+        "config": config.merge(AioConfig(use_fips_endpoint=fips, use_dualstack_endpoint=dual_stack)),
+    }
 
 
 class _LaneCredentials:
@@ -123,12 +126,7 @@ class _LaneCredentials:
         if not isinstance(self._lane.external_id, Absent):
             terms["ExternalId"] = self._lane.external_id
         fetcher = AioAssumeRoleCredentialFetcher(
-            client_creator=partial(
-                self._session.create_client,
-                region_name=self._lane.region,
-                endpoint_url=self._identity.sts_endpoint or None,
-                config=config_beside(self._config, self._lane, "sts"),
-            ),
+            client_creator=partial(self._session.create_client, **beside(self._lane, "sts", self._config)),
             source_credentials=found,
             role_arn=self._lane.role_arn,
             extra_args=terms,

@@ -9,13 +9,11 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
-from typing import Final
+from typing import Any, Final
 
-from aiobotocore.config import AioConfig
 from aiobotocore.session import AioSession
 
 from byokd.errors import BadAnswer
-from byokd.kms.identity import Identity
 
 _SUFFIX: Final = " request rate"
 PAGES_MAX: Final = 20
@@ -23,17 +21,15 @@ PAGES_MAX: Final = 20
 
 
 async def read_request_quotas(
-    session: AioSession, region: str, config: AioConfig, identity: Identity, sent: Callable[..., None]
+    session: AioSession, where: dict[str, Any], sent: Callable[..., None]
 ) -> dict[str, float]:
     """Requests a second by KMS operation, as they are told; what is not a request quota of one operation is left out.
 
-    `sent` is called when a request sets out. Raises: botocore's errors; BadAnswer for a listing without end.
+    `where` is how the client is made (`identity.beside`); `sent` is called when a request sets out. Raises: botocore's
+    errors; BadAnswer for a listing without end.
     """
-    endpoint = identity.quotas_endpoint or None
     found: dict[str, float] = {}
-    async with session.create_client(
-        "service-quotas", region_name=region, endpoint_url=endpoint, config=config
-    ) as client:
+    async with session.create_client("service-quotas", **where) as client:
         client.meta.events.register("before-send.service-quotas", sent)
         request = {"ServiceCode": "kms", "MaxResults": 100}
         for _ in range(PAGES_MAX):

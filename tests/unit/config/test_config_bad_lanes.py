@@ -23,6 +23,24 @@ ONE_PROBLEM = {
         f'{LANE}endpoint = "https://vpce-0a1b-c2d3.kms.us-east-1.vpce.amazonaws.com"\n',
         "byokd.toml:4: lanes.eu.endpoint: is in us-east-1, and the lane in eu-central-1 (a lane works in one Region)",
     ),
+    **{
+        f"an endpoint of {service} in another Region": (
+            f'{LANE}role_arn = "arn:aws:iam::111122223333:role/byokd"\n'
+            f'{setting} = "https://vpce-0a1b-c2d3.{service}.us-east-1.vpce.amazonaws.com"\n',
+            f"byokd.toml:5: lanes.eu.{setting}: is in us-east-1, and the lane in eu-central-1 (a lane works in one "
+            "Region)",
+        )
+        for setting, service in {"sts_endpoint": "sts", "quotas_endpoint": "servicequotas"}.items()
+    },
+    "an endpoint of STS for nobody": (
+        f'{LANE}sts_endpoint = "https://sts.example"\n',
+        "byokd.toml:4: lanes.eu.sts_endpoint: is only used with a role (add role_arn, or remove sts_endpoint)",
+    ),
+    "a local KMS for Service Quotas": (
+        f'{LANE}quotas_endpoint = "local"\n',
+        "byokd.toml:4: lanes.eu.quotas_endpoint: is not an endpoint (https://HOST[:PORT], or http:// for a service of "
+        "your own)",
+    ),
     "an endpoint with a space": (
         f'{LANE}endpoint = " https://kms.example"\n',
         "byokd.toml:4: lanes.eu.endpoint: is not an endpoint (https://HOST[:PORT], http:// for a KMS of your own, or "

@@ -6,7 +6,7 @@ import asyncio
 import base64
 import socket
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager, nullcontext
+from contextlib import AbstractAsyncContextManager, asynccontextmanager, nullcontext
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -354,7 +354,7 @@ async def test_what_the_account_is_allowed_is_asked_of_service_quotas() -> None:
         },
         {"Quotas": [{"QuotaName": "ImportKeyMaterial request rate", "Value": 20.0}, {"QuotaName": "Grants per key"}]},
     )
-    async with endpoint(*map(answer, pages)) as service, kms_at("http://127.0.0.1:9", identity=_asking(service)) as kms:
+    async with endpoint(*map(answer, pages)) as service, _asking(service) as kms:
         assert await kms.request_quotas() == {"GetParametersForImport": 2.0, "ImportKeyMaterial": 20.0}
         assert [each.operation for each in service.asked] == ["ServiceQuotasV20190624.ListServiceQuotas"] * 2
         assert service.asked[1].body["NextToken"] == "more"
@@ -364,7 +364,7 @@ async def test_quotas_that_are_nonsense_are_told_as_they_are() -> None:
     """What a pace cannot be is for the lane to refuse, with a line in the log; what is no number is NaN."""
     told = [0, -1, 1e300, "many", None, [5]]
     page = {"Quotas": [{"QuotaName": f"Call{each} request rate", "Value": value} for each, value in enumerate(told)]}
-    async with endpoint(answer(page)) as service, kms_at("http://127.0.0.1:9", identity=_asking(service)) as kms:
+    async with endpoint(answer(page)) as service, _asking(service) as kms:
         assert list(map(str, (await kms.request_quotas()).values())) == ["0.0", "-1.0", "1e+300", "nan", "nan", "nan"]
 
 
@@ -372,7 +372,7 @@ async def test_quotas_that_are_nonsense_are_told_as_they_are() -> None:
 async def test_a_listing_that_cannot_be_read_is_not_blamed_on_credentials(listing: Any) -> None:
     """Whoever read "no usable credentials" looked at the role, while a proxy had answered."""
     page = answer(listing)
-    async with endpoint(page) as service, kms_at("http://127.0.0.1:9", identity=_asking(service)) as kms:
+    async with endpoint(page) as service, _asking(service) as kms:
         with pytest.raises(errors.BadAnswer, match="ListServiceQuotas"):
             await kms.request_quotas()
 
@@ -381,11 +381,11 @@ async def test_quotas_that_may_not_be_read_are_an_error_like_any_other() -> None
     """The lane then keeps to its configured pace."""
     async with (
         endpoint(refuse("AccessDeniedException")) as service,
-        kms_at("http://127.0.0.1:9", identity=_asking(service)) as kms,
+        _asking(service) as kms,
     ):
         with pytest.raises(errors.AccessDenied):
             await kms.request_quotas()
 
 
-def _asking(service: Endpoint) -> Identity:
-    return Identity(access_key_id="AKIATEST", secret_access_key="any", quotas_endpoint=service.url)
+def _asking(service: Endpoint) -> AbstractAsyncContextManager[Kms]:
+    return kms_at("http://127.0.0.1:9", quotas_endpoint=service.url)

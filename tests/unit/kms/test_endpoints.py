@@ -17,9 +17,10 @@ from byokd.config.lanes import LaneSettings
 from byokd.facts.key import ABSENT
 from byokd.kms.adapter import open_kms
 from byokd.kms.client import lane_config
-from byokd.kms.identity import Identity, config_beside, lane_session
+from byokd.kms.identity import Identity, beside, lane_session
 from tests.kit.clock import ManualClock
 from tests.kit.lanes import ACCOUNT, a_lane, lane_in, session
+from tests.unit.kms.scripted import ROLE
 
 KEYS = Identity(access_key_id="AKIATEST", secret_access_key="any")
 
@@ -77,7 +78,7 @@ class Recorded(AIOHTTPSession):  # type: ignore[misc]  # untyped upstream
 async def test_services_beside_kms(region: str, kinds: set[str], sts: str, quotas: str) -> None:
     """A role is assumed, and Service Quotas asked, at endpoints that AWS names, be they of another kind."""
     lane = a_lane(region=region, id=lane_in(region), **dict.fromkeys(kinds, True))
-    behind = replace(lane, role_arn=f"arn:aws:iam::{ACCOUNT}:role/byokd")
+    behind = replace(lane, role_arn=ROLE)
     own = replace(KEYS, transport=Recorded)
     Recorded.hosts.clear()
     async with open_kms(behind, clock=ManualClock(), session=session(), identity=own) as kms:
@@ -87,6 +88,34 @@ async def test_services_beside_kms(region: str, kinds: set[str], sts: str, quota
         with pytest.raises(errors.KmsUnreachable):
             await kms.request_quotas()
     assert Recorded.hosts == [sts, quotas]
+
+
+VPC = "https://vpce-0a1b-c2d3.{}.eu-central-1.vpce.amazonaws.com"
+
+
+@pytest.mark.parametrize("fips", [False, True])
+async def test_services_beside_kms_in_a_vpc_without_internet(fips: bool) -> None:
+    """What the config names is asked; a lane with a VPC endpoint of KMS asked for its role at a public name."""
+    settings = LaneSettings(
+        account=ACCOUNT,
+        region="eu-central-1",
+        role_arn=ROLE,
+        fips=fips,
+        dual_stack=fips,
+        sts_endpoint=VPC.format("sts"),
+        quotas_endpoint=VPC.format("servicequotas"),
+    )
+    assert not list(settings.contradictions())
+    lane, own = settings.lane("test"), replace(KEYS, transport=Recorded)
+    Recorded.hosts.clear()
+    async with open_kms(lane, clock=ManualClock(), session=session(), identity=own) as kms:
+        with pytest.raises(errors.CredentialsUnreachable):
+            await kms.describe("arn")
+    plain = replace(lane, role_arn=ABSENT)
+    async with open_kms(plain, clock=ManualClock(), session=session(), identity=own) as kms:
+        with pytest.raises(errors.KmsUnreachable):
+            await kms.request_quotas()
+    assert Recorded.hosts == [VPC.format(each).removeprefix("https://") for each in ("sts", "servicequotas")]
 
 
 DATA = session().models.load_data("endpoints")
@@ -140,7 +169,7 @@ def test_every_region(region: str, kinds: tuple[str, ...]) -> None:
     config = lane_config(lane)
     assert resolved("kms", region, config) == hosts[wanted]
     for service in ("sts", "service-quotas"):
-        host = resolved(service, region, config_beside(config, lane, service))
+        host = resolved(service, region, beside(lane, service, config)["config"])
         assert host in {*named(service, region).values(), *ON_A_PAGE}
 
 
@@ -151,7 +180,7 @@ class NoSuchHost(AIOHTTPSession):  # type: ignore[misc]  # untyped upstream
         raise EndpointConnectionError(endpoint_url=request.url, error=socket.gaierror(-2, "Name or service not known"))
 
 
-@pytest.mark.parametrize("role", [ABSENT, f"arn:aws:iam::{ACCOUNT}:role/byokd"], ids=["KMS", "STS"])
+@pytest.mark.parametrize("role", [ABSENT, ROLE], ids=["KMS", "STS"])
 @pytest.mark.parametrize(
     ("region", "said"),
     [

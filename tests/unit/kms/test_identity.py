@@ -37,8 +37,8 @@ def assumed(access_key: str, ends_at: str = "2099-01-01T00:00:00Z"):
 
 def opened(kms: Endpoint, sts: Endpoint | None = None, clock: ManualClock | None = None, **lane: Any):
     """The adapter with keys of its own, and endpoints for both services."""
-    identity = Identity(access_key_id="AKIAOWN", secret_access_key="any", sts_endpoint="" if sts is None else sts.url)
-    its = a_lane(endpoint=kms.url, **lane)
+    identity = Identity(access_key_id="AKIAOWN", secret_access_key="any")
+    its = a_lane(endpoint=kms.url, sts_endpoint=ABSENT if sts is None else sts.url, **lane)
     return open_kms(its, clock=clock or ManualClock(), session=session(), identity=identity)
 
 
