@@ -255,8 +255,9 @@ class LaneSettings(Settings):
     all of it."""
 
     read_quotas: Flag = False
-    """Ask Service Quotas at the start and once a day what the account is allowed, and go by that in place of
-    `per_second` and `ceiling`; needs servicequotas:ListServiceQuotas. Default false."""
+    """Ask Service Quotas at the start and once a day what the account is allowed for GetParametersForImport and
+    ImportKeyMaterial, and go by that in place of their `per_second` and `ceiling`; the other operations keep theirs.
+    Needs servicequotas:ListServiceQuotas. Default false."""
 
     reserve: Annotated[Fraction, Portion("0%", "100%")] = Fraction(20, 100)
     """Share of GetParametersForImport's burst, but for one request, that routine renewals leave untouched for keys near
