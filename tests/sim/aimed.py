@@ -40,6 +40,8 @@ def aimed(
     rng = random.Random(f"{seed} frozen")
     for _ in range(rng.randint(0, 1)):
         more += _frozen(rng, rng.randrange(len(lanes)), rng.uniform(0.05, 0.95) * stormy_s)
+    rng = random.Random(f"{seed} wrong clocks")
+    more += [_wrong_clock(rng, rng.choice(keys), stormy_s) for _ in range(rng.randint(0, 1))]
     return [each for each in more if 0 <= each["at_s"] < stormy_s * 0.99]
 
 
@@ -88,6 +90,12 @@ def _killed(rng: random.Random, rotated: Drawn) -> Drawn:
 def _ahead(rng: random.Random, rotated: Drawn) -> Drawn:
     """The host's clock is ahead, by as much as AWS lets pass, when a rotation is ordered."""
     return _event("step", rotated["at_s"] - HOUR_S, rotated["who"], 4 * HOUR_S, by_s=rng.randint(90, 280))
+
+
+def _wrong_clock(rng: random.Random, key: KeyPlan, stormy_s: float) -> Drawn:
+    """The host's clock is off by what AWS lets pass, for as long as a key lives: what KMS tells puts it right."""
+    by_s = rng.randint(130, 280) * rng.choice((-1, 1))
+    return _event("step", rng.uniform(0.05, 0.8) * stormy_s, key.number, key.life_s, by_s=by_s)
 
 
 def _scarce(rng: random.Random, lane: int, stormy_s: float) -> Drawn:

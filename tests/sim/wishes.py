@@ -15,7 +15,7 @@ from byokd.facts.ledger import Order, OrderKind, OrderState
 from tests.sim.book import Imported
 from tests.sim.clocks import seconds
 from tests.sim.fleet import SimKey
-from tests.sim.laws import BASE_S, HEAL_S, Laws
+from tests.sim.laws import BASE_S, CLOCK_S, HEAL_S, Laws
 from tests.sim.periods import losses, periods
 from tests.sim.plan import HOUR_S, span
 from tests.sim.world import World
@@ -24,8 +24,6 @@ TURN_S: Final = 120.0
 """A turn that began while a window was open may send its import so much later."""
 
 
-CLOCK_S: Final = 60.0
-"""What two clocks may differ by that nobody turns."""
 WEEK_S: Final = 8 * 24 * HOUR_S
 """No change window is closed for longer."""
 
@@ -59,9 +57,9 @@ class Wishes(Laws):
             left_s = seconds(each.before) - each.at_s
             scopes = ("*", key.life.lane, key.life.ref)
             calm = self.book.obstacles.calm(scopes, each.at_s - 3600, each.at_s)
-            if not calm or left_s <= urgent_s + abs(each.off_by_s) + 60:
+            if not calm or left_s <= urgent_s + self._clock_s(each) + 60:
                 continue
-            slack_s = TURN_S + abs(each.off_by_s)
+            slack_s = TURN_S + self._clock_s(each)
             if not window.open(each.at_s) and window.opens_s(each.at_s - slack_s) > each.at_s + slack_s:
                 self._broken(key, "window", each.at_s, f"renewed with {span(left_s)} left while no window was open")
 
