@@ -322,6 +322,7 @@ async def test_cancelled() -> None:
         pytest.param("Sun, 01 Mar 2026 12:00:00 GMT", timedelta(0), id="none"),
         pytest.param("Sun, 01 Mar 2026 13:00:00 GMT", timedelta(hours=1), id="we are an hour slow"),
         pytest.param("Sun, 01 Mar 2026 11:59:57 -0000", timedelta(seconds=-3), id="we are fast"),
+        pytest.param("Sat, 28 Feb 2026 23:59:60 GMT", ABSENT, id="a leap second, which Python has not"),
         pytest.param("yesterday", ABSENT, id="not a date"),
     ],
 )
