@@ -1,4 +1,7 @@
-"""What the daemon opens for a config: closed once, by the reload after it or at the end, however these go."""
+"""What the daemon opens for a config: closed once, by the reload after it or at the end, however these go.
+
+And what it opens for itself, the timer that tells when the clock is set: one for its life, whatever it reloads.
+"""
 
 from __future__ import annotations
 
@@ -7,6 +10,7 @@ import sqlite3
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager, closing
 from dataclasses import dataclass, field
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
@@ -22,6 +26,7 @@ from byokd.errors import OperatorError
 from byokd.facts.condition import ConditionKind
 from byokd.ports import Clock, Store
 from tests.kit.process import Fleet, write_fleet
+from tests.kit.timers import ring, watched_timers
 
 pytestmark = pytest.mark.timeout(90)
 HOOK = '\n[channels.hook]\ntype = "webhook"\nurl = "http://127.0.0.1:9/"\n'
@@ -112,6 +117,22 @@ async def test_each_reload_closes_what_the_one_before_opened(tmp_path: Path, kms
             await it.reload()
     assert openings.open == [False] * 4
     assert (openings.opened, openings.closed) == (4, 4)
+
+
+async def test_a_daemon_hears_at_once_when_the_clock_is_set(tmp_path: Path, kms: localkms.Server, key: str) -> None:
+    """Its clock is watched from the start to the end, also after a reload: who would sleep for an hour is woken."""
+    assert watched_timers() == []
+    async with daemon(write_fleet(tmp_path, endpoint=kms.url), Openings()) as it:
+        await it.reload()
+        (timer,) = watched_timers()
+        clock = it.daemon._engine.clock
+        asleep = clock.wait(asyncio.Event(), until=clock.now() + timedelta(hours=1), cap_s=3600.0)
+        sleeper = asyncio.create_task(asleep)
+        await asyncio.sleep(0)
+        ring(timer)
+        async with asyncio.timeout(20):
+            await sleeper
+    assert watched_timers() == []
 
 
 async def test_a_reload_that_is_refused_leaves_all_as_it_is(tmp_path: Path, kms: localkms.Server, key: str) -> None:

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import asyncio
 from datetime import UTC, datetime, timedelta
-from pathlib import Path
 
 import pytest
 
-from byokd.clock import SortableIds, SystemClock, _armed_timer
+from byokd.clock import SortableIds, SystemClock
+from tests.kit.timers import ring, watched_timers
 
 FAR = timedelta(hours=1)
 
@@ -40,19 +40,18 @@ async def test_a_wait_that_ends_by_itself_keeps_no_other_asleep(rounds: int) -> 
 
 
 async def test_linux_tells_when_the_clock_is_set() -> None:
-    """The kernel's timer is there, is looked after by the loop, and is armed anew after each ring."""
+    """The kernel's timer is there, is looked after by the loop, and is armed anew after each ring, also an idle one."""
     clock = SystemClock()
     with clock.watching() as watched:
         assert watched
-        timer = _armed_timer()
-        assert timer is not None
-        # TFD_TIMER_ABSTIME and TFD_TIMER_CANCEL_ON_SET, as the kernel has them (proc(5), /proc/pid/fdinfo).
-        assert "settime flags: 03" in Path(f"/proc/self/fdinfo/{timer}").read_text()
-        for _ in range(2):
+        (timer,) = watched_timers()
+        for rings in (ring, clock._ring, ring):
             wait = await _waiting(clock)
-            clock._ring(timer)
+            rings(timer)
             await wait
+            assert watched_timers() == [timer]
     assert not clock._waits
+    assert watched_timers() == []
 
 
 async def test_nobody_sleeps_for_an_hour_where_the_clock_is_not_watched() -> None:
