@@ -10,7 +10,7 @@ import pytest
 from byokd.alerts.log import LogChannel
 from byokd.alerts.render import document
 from byokd.facts.condition import Message, NoticeKind, Severity
-from tests.unit.alerts.notices import a_notice, alone
+from tests.kit.notices import a_notice, alone
 
 
 class Kept:

@@ -10,7 +10,7 @@ import pytest
 
 from byokd.alerts.render import document, line
 from byokd.facts.condition import Message, Notice, NoticeKind, Severity
-from tests.unit.alerts.notices import KEY, SINCE, a_notice, alone
+from tests.kit.notices import KEY, SINCE, a_notice, alone
 
 LANE = "111122223333/eu-central-1"
 ENDS = datetime.fromisoformat("2026-04-01T00:00:00Z")

@@ -8,8 +8,6 @@ import hmac
 import json
 import socket
 import traceback
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
 from pathlib import Path
 
 import pytest
@@ -19,37 +17,10 @@ from aiohttp.test_utils import TestServer
 from byokd.alerts.render import document
 from byokd.alerts.webhook import WebhookChannel, open_webhook
 from byokd.errors import ChannelError
-from tests.unit.alerts.notices import a_notice, alone
+from tests.kit.notices import a_notice, alone
+from tests.kit.receiver import receiver
 
 SECRET = b"a shared secret of the two"
-
-
-class Receiver:
-    """Answers with one status, or not at all, and keeps what came."""
-
-    def __init__(self, status: int | None) -> None:
-        self.status = status
-        self.bodies: list[bytes] = []
-        self.headers: list[dict[str, str]] = []
-        self.url = ""
-
-    async def handle(self, request: web.Request) -> web.Response:
-        self.bodies.append(await request.read())
-        self.headers.append(dict(request.headers))
-        if self.status is None:
-            await asyncio.Event().wait()
-        return web.Response(status=self.status or 200, headers={"Location": "/elsewhere"})
-
-
-@asynccontextmanager
-async def receiver(status: int | None = 200) -> AsyncIterator[Receiver]:
-    """A receiver on loopback, behind a URL full of secrets."""
-    served = Receiver(status)
-    app = web.Application()
-    app.router.add_route("*", "/{path:.*}", served.handle)
-    async with TestServer(app, shutdown_timeout=0) as server:
-        served.url = f"http://user:hunter2@127.0.0.1:{server.port}/hooks/T0KEN?key=k3y"
-        yield served
 
 
 def secret_file(directory: Path, content: bytes = SECRET + b"\n", mode: int = 0o600) -> Path:
