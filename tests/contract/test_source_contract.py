@@ -1,4 +1,4 @@
-"""What every `ports.Source` promises: the fake, files, and a command."""
+"""What every `ports.Source` promises: the fake, the simulator's, files, and a command."""
 
 from __future__ import annotations
 
@@ -17,6 +17,7 @@ from byokd.ports import Source
 from byokd.sources.command import CommandSource
 from byokd.sources.file import FileSource
 from tests.kit.fake_source import FINGERPRINT_KEY, FakeSource, proof_of
+from tests.sim.doors import SimSource
 
 MATERIAL = b"Seven wise men built the bridge."
 LOCATOR = "orders.key"
@@ -32,10 +33,10 @@ class Place(Protocol):
 
 
 class Memory:
-    """`FakeSource`."""
+    """`FakeSource`, or another one in memory."""
 
-    def __init__(self) -> None:
-        self.fake = FakeSource()
+    def __init__(self, fake: FakeSource) -> None:
+        self.fake = fake
         self.source: Source = self.fake
 
     def put(self, material: bytes) -> None:
@@ -60,7 +61,7 @@ class Directory:
         self.file.unlink()
 
 
-@pytest.fixture(params=["fake", "file", "command"])
+@pytest.fixture(params=["fake", "sim", "file", "command"])
 def place(request: pytest.FixtureRequest, tmp_path: Path) -> Place:
     """Each implementation in turn, with nothing in it."""
     match request.param:
@@ -71,8 +72,10 @@ def place(request: pytest.FixtureRequest, tmp_path: Path) -> Place:
             argv = ["cat", f"{tmp_path}/{{locator}}"]
             command = CommandSource("test", argv=argv, encoding=Encoding.RAW, fingerprint_key=FINGERPRINT_KEY)
             return Directory(tmp_path, command)
+        case "sim":
+            return Memory(SimSource())
         case _:
-            return Memory()
+            return Memory(FakeSource())
 
 
 @pytest.fixture(scope="module")

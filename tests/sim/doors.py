@@ -18,7 +18,7 @@ from byokd.facts.condition import Message, Notice
 from byokd.facts.key import LaneId, WrappingAlgorithm
 from byokd.facts.policy import LearnedPace
 from byokd.ports import MaterialProof, Sealed
-from tests.kit.fake_source import FakeSource, proof_of
+from tests.kit.fake_source import FakeSource
 from tests.sim.book import Book
 from tests.sim.loop import virtual_sleep
 from tests.sim.traffic import PARAMETERS
@@ -173,7 +173,8 @@ class SimSource(FakeSource):
 
     def __init__(self) -> None:
         super().__init__()
-        self._proofs: dict[str, MaterialProof] = {}
+        self._proofs: dict[bytes | None, MaterialProof] = {}
+        """By material, of which a fingerprint is dear."""
         self.modes: dict[str, str] = {}
         """By locator: missing, changed, hang, unsafe or short."""
         self.released = asyncio.Event()
@@ -210,9 +211,10 @@ class SimSource(FakeSource):
             case "unsafe":
                 raise SourceUnsafe(f"{locator} can be read by others")
             case _:
-                if locator not in self._proofs:
-                    self._proofs[locator] = proof_of(self.materials[locator])
-                return self._proofs[locator]
+                material = self.materials.get(locator)
+                if material not in self._proofs:
+                    self._proofs[material] = await super()._proof(locator)
+                return self._proofs[material]
 
 
 class SimChannel:
