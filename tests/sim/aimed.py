@@ -37,6 +37,12 @@ def aimed(
         more += _slowed(rng, rng.randrange(len(lanes)), rng.uniform(0.1, 0.9) * stormy_s)
     rng = random.Random(f"{seed} rushes")
     more += [_rush(rng, rng.choice(keys), stormy_s) for _ in range(rng.randint(0, 2))]
+    rng, able = random.Random(f"{seed} kept"), [key for key in keys if key.stock and not key.is_replica]
+    for _ in range(rng.randint(0, 2) if able else 0):
+        more += _kept(rng, rng.choice(able), stormy_s)
+    rng, failing = random.Random(f"{seed} tried"), [each for each in drawn if each["kind"] == "impostor"]
+    for _ in range(rng.randint(0, 2) if failing else 0):
+        more += _tried(rng, rng.choice(failing))
     rng = random.Random(f"{seed} frozen")
     for _ in range(rng.randint(0, 1)):
         more += _frozen(rng, rng.randrange(len(lanes)), rng.uniform(0.05, 0.95) * stormy_s)
@@ -65,6 +71,26 @@ def _standstill(rng: random.Random, key: KeyPlan, stormy_s: float) -> list[Drawn
     return [
         _event(kind, at_s, key.number, span_s, **how),
         _event("import_by_hand", at_s + before_s, key.number, 0.0, life=life_s / key.life_s),
+    ]
+
+
+def _kept(rng: random.Random, key: KeyPlan, stormy_s: float) -> list[Drawn]:
+    """A rotation is ordered while somebody keeps byokd from the key, and nothing but that order is wanting."""
+    kind, at_s = rng.choice(("hold", "hold", "disable")), rng.uniform(0.05, 0.6) * stormy_s
+    how = {"until": rng.random() < 0.5} if kind == "hold" else {}
+    return [
+        _event("rotate_by_hand", at_s - 60, key.number, 0.0, steps=1),
+        _event(kind, at_s, key.number, rng.uniform(6, 24) * HOUR_S, **how),
+        _event("rotate", at_s + rng.uniform(1, 4) * HOUR_S, key.number, 0.0),
+    ]
+
+
+def _tried(rng: random.Random, impostor: Drawn) -> list[Drawn]:
+    """A key is held whose probe has failed just now, and would be made again in minutes."""
+    at_s = impostor["at_s"] + rng.uniform(0.1, 0.8) * impostor["span_s"]
+    return [
+        _event("order", at_s, impostor["who"], 0.0),
+        _event("hold", at_s + rng.uniform(60, 600), impostor["who"], rng.uniform(3, 24) * HOUR_S, until=False),
     ]
 
 

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
-from typing import Final
 
 from byokd.facts.change import Change
 from byokd.facts.condition import ConditionKind, Notice, OpenCondition
@@ -17,15 +16,11 @@ from byokd.facts.ledger import HistoryEvent, ImportState, Order, OrderKind
 from byokd.facts.policy import Quota
 from tests.kit.fake_keys import Material
 from tests.sim.clocks import SIGNATURES_S, at, seconds
+from tests.sim.hands import OF_ANY_KEY, STORM_S, disobeyed
 from tests.sim.obstacles import Obstacles
 from tests.sim.plan import span
-from tests.sim.traffic import OF_AN_IMPORT, PARAMETERS, Traffic
+from tests.sim.traffic import PARAMETERS, Traffic
 from tests.sim.watch import Watch, one_expiry_s
-
-HANDS_OFF_GRACE_S: Final = 90.0
-"""A turn that looked before somebody disabled a key or held it may still be under way for so long."""
-HANDS_OFF_STORM_S: Final = 1800.0
-"""The same where a source hangs, readings are stale or requests wait for the pace."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -201,29 +196,14 @@ class Book:
     def requested(self, lane: str, operation: str, arn: str, state: str, quota: Quota) -> None:
         """byokd sends a request: within its own quota, and of a key that it may touch."""
         self.requests += 1
-        now_s = self.now_s()
         self.traffic.requested(lane, operation, arn, quota)
-        if operation not in OF_AN_IMPORT:
-            return
         if operation == PARAMETERS:
             self.watch.paced(lane, quota)
-        if arn not in self.by_arn:
-            return  # of a key that is not there, which KMS will say
+        if operation in OF_ANY_KEY or arn not in self.by_arn:
+            return  # what is not there, KMS will say
         life = self.by_arn[arn]
-        for why, since_s in life.off_since.items():
-            if why == "held" and now_s >= life.held_until_s - 2:
-                continue  # it ends in this very second
-            if why == "disabled" and state == "PendingImport":
-                continue  # KMS shows that its material is gone, and not any more that it was disabled
-            if now_s - since_s > self._grace_s(life, why, since_s):
-                self.broken("hands off", life.ref, f"{operation} though {why} since {span(since_s)}")
-
-    def _grace_s(self, life: Life, why: str, since_s: float) -> float:
-        """For how long a turn from before may still be under way; what byokd emptied for a suspension, it knows of."""
-        if why == "suspended" and life.emptied_s >= since_s:
-            return 0.0
-        calm = self.obstacles.calm(("*", life.lane, life.ref), since_s - 100, self.now_s())
-        return HANDS_OFF_GRACE_S if calm else HANDS_OFF_STORM_S
+        for why in disobeyed(life, state, self.obstacles, self.now_s()):
+            self.broken("hands off", life.ref, f"{operation} though {why}")
 
     def restarted(self, lane: str, quotas: dict[str, Quota]) -> None:
         """A lane begins anew, with these quotas."""
@@ -294,7 +274,7 @@ class Book:
         if arn not in self.by_arn:
             return
         life = self.by_arn[arn]
-        if not life.suspended and self.now_s() > life.resumed_s + HANDS_OFF_STORM_S:
+        if not life.suspended and self.now_s() > life.resumed_s + STORM_S:
             self.broken("deletes when ordered", life.ref, "DeleteImportedKeyMaterial, and nobody suspended the key")
 
     def deleted(self, arn: str, fingerprint: str) -> None:

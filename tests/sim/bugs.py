@@ -47,6 +47,18 @@ BUGS: Final[tuple[Bug, ...]] = (
         "    if isinstance(hold, Absent):\n",
         "    if isinstance(hold, Absent) or the.emergency:\n",
     ),
+    _bug(
+        "a hold is disobeyed by a rotation",
+        "decide/rules.py",
+        "    if isinstance(hold, Absent):\n",
+        "    if isinstance(hold, Absent) or (the.rotation and the.pending):\n",
+    ),
+    _bug(
+        "a held key is probed",
+        "decide/rules.py",
+        "    held,\n    settling,\n",
+        "    probes,\n    held,\n    settling,\n",
+    ),
     _bug("a Disabled key is imported into", "decide/rules.py", "    not_ready,\n    hands_off,\n", "    not_ready,\n"),
     _bug("two imports keep no distance", "decide/rules.py", "    floor,\n    lost,\n", "    lost,\n"),
     _bug(

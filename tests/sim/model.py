@@ -36,6 +36,7 @@ from tests.kit.fake_kms import FakeKms
 from tests.kit.fake_source import unsealed
 from tests.sim.book import Book, Imported
 from tests.sim.clocks import SIGNATURES_S, HostClock, KmsClock, Times
+from tests.sim.hands import OF_ANY_KEY
 from tests.sim.lanes import LanePlan
 from tests.sim.traffic import IMPORT, PARAMETERS
 
@@ -314,7 +315,7 @@ class ModelKms(FakeKms):
     async def _sent(self, operation: str, key: str) -> str:
         """Carry a request to KMS; returns what shall become of it there, empty for nothing special."""
         arn = self.aliases.get(key, KeyArn(key))
-        state = self.state(arn).value if operation in (PARAMETERS, IMPORT) and arn in self._keys else ""
+        state = self.state(arn).value if operation not in OF_ANY_KEY and arn in self._keys else ""
         self._book.requested(self.plan.id, operation, arn, state, self.allowed[operation])
         await asyncio.sleep(self.plan.latency_s * (0.5 + self._rng.random()))
         if abs(self._host.off_by_s) > SIGNATURES_S:

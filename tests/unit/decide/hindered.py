@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 from datetime import timedelta
 
-from byokd.facts.key import ABSENT, NEVER_LOOKED, KeyState
+from byokd.facts.key import ABSENT, NEVER_LOOKED, KeyState, MaterialState
 from byokd.facts.ledger import NOT_PROVED, OrderKind, Proved, Track
 from byokd.facts.policy import OnLoss
 from byokd.facts.snapshot import Reason
@@ -38,6 +38,7 @@ from tests.unit.decide.named import (
     in_policy,
     ordered,
     unproved,
+    waiting,
 )
 
 HINDERED = (
@@ -144,6 +145,16 @@ HINDERED = (
         waits_for="the end of the hold",
     ),
     Named("held until released", "held", Reason.HELD, ordered(order(OrderKind.HOLD)), ordered(), tells="byokd release"),
+    Named(
+        "held, and to be rotated",
+        "held",
+        Reason.HELD,
+        waiting(MaterialState.PENDING_ROTATION, HOLD),
+        waiting(MaterialState.PENDING_ROTATION),
+    ),
+    Named(
+        "held, and not probed yet", "held", Reason.HELD, in_policy(probe=True) | ordered(HOLD), in_policy(probe=True)
+    ),
     Named(
         "an import on its way",
         "settling",

@@ -7,7 +7,7 @@ from datetime import datetime, timedelta
 from typing import Any
 
 from byokd.facts.key import ABSENT, Blind, MaterialState, ObservedMaterial
-from byokd.facts.ledger import ImportState, OrderKind, Proved, Track, Unproved
+from byokd.facts.ledger import ImportState, Order, OrderKind, Proved, Track, Unproved
 from byokd.facts.policy import ChangeWindow
 from byokd.facts.snapshot import Reason
 from tests.kit.builders import (
@@ -68,8 +68,8 @@ def ordered(*orders: Any, **changes: Any) -> dict[str, Any]:
     return {"ledger": ledger(open_orders=orders, **changes)}
 
 
-def waiting(state: MaterialState, **changes: Any) -> dict[str, Any]:
-    """A second material that waits in KMS for the ordered rotation."""
+def waiting(state: MaterialState, *besides: Order, **changes: Any) -> dict[str, Any]:
+    """A second material that waits in KMS for the ordered rotation, and what else is ordered."""
     entry = ObservedMaterial(material_id=OTHER, state=state, imported=True, expiry=ENDS)
     first = observed().materials[0]
     rotate = order(OrderKind.ROTATE, **changes)
@@ -79,7 +79,7 @@ def waiting(state: MaterialState, **changes: Any) -> dict[str, Any]:
         "view": observed(materials=(first, entry)),
         "others": (stock,),
         "place": 1,
-        **ordered(rotate, material=OTHER),
+        **ordered(rotate, *besides, material=OTHER),
     }
 
 
