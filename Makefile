@@ -50,8 +50,8 @@ check: .venv/dev.stamp  ## what reads the code without running it
 	$(PYTEST) -q tests/meta
 
 .PHONY: sim
-sim: .venv/dev.stamp  ## simulate a world: SEED=123, part of it: EVENTS=4,7, or many: SEED=1 UNTIL=50
-	$(BIN)/python -m tests.sim $(or $(SEED),1) $(if $(UNTIL),--until $(UNTIL)) $(if $(EVENTS),--events $(EVENTS))
+sim: .venv/dev.stamp  ## simulate a world: SEED=123, part of it: EVENTS=4,7, many: SEED=1 UNTIL=50; on real parts: REAL=1
+	$(BIN)/python -m tests.sim $(or $(SEED),1) $(if $(UNTIL),--until $(UNTIL)) $(if $(EVENTS),--events $(EVENTS)) $(if $(REAL),--real)
 
 .PHONY: soak
 soak: .venv/dev.stamp  ## the tests marked soak: fresh worlds for an hour, planted bugs, long histories

@@ -9,12 +9,10 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Iterator, Sequence
 from itertools import count, islice
-from pathlib import Path
-from tempfile import TemporaryDirectory
 
 from bench.figure import Figure
 from tests.sim.plan import DAY_S, LIVES_PER_WORLD, draw
-from tests.sim.real import run_over_real_parts
+from tests.sim.real import run_for_once
 from tests.sim.run import Verdict, run
 
 SEEDS = tuple(range(1, 17))
@@ -31,19 +29,15 @@ async def measure() -> Iterator[Figure]:
     """The figures; a law that is broken is no figure, and raises `AssertionError`."""
     quick = [await asyncio.to_thread(run, seed) for seed in SEEDS]
     yearly = [await asyncio.to_thread(run, seed) for seed in islice(filter(_lives_a_year, count(1)), YEARLY)]
-    slow = [await asyncio.to_thread(_over_real_parts, seed) for seed in SLOW_SEEDS]
-    for verdict in (*quick, *yearly, *slow):
-        assert verdict.ok, f"make sim SEED={verdict.plan.seed}: {verdict.violations[0]}"
+    slow = [await asyncio.to_thread(run_for_once, seed) for seed in SLOW_SEEDS]
+    for verdicts, real in (((*quick, *yearly), ""), (slow, " REAL=1")):
+        for verdict in verdicts:
+            assert verdict.ok, f"make sim SEED={verdict.plan.seed}{real}: {verdict.violations[0]}"
     return _figures(quick, yearly, slow)
 
 
 def _lives_a_year(seed: int) -> bool:
     return draw(seed).stormy_s >= LIVES_PER_WORLD * ABOUT_A_YEAR_S
-
-
-def _over_real_parts(seed: int) -> Verdict:
-    with TemporaryDirectory() as directory:
-        return run_over_real_parts(seed, Path(directory) / "byokd.db")
 
 
 def _figures(quick: Sequence[Verdict], yearly: Sequence[Verdict], slow: Sequence[Verdict]) -> Iterator[Figure]:

@@ -3,15 +3,17 @@
 python -m tests.sim 123             one seed, shrunk if it breaks a law
 python -m tests.sim 123 --events 4,7    only these events of it
 python -m tests.sim 1 --until 50    seeds 1 to 50, one line each
+python -m tests.sim 123 --real          over SQLite, AWS's client and RSA
 """
 
 from __future__ import annotations
 
 import argparse
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
-from tests.sim.plan import draw, span
+from tests.sim.plan import Plan, draw, span
+from tests.sim.real import run_for_once
 from tests.sim.run import Verdict, run
 from tests.sim.shrink import shrink
 
@@ -28,32 +30,33 @@ def main(words: Sequence[str] | None = None) -> int:
     """Returns 1 if a law was broken. Raises: SystemExit, where the command line makes no sense."""
     parser = _parser()
     arguments = parser.parse_args(words)
+    live = run_for_once if arguments.real else run
     if arguments.until is not None:
         if arguments.events is not None:
             parser.error("--events are those of one world: without --until")
         if arguments.until < arguments.seed:
             parser.error(f"--until {arguments.until} comes before {arguments.seed}")
-        return _many(arguments.seed, arguments.until)
+        return _many(arguments.seed, arguments.until, live)
     plan = draw(arguments.seed)
     if arguments.events is not None:
         if strays := arguments.events - {event.number for event in plan.events}:
             parser.error(f"world {plan.seed} has no event {min(strays)}: they are 0 to {len(plan.events) - 1}")
         plan = plan.only(arguments.events)
-    verdict = run(plan)
+    verdict = live(plan)
     say(line(verdict))
     if verdict.ok:
         return 0
     say(f"broken: {verdict.violations[0]}\nshrinks {len(plan.events)} events ...")
     laws = verdict.laws
-    short = shrink(plan, lambda less: bool(laws & run(less).laws))
-    say(story(run(short)))
+    short = shrink(plan, lambda less: bool(laws & live(less).laws))
+    say(story(live(short), real=arguments.real))
     return 1
 
 
-def _many(first: int, last: int) -> int:
+def _many(first: int, last: int, live: Callable[[Plan], Verdict]) -> int:
     failed, key_years, cpu_s = [], 0.0, 0.0
     for seed in range(first, last + 1):
-        verdict = run(seed)
+        verdict = live(draw(seed))
         key_years, cpu_s = key_years + verdict.key_years, cpu_s + verdict.cpu_s
         say(line(verdict))
         if not verdict.ok:
@@ -70,11 +73,14 @@ def line(verdict: Verdict) -> str:
     return f"seed {verdict.plan.seed}: {figures}: {first}"
 
 
-def story(verdict: Verdict) -> str:
+def story(verdict: Verdict, *, real: bool = False) -> str:
     """What happened around the first breach, and the command that shows it again."""
     plan = verdict.plan
     numbers = ",".join(str(event.number) for event in plan.events)
-    lines = [f"make sim SEED={plan.seed} EVENTS={numbers or ','}", *(str(event) for event in plan.events)]
+    lines = [
+        f"make sim SEED={plan.seed} EVENTS={numbers or ','}{' REAL=1' * real}",
+        *(str(event) for event in plan.events),
+    ]
     if verdict.ok:
         return "\n".join([*lines, "(every law held: what broke needs more of the events)"])
     broken = verdict.violations[0]
@@ -95,6 +101,7 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("seed", type=int)
     parser.add_argument("--until", type=int, default=None, help="simulate every seed up to this one")
     parser.add_argument("--events", type=_numbers, default=None, help="only these events of the plan, as 4,7")
+    parser.add_argument("--real", action="store_true", help="over byokd's real parts, as the slower ring does")
     return parser
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any
 
 from byokd.store import open_store
@@ -21,6 +22,12 @@ def run_over_real_parts(plan: Plan | int, database: Path) -> Verdict:
     with quiet() as defects:
         world: World = run_virtually(_over(database, what, counted, defects), inflight=counted.busy)
     return verdict_on(world, cpu_s=time.process_time() - began_s)
+
+
+def run_for_once(plan: Plan | int) -> Verdict:
+    """The same on a new database, which nobody wants to see afterwards."""
+    with TemporaryDirectory() as directory:
+        return run_over_real_parts(plan, Path(directory) / "byokd.db")
 
 
 class Counted:
