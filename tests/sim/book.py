@@ -6,7 +6,7 @@ notices as the channel gets them, and asks `decide` nothing. What takes hindsigh
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from dataclasses import dataclass, field
 
 from byokd.facts.change import Change
@@ -14,7 +14,7 @@ from byokd.facts.condition import ConditionKind, Notice, OpenCondition
 from byokd.facts.key import Absent, Expiry, MaterialState
 from byokd.facts.ledger import HistoryEvent, ImportState, Order, OrderKind
 from byokd.facts.policy import Quota
-from tests.kit.fake_keys import Material
+from tests.kit.fake_keys import Key
 from tests.sim.clocks import SIGNATURES_S, at, seconds
 from tests.sim.hands import OF_ANY_KEY, STORM_S, disobeyed
 from tests.sim.obstacles import Obstacles
@@ -103,6 +103,8 @@ class Life:
     """How many were ordered."""
     probes: list[float] = field(default_factory=list)
     """When byokd used the key."""
+    versions: list[tuple[float, Key]] = field(default_factory=list)
+    """What it was in KMS, and since when; that its materials end besides is their own affair."""
 
     def imports_of(self, fingerprint: str) -> list[Imported]:
         """Those of one material."""
@@ -245,10 +247,11 @@ class Book:
         who = "somebody" if done.by_hand else "byokd"
         self.tell(life.ref, f"{who} imports until {done.expiry} (was {done.before})")
 
-    def holds(self, arn: str, materials: Iterable[Material]) -> None:
-        """What a key has now; what is current or was needs to be there from now on."""
-        if (life := self.by_arn.get(arn)) is not None:
-            for each in materials:
+    def is_now(self, key: Key) -> None:
+        """What a key is from now on; what is current or was needs to be there."""
+        if (life := self.by_arn.get(key.arn)) is not None:
+            life.versions.append((self.now_s(), key))
+            for each in key.materials:
                 if each.state.permanent:
                     life.needed.setdefault(each.fingerprint, self.now_s())
 

@@ -360,4 +360,35 @@ BUGS: Final[tuple[Bug, ...]] = (
         "                return await self._probe(before, after, orders)\n",
         "",
     ),
+    _bug(
+        "a change of state is not in the history",
+        "decide/transitions.py",
+        "    if isinstance(old, NeverLooked) or old.state is not seen.state:\n",
+        "    if isinstance(old, NeverLooked):\n",
+    ),
+    _bug(
+        "a loss of material is not in the history",
+        "decide/transitions.py",
+        "    if the.loss in (Loss.LAPSED, Loss.DELETED) and isinstance(before.ledger.lost_at, Absent):\n",
+        "    if the.loss is Loss.LAPSED and the.seen is None and isinstance(before.ledger.lost_at, Absent):\n",
+    ),
+    _bug(
+        "what was deleted has lapsed, by the history",
+        "decide/transitions.py",
+        "event = HistoryEvent.MATERIAL_LAPSED if the.loss is Loss.LAPSED else HistoryEvent.MATERIAL_DELETED",
+        "event = HistoryEvent.MATERIAL_LAPSED",
+    ),
+    _bug(
+        "a key that nobody could look at is called Unavailable",
+        "decide/transitions.py",
+        "    if seen is None or seen is old:\n        return\n",
+        "    if isinstance(the.snapshot.view, Blind) and not isinstance(before.view, Blind):\n"
+        '        yield _entry(ref, now, HistoryEvent.STATE_CHANGED, f"Enabled{TO}Unavailable")\n'
+        "    if seen is None or seen is old:\n        return\n",
+        Edit(
+            "byokd/decide/transitions.py",
+            "import ABSENT, NEVER, Absent, Expiry,",
+            "import ABSENT, NEVER, Absent, Blind, Expiry,",
+        ),
+    ),
 )

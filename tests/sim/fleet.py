@@ -98,6 +98,7 @@ class Fleet:
             life=self.book.follow(ref, arn, kms.plan.id),
             policies=[(0.0, policy_of(plan))],
         )
+        key.life.versions = [(self.now_s, kms.key(arn))]
         key.life.several = plan.other_material
         key.life.replica = plan.is_replica
         key.life.stock = frozenset(proof_of(self.source.materials[each]).fingerprint for each in locators[1:])

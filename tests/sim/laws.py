@@ -13,7 +13,6 @@ from typing import Final
 
 from byokd.facts.condition import ConditionKind, NoticeKind, Severity
 from byokd.facts.key import NEVER
-from byokd.facts.ledger import HistoryEvent
 from byokd.facts.policy import Policy
 from tests.sim.book import Book, Imported, Told
 from tests.sim.clocks import seconds
@@ -49,10 +48,8 @@ class Laws:
                 self._announced(key, period)
                 self._healed(key, period)
                 self._in_time(key, period)
-                self._journal(key, period)
             for fingerprint in dict.fromkeys(each.fingerprint for each in key.life.imports):
                 self._pace_of_imports(key, key.life.imports_of(fingerprint))
-            self._no_false_success(key)
             self._told_of(key)
         self._resolved()
 
@@ -270,40 +267,6 @@ class Laws:
         """How far byokd's time may be from KMS's at an import: it puts right what it has had an hour to measure."""
         off_s = abs(each.off_by_s)
         return min(off_s, CLOCK_S) if self.book.obstacles.calm(("*",), each.at_s - HOUR_S, each.at_s) else off_s
-
-    def _journal(self, key: SimKey, period: Period) -> None:
-        """The history explains what changed in KMS."""
-        began, free = period.began, self.book.obstacles.free
-        scopes = self.book.scopes(key.life)
-        known_s = self._known_s(key, period) if began.by_hand else began.visible_s
-        until_s = min(period.until_s, period.ends_s)
-        slack_s = HOUR_S + key.plan.look_s + BASE_S
-        if not any(b - a > slack_s for a, b in free(scopes, known_s, until_s)) or not isinstance(
-            began.expiry, datetime
-        ):
-            return
-        wanted = f"{began.expiry:%Y-%m-%d %H:%M:%S}Z"
-        # An import that showed later than KMS usually takes is told as a change, with the import as its cause.
-        kinds = (HistoryEvent.EXPIRY_CHANGED, HistoryEvent.IMPORT_ADOPTED, HistoryEvent.IMPORT_DONE)
-        near = [text for _, event, text in key.life.entries if event in kinds]
-        if not any(wanted in text for text in near):
-            self._broken(
-                key, "journal", until_s, f"nothing explains ValidTo {wanted} ({'hand' if began.by_hand else 'byokd'})"
-            )
-
-    def _no_false_success(self, key: SimKey) -> None:
-        """No import counts as done that never reached its key."""
-        ends = [seconds(each.expiry) for each in key.life.imports if isinstance(each.expiry, datetime)]
-        for at_s, event, text in key.life.entries:
-            if event not in (HistoryEvent.IMPORT_DONE, HistoryEvent.IMPORT_ADOPTED):
-                continue
-            if text == "to never":
-                if not key.plan.never:
-                    self._broken(key, "no false success", at_s, f"{event.value} {text}: nobody wanted that")
-                continue
-            claimed_s = seconds(datetime.fromisoformat(text.removeprefix("to ")))
-            if not any(abs(claimed_s - end_s) <= 5 for end_s in ends):
-                self._broken(key, "no false success", at_s, f"{event.value} {text}: KMS never saw it")
 
     # -- alerts -------------------------------------------------------------------------------------------------------
 

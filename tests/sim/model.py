@@ -283,7 +283,7 @@ class ModelKms(FakeKms):
         super().put(arn, **changes)
         lag_s = self.weather.lag_s * self._rng.random()
         versions.append((self._times.true_s + lag_s, self.key(arn)))
-        self._book.holds(arn, self.key(arn).materials)
+        self._book.is_now(self.key(arn))
 
     def allow(self, per_second: float, *, burst: float | None = None) -> None:
         """Configure byokd's pace of GetParametersForImport; with less than the half of what is planned, no burst."""

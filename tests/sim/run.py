@@ -17,6 +17,7 @@ from byokd.facts.ledger import OrderKind
 from tests.sim.book import Book, Violation
 from tests.sim.events import Events
 from tests.sim.foreseen import foresee, look_ahead
+from tests.sim.journal import Journal
 from tests.sim.laws import Laws
 from tests.sim.loop import VirtualLoop, run_virtually
 from tests.sim.peace import all_is_well
@@ -125,6 +126,7 @@ async def live(plan: Plan, defects: list[str], *, make: Callable[[Plan], World] 
         world.book.broken("no defect", "*", what)
     foreseen.hold()
     Laws(world).hold()
+    Journal(world).hold()
     Wishes(world).hold()
     Promises(world).hold()
     Queues(world).hold()

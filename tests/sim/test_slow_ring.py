@@ -14,7 +14,8 @@ from tests.kit.store_fleet import condition
 from tests.sim.__main__ import main, story
 from tests.sim.loop import run_virtually
 from tests.sim.plan import draw
-from tests.sim.real import Counted, run_for_once, run_over_real_parts
+from tests.sim.real import Counted, run_over_real_parts
+from tests.sim.run import run
 from tests.sim.wire import WiredWorld
 
 __all__ = ["empty_database"]
@@ -37,8 +38,7 @@ def test_a_world_over_real_parts_is_replayed(capsys: pytest.CaptureFixture[str])
     """What this ring printed of a failing seed ran it on twins, where every law may hold."""
     assert main(("1", "--real", "--events", ",")) == 0
     assert "every law held" in capsys.readouterr().out
-    nothing = draw(1).only(frozenset())
-    assert story(run_for_once(nothing), real=True).startswith("make sim SEED=1 EVENTS=, REAL=1\n")
+    assert story(run(draw(1).only(frozenset())), real=True).startswith("make sim SEED=1 EVENTS=, REAL=1\n")
 
 
 def test_what_a_killed_process_wrote_is_in_the_book(tmp_path: Path, empty_database: Path) -> None:
