@@ -98,39 +98,65 @@ change_windows = st.builds(
 windows = st.lists(change_windows, max_size=3).map(tuple)
 
 
-def _policy(life: int, lead: float, spread: float, alerts: set[float], **others: Any) -> Policy:
+_YEAR: Final = 365 * 86_400
+
+
+def _policy(
+    life: int, lead: float, spread: float, floor: int, emergency: float, alerts: set[float], **others: Any
+) -> Policy:
     """A policy whose times are shares of its life, so that they fit into it."""
-    renew_before = max(1, int(life * lead))
+    renew_before = max(3, int(life * lead))
+    room = life - renew_before - 2
+    spread_s = int(min(renew_before, room) * spread)
+    told = {min(_YEAR, max(1, int(life * lead * each))) for each in alerts}
     return policy(
         valid_for=timedelta(seconds=life),
         renew_before=timedelta(seconds=renew_before),
-        spread=timedelta(seconds=int(life * lead * spread)),
-        alert_before=tuple(timedelta(seconds=max(1, int(life * lead * each))) for each in sorted(alerts, reverse=True)),
+        spread=timedelta(seconds=spread_s),
+        renewal_floor=timedelta(seconds=min(floor, room - spread_s + 1)),
+        emergency_share=max(0.001, emergency * renew_before / life),
+        alert_before=tuple(timedelta(seconds=each) for each in sorted(told, reverse=True)),
         **others,
     )
 
 
-def policies_of(shortest_s: int, longest_s: int = 365 * 86_400) -> st.SearchStrategy[Policy]:
-    """Policies of lives of so many seconds, without change windows."""
+def _every(usual: timedelta, longest: timedelta) -> st.SearchStrategy[timedelta]:
+    """A setting of time that most leave as it is."""
+    return st.one_of(st.just(usual), st.integers(1, int(longest.total_seconds())).map(lambda n: timedelta(seconds=n)))
+
+
+def policies_of(shortest_s: int, longest_s: int = _YEAR) -> st.SearchStrategy[Policy]:
+    """Policies of lives of so many seconds, 30 at least, without change windows."""
     return st.builds(
         _policy,
         st.integers(min_value=shortest_s, max_value=longest_s),
         st.floats(min_value=0.05, max_value=0.9),
         st.floats(min_value=0, max_value=0.3),
+        st.one_of(st.just(3600), st.integers(1, 30 * 86_400)),
+        st.floats(min_value=0.01, max_value=0.8),
         st.sets(st.sampled_from([0.05, 0.2, 0.5, 0.9, 1.5]), min_size=1),
         on_lapse=st.sampled_from(OnLoss),
         on_foreign_delete=st.sampled_from(OnLoss),
         wrapping_algorithm=often(st.just(AUTO), st.sampled_from(WrappingAlgorithm)),
         wrapping_key_spec=often(st.just(AUTO), st.sampled_from(WrappingKeySpec)),
+        look_every=_every(timedelta(hours=6), timedelta(days=7)),
+        drill_every=_every(timedelta(days=1), timedelta(days=30)),
+        settle_for=_every(timedelta(minutes=2), timedelta(hours=1)),
         priority=st.integers(-100, 100),
+        probe=st.booleans(),
         rotate_every=often(st.just(NEVER), st.integers(1, 400).map(lambda days: timedelta(days=days))),
     )
 
 
+def _never_ending(rules: Policy) -> Policy:
+    """The policy without an end of life, of which the emergency is a share of three leads."""
+    return replace(rules, valid_for=NEVER, emergency_share=min(rules.emergency_share, 0.25))
+
+
 def with_others(some: st.SearchStrategy[Policy]) -> st.SearchStrategy[Policy]:
     """The same, and such as never expire or have change windows."""
-    never_ending = some.map(lambda each: replace(each, valid_for=NEVER))
-    return st.one_of(some, never_ending, st.builds(lambda each, w: replace(each, windows=w), some, windows))
+    windowed = st.builds(lambda each, w: replace(each, windows=w), some, windows)
+    return st.one_of(some, some.map(_never_ending), windowed)
 
 
 policies = policies_of(30)
