@@ -91,3 +91,29 @@ def key(number: int, *, left: timedelta = 60 * DAY, **changes: Any) -> Prospect:
         reason="fresh",
     )
     return replace(base, **changes)
+
+
+@st.composite
+def peaks(draw: st.DrawFn) -> tuple[tuple[Prospect, ...], Lane, float]:
+    """Keys that end within the hour, in a lane too slow to leave each of them the share of its lead that is asked for.
+
+    In the long run the lane is fast enough, and their lives have room for longer leads and wider spreads.
+    """
+    lead = draw(st.integers(1, 30)) * DAY
+    rules = policy(valid_for=lead * draw(st.integers(6, 12)), renew_before=lead)
+    many, least = draw(st.integers(4, 12)), draw(st.floats(0.1, 0.8))
+    left = lead * draw(st.floats(1.05, 5))
+    keys = tuple(
+        key(number, left=left + timedelta(seconds=each), policy=rules)
+        for number, each in enumerate(draw(st.lists(st.integers(0, 3600), min_size=many, max_size=many)))
+    )
+    too_slow = draw(st.floats(1.1, 3))
+    return keys, hourly(many * 3600 / ((1 - least) * lead.total_seconds() * too_slow)), least
+
+
+@st.composite
+def fleets(draw: st.DrawFn) -> tuple[tuple[Prospect, ...], Lane, float]:
+    """Keys, their lane, and the least slack that is asked for: mostly such as ask for advice."""
+    if draw(st.sampled_from([True, True, True, False])):
+        return draw(peaks())
+    return draw(prospects), draw(lanes), draw(st.floats(0, 0.99))

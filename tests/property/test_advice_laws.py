@@ -36,15 +36,17 @@ from byokd.facts.condition import Severity
 from byokd.facts.key import ABSENT, NEVER
 from byokd.facts.ledger import Tier
 from byokd.facts.policy import FASTEST_QUOTA, Lane, LearnedPace, Policy, Quota
-from tests.kit.builders import lane
+from byokd.facts.prospect import Prospect
+from tests.kit.builders import DAY, lane
 from tests.kit.clock import START
-from tests.kit.futures import lanes, prospects
-from tests.kit.strategies import moments, policies, spans
+from tests.kit.futures import fleets, lanes, prospects
+from tests.kit.strategies import moments, policies
 
 SECOND = timedelta(seconds=1)
 quick = settings(deadline=None, max_examples=60)
 few = settings(deadline=None, max_examples=12)
 shares = st.floats(0, 0.99)
+Fleet = tuple[tuple[Prospect, ...], Lane, float]
 forecasts = st.builds(forecast, prospects, lanes, st.just(START))
 
 
@@ -96,9 +98,10 @@ slowed_down = st.dictionaries(
 
 
 @few
-@given(prospects, lanes, shares, slowed_down)
-def test_the_pace_that_is_advised_is_enough(them: Any, where: Lane, least: float, known: Any) -> None:
+@given(fleets(), slowed_down)
+def test_the_pace_that_is_advised_is_enough(fleet: Fleet, known: Any) -> None:
     """Who gives the lane the quotas that it takes leaves nobody too little; it is never less than there is."""
+    them, where, least = fleet
     needed = pace_needed(them, where, START, least, learned=known)
     if needed is not None:
         quotas = quotas_needed(where, needed)
@@ -113,9 +116,10 @@ def test_the_pace_that_is_advised_is_enough(them: Any, where: Lane, least: float
 
 
 @few
-@given(prospects, lanes, shares, slowed_down)
-def test_the_lead_that_is_advised_is_enough(them: Any, where: Lane, least: float, known: Any) -> None:
+@given(fleets(), slowed_down)
+def test_the_lead_that_is_advised_is_enough(fleet: Fleet, known: Any) -> None:
     """Nobody has too little then: of the longer lead, as the next forecast will say, and of the lead of today."""
+    them, where, least = fleet
     factor = lead_needed(them, where, START, least, learned=known)
     if factor is not None:
         assert factor >= 1
@@ -127,19 +131,22 @@ def test_the_lead_that_is_advised_is_enough(them: Any, where: Lane, least: float
 
 
 @few
-@given(prospects, lanes, shares, slowed_down, spans)
-def test_a_spread_that_helps_is_enough_and_fits(
-    them: Any, where: Lane, least: float, known: Any, spread: timedelta
-) -> None:
+@given(fleets(), slowed_down, st.floats(0, 4))
+def test_a_spread_that_helps_is_enough_and_fits(fleet: Fleet, known: Any, leads: float) -> None:
     """With it nobody has too little, and each life has room for it; nobody's spread becomes narrower."""
+    them, where, least = fleet
+    spread = leads * max((each.policy.renew_before for each in them), default=DAY)
     wider = [replace(each, policy=with_spread(each.policy, spread)) for each in them]
     assert all(new.policy.spread >= old.policy.spread for new, old in zip(wider, them, strict=True))
     if spread_helps(them, where, START, least, spread, learned=known):
         ahead = forecast(wider, where, START, learned=known)
         assert tight(ahead, least) is None
         assert sustained(ahead)
-        lives = {each.policy for each in wider if each.policy.valid_for is not NEVER}
-        assert all(life.valid_for > life.renew_before + life.spread + life.renewal_floor for life in lives)
+        lives = {each.policy for each in wider}
+        assert all(
+            life.valid_for is NEVER or life.valid_for > life.renew_before + life.spread + life.renewal_floor
+            for life in lives
+        )
 
 
 @quick
