@@ -34,13 +34,12 @@ from byokd.facts.snapshot import (
 )
 from tests.kit.builders import MATERIAL, observed, order, policy, running
 from tests.kit.clock import START
+from tests.kit.situations import LOOKS
 from tests.kit.strategies import (
-    any_snapshots,
     conditions,
     moments,
     orders,
     policies,
-    rotated,
     seconds,
     snapshots,
     spans,
@@ -96,10 +95,12 @@ WANTED = {
 """Actions that one rule each asks for."""
 
 
-@settings(deadline=None, max_examples=200)
-@given(st.one_of(any_snapshots, rotated()), moments)
-def test_every_action_has_a_reason_and_waits_for_nothing(it: Snapshot, now: Any) -> None:
+@pytest.mark.parametrize("kind", LOOKS)
+@settings(deadline=None, max_examples=20)
+@given(st.data())
+def test_every_action_has_a_reason_and_waits_for_nothing(kind: str, data: st.DataObject) -> None:
     """What is decided says why, and an import that is wanted names the order or the tier that asks for it."""
+    it, now = data.draw(LOOKS[kind])
     decision = decide(it, now)
     it = it.turned_to(decision.place)
 
