@@ -48,6 +48,10 @@ def aimed(
         more += _frozen(rng, rng.randrange(len(lanes)), rng.uniform(0.05, 0.95) * stormy_s)
     rng = random.Random(f"{seed} wrong clocks")
     more += [_wrong_clock(rng, rng.choice(keys), stormy_s) for _ in range(rng.randint(0, 1))]
+    rng = random.Random(f"{seed} refusals")
+    more += [_refused(rng, rng.choice(keys), stormy_s) for _ in range(rng.randint(0, 2))]
+    rng, named = random.Random(f"{seed} aliases"), [key for key in keys if key.by_alias]
+    more += [_moved(rng, rng.choice(named), stormy_s) for _ in range(rng.randint(0, 1)) if named]
     return [each for each in more if 0 <= each["at_s"] < stormy_s * 0.99]
 
 
@@ -144,6 +148,18 @@ def _frozen(rng: random.Random, lane: int, at_s: float) -> list[Drawn]:
         _event("renew", at_s, lane, 0.0),
         _event("freeze", at_s + rng.uniform(5, 120), lane, rng.choice((10, 60, 600)) * rng.uniform(0.5, 1.5)),
     ]
+
+
+def _moved(rng: random.Random, key: KeyPlan, stormy_s: float) -> Drawn:
+    """An alias names another key until byokd has looked, and for some hours more."""
+    return _event("alias", rng.uniform(0.05, 0.8) * stormy_s, key.number, key.look_s * rng.uniform(1, 2) + 6 * HOUR_S)
+
+
+def _refused(rng: random.Random, key: KeyPlan, stormy_s: float) -> Drawn:
+    """A deadline is hours away at once, and until then KMS refuses the imports of its lane for good."""
+    span_s, of = rng.uniform(4, 10) * HOUR_S, rng.choice(("import", "parameters"))
+    life_s = int(span_s * rng.uniform(0.8, 1.5))
+    return _event("hurry", rng.uniform(0.05, 0.95) * stormy_s, key.number, span_s, of=of, mode="refused", life_s=life_s)
 
 
 def _slowed(rng: random.Random, lane: int, at_s: float) -> list[Drawn]:

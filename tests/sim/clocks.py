@@ -88,6 +88,8 @@ class HostClock:
         self._offset_s = 0.0
         self._drift = 0.0
         self._drifts_since_s = 0.0
+        self.readings = [(0.0, 0.0, 0.0)]
+        """Since when the host was how many seconds ahead, and gained how many each second."""
         self._cached = (0, START)
         self._sleepers: dict[asyncio.Future[bool], None] = {}
 
@@ -101,12 +103,14 @@ class HostClock:
     def set_off(self, offset_s: float) -> None:
         """Somebody sets the clock to so many seconds ahead of the truth."""
         self._offset_s, self._drifts_since_s = offset_s, self._times.true_s
+        self.readings.append((self._drifts_since_s, offset_s, self._drift))
         self.moved()
 
     def drift(self, rate: float) -> None:
         """From now on the clock gains `rate` seconds each second."""
         self._offset_s, self._drifts_since_s = self.off_by_s, self._times.true_s
         self._drift = rate
+        self.readings.append((self._drifts_since_s, self._offset_s, rate))
 
     def moved(self) -> None:
         """The wall clock is elsewhere at once: set, or resumed."""

@@ -69,7 +69,8 @@ class Events(Troubles, People):
         if of == "source":
             return await self._source(replace(event, kind="source", how={"mode": "missing", "all": False}))
         # Not before byokd has seen what is left.
-        outage = replace(event, who=key.plan.lane, how={"mode": "5xx", "share": 1.0, "of": of})
+        how = {"mode": event.how.get("mode", "5xx"), "share": 1.0, "of": of}
+        outage = replace(event, who=key.plan.lane, how=how)
         undo: list[Undo] = []
         over = False
 

@@ -42,6 +42,8 @@ class SimKey:
     tracked: bool = True
     policies: list[tuple[float, Policy]] = field(default_factory=list)
     """What the config said, and since when."""
+    moved: list[tuple[float, float]] = field(default_factory=list)
+    """When its alias named another key, after byokd had seen it name this one."""
 
 
 class Fleet:

@@ -11,7 +11,7 @@ from collections.abc import Iterator
 from datetime import datetime
 from typing import Final
 
-from byokd.facts.condition import ConditionKind, NoticeKind, Severity
+from byokd.facts.condition import ConditionKind, NoticeKind
 from byokd.facts.key import NEVER
 from byokd.facts.policy import Policy
 from tests.sim.book import Book, Imported, Told
@@ -30,6 +30,14 @@ HEAL_S: Final = 1.25 * HOUR_S
 CLOCK_S: Final = 60.0
 """What two clocks may differ by that nobody turns, or that byokd has put right."""
 OUTAGES: Final = (ConditionKind.LAPSED, ConditionKind.MATERIAL_DELETED)
+BLIND: Final = (
+    ConditionKind.COULD_NOT_LOOK,
+    ConditionKind.KEY_NOT_FOUND,
+    ConditionKind.ACCESS_DENIED,
+    ConditionKind.REPLICA_MISSING,
+)
+ANNOUNCE: Final = (ConditionKind.EXPIRING, ConditionKind.OVERDUE, ConditionKind.SUSPENDED, *OUTAGES, *BLIND)
+"""What is told of a key that is about to lapse, or cannot be seen to."""
 
 
 class Laws:
@@ -120,7 +128,9 @@ class Laws:
         ends_s, speaks = period.ends_s, ("voice", "*", f"config {key.life.ref}")
         lead_s = self._lead_s(key, ends_s)
         begin_s = max(self._known_s(key, period), ends_s - lead_s)
-        if self._free_enough(key, speaks, begin_s, ends_s) and not self._heard(key, ends_s, Severity.WARNING):
+        if self._free_enough(key, speaks, begin_s, ends_s) and not self._heard_of(
+            key, ANNOUNCE, ends_s - 60, ends_s + 60
+        ):
             self._broken(key, "announced in time", ends_s, "lapsed, and nobody had been told")
         limit_s = HEAL_S + key.plan.look_s
         # What somebody else had healed before byokd could see it is history.
@@ -275,16 +285,6 @@ class Laws:
             each
             for each in self.book.told.values()
             if each.condition.subject in (key.life.ref, f"lane:{key.life.lane}")
-        )
-
-    def _heard(self, key: SimKey, by_s: float, least: Severity) -> bool:
-        """Whether people had been told something about the key that was still true then."""
-        return any(
-            each.heard
-            and each.heard[0][0] <= by_s + 60
-            and each.condition.condition.severity >= least
-            and (each.resolved_s is None or each.resolved_s >= by_s - 60)
-            for each in self._told(key)
         )
 
     def _heard_of(self, key: SimKey, kinds: tuple[ConditionKind, ...], from_s: float, to_s: float) -> bool:

@@ -29,7 +29,7 @@ class Obstacles:
             (a, b)
             for scope in scopes
             for a, b, why in self._spans.get(scope, ())
-            if b > begin_s and a < end_s and (despite is None or not why.endswith(despite))
+            if b > begin_s and a < end_s and (despite is None or despite not in why)
         )
         free, cursor = [], begin_s
         for a, b in bad:

@@ -172,9 +172,12 @@ class People(Happening):
         pinned = not key.plan.by_alias or key.life.shown is not None
         if pinned:
             key.lane.aliases[alias] = KeyArn(other.arn)
+            if other is not key:
+                key.moved.append((self.world.now_s, self.world.now_s + event.span_s))
 
         async def undo() -> None:
             if mine():
+                key.moved = [(a, min(b, self.world.now_s)) for a, b in key.moved]
                 key.lane.aliases[alias] = key.arn
 
         return undo

@@ -5,7 +5,7 @@
     python -m tests.sim.planted --until 20           give up after seed 20
 
 Nothing is patched: the package is copied, the text of the copy is changed, and a process of its own runs the worlds of
-seeds 1, 2, 3, … until a law is broken. What is changed is in `bugs.py`.
+seeds 1, 2, 3, … until a law is broken. What is changed is in `bugs.py` and `unheard.py`.
 """
 
 from __future__ import annotations
@@ -23,9 +23,11 @@ from typing import Any, Final
 import byokd
 from tests.sim.bugs import BUGS, Bug
 from tests.sim.run import run
+from tests.sim.unheard import UNHEARD
 
 ROOT: Final = Path(__file__).parents[2]
 COPIED: Final = ("byokd", "tests/kit", "tests/sim")
+PLANTED: Final = (*BUGS, *UNHEARD)
 UNTIL: Final = 60
 LIMIT_S: Final = 3600.0
 """A bug that keeps its worlds busy for longer counts as not found."""
@@ -107,7 +109,7 @@ def main() -> int:
         sys.stdout.write(json.dumps(answer | {"byokd": byokd.__file__}))
         return 0
     missed = 0
-    for bug in BUGS:
+    for bug in PLANTED:
         if asked.words and not any(word in bug.name for word in asked.words):
             continue
         result = search(bug, until=asked.until)

@@ -26,6 +26,7 @@ from tests.sim.plan import DAY_S, HOUR_S, Plan, draw
 from tests.sim.promises import Promises
 from tests.sim.queues import Queues
 from tests.sim.relations import families_agree, rotations_say_why
+from tests.sim.tidings import Tidings
 from tests.sim.wishes import Wishes, orders_are_answered
 from tests.sim.world import World
 
@@ -130,6 +131,7 @@ async def live(plan: Plan, defects: list[str], *, make: Callable[[Plan], World] 
     Wishes(world).hold()
     Promises(world).hold()
     Queues(world).hold()
+    Tidings(world).hold()
     before_s = world.now_s
     await world.stop()
     if world.now_s - before_s > 60:

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import pytest
 
-from tests.sim.bugs import BUGS, Bug
-from tests.sim.planted import COPIED, LIMIT_S, ROOT, search
+from tests.sim.bugs import Bug
+from tests.sim.planted import COPIED, LIMIT_S, PLANTED, ROOT, search
 
 
-@pytest.mark.parametrize("bug", BUGS, ids=lambda bug: bug.name)
+@pytest.mark.parametrize("bug", PLANTED, ids=lambda bug: bug.name)
 def test_a_bug_can_be_planted(bug: Bug) -> None:
     """The text that a bug changes stands in the tree, once, and what becomes of it is Python."""
     texts: dict[str, str] = {}
@@ -23,7 +23,7 @@ def test_a_bug_can_be_planted(bug: Bug) -> None:
 
 @pytest.mark.soak
 @pytest.mark.timeout(LIMIT_S + 300)
-@pytest.mark.parametrize("bug", BUGS, ids=lambda bug: bug.name)
+@pytest.mark.parametrize("bug", PLANTED, ids=lambda bug: bug.name)
 def test_the_simulator_finds_a_bug(bug: Bug) -> None:
     """Each bug, planted alone, breaks a law in one of the first worlds."""
     found = search(bug)

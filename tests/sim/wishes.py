@@ -82,7 +82,7 @@ class Wishes(Laws):
             if end_s > self.end_s or key.life.disabled_between(begin_s, self.end_s):
                 continue
             # With its key, an order to resume that waits still leaves the config for good.
-            over = (*(each.at_s for each in key.life.imports), *key.life.left)
+            over = (*(each.at_s for each in key.life.imports), *key.life.left, *self._resumptions_refused(key))
             over_s = min((at_s for at_s in over if at_s > end_s), default=self.end_s)
             limit_s = HEAL_S + self._queue_s(key) + key.plan.look_s + BASE_S
             untouched = not any(begin_s <= at_s <= end_s for at_s, _ in key.life.deleted)
@@ -92,6 +92,14 @@ class Wishes(Laws):
                 if b - a > limit_s:
                     self._broken(key, "resumed", a + limit_s, f"resumed at {span(end_s)}, and not imported since")
                     break
+
+    def _resumptions_refused(self, key: SimKey) -> list[float]:
+        """When KMS refused for good what an order to resume took: from then on the policy says whether it is healed."""
+        if key.plan.heals_lapse and key.plan.heals_delete:
+            return []
+        orders = (each for each in self.book.watch.orders.values() if each.order.ref == key.life.ref)
+        refused = (each for each in orders if each.order.state is OrderState.REFUSED)
+        return [each.closed_s for each in refused if each.order.kind is OrderKind.RESUME and each.closed_s is not None]
 
     def _probed(self, key: SimKey) -> None:
         """A key is used only where its policy wants it, and people hear of one that does not do what it is for."""
