@@ -94,10 +94,12 @@ class Journal(Laws):
                 continue
             since_s = max((each_s for each_s, _ in moments if each_s <= at_s - HOUR_S), default=0.0)
             near = [(each_s, each) for each_s, each in moments if since_s <= each_s <= at_s + LAG_S]
+            # A reading that is behind shows what a key was, and what of that has ended since.
+            shown = [(shown_s, each) for each_s, each in near for shown_s in (each_s, max(each_s, at_s))]
             if event is HistoryEvent.STATE_CHANGED:
-                true = any(text.endswith(f" → {each.state(at(each_s)).value}") for each_s, each in near)
+                true = any(text.endswith(f" → {each.state(at(shown_s)).value}") for shown_s, each in shown)
             else:  # to a clock that is ahead, a ValidTo has passed
-                true = any(_misses(each, each_s) for each_s, each in near)
+                true = any(_misses(each, shown_s) for shown_s, each in shown)
                 true = true or not self.book.obstacles.calm(("*",), at_s - HOUR_S, at_s)
             if not true:
                 self._broken(key, "journal", at_s, f"{event.value} {text}: KMS never had that")
