@@ -76,9 +76,8 @@ class Journal(Laws):
         places: list[str] = [proof_of(self.world.source.materials[each]).fingerprint for each in key.desired.locators]
         which = f"material {places.index(fingerprint) + 1}: " if len(places) > 1 else ""
         kinds = {HistoryEvent.MATERIAL_LAPSED if period.lapsed else HistoryEvent.MATERIAL_DELETED}
-        first_s = next(each for each in self.book.watch.looks[key.life.ref] if each > lost_s)
-        # What was deleted and is not looked at before its ValidTo passes as lapsed; and a clock may be ahead.
-        passes = not period.lapsed and first_s >= period.ends_s - LAG_S
+        # What was deleted and cannot be looked at before its ValidTo passes as lapsed; and a clock may be ahead.
+        passes = not period.lapsed and seen_s >= period.ends_s - LAG_S
         if passes or not self.book.obstacles.calm(("*",), known_s, seen_s):
             kinds = {*LOSSES}
         told = (at_s for at_s, event, text in key.life.entries if event in kinds and text.startswith(which))
