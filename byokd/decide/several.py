@@ -10,7 +10,7 @@ from typing import Final
 
 from byokd.facts.condition import Condition, ConditionKind
 from byokd.facts.key import Absent
-from byokd.facts.ledger import Tier
+from byokd.facts.ledger import Tier, rank
 from byokd.facts.snapshot import (
     Decision,
     DeletionWanted,
@@ -46,7 +46,7 @@ _LATEST: Final = datetime.max.replace(tzinfo=UTC)
 def merged(decisions: Sequence[Decision]) -> Decision:
     """What to do first, everything that people need to know, and the earliest moment to look again.
 
-    The nearest deadline goes first: a key lives only as long as all that it needs are there.
+    The most urgent goes first, then the nearest deadline: a key lives only as long as all that it needs are there.
     """
     if len(decisions) == 1:
         return decisions[0]
@@ -67,7 +67,7 @@ def merged(decisions: Sequence[Decision]) -> Decision:
 
 
 def leading(decisions: Sequence[Decision]) -> Decision:
-    """The decision that is the whole key's: by precedence, then the nearest deadline, the tier, the older material."""
+    """The decision that is the whole key's: by precedence, then the tier, the nearest deadline, the older material."""
     return min(decisions, key=_pressing)
 
 
@@ -91,11 +91,13 @@ def precedence(decision: Decision) -> Precedence:
             return Precedence.WAITING if decision.reason in _WAITS else Precedence.NOTHING
 
 
-def _pressing(decision: Decision) -> tuple[int, datetime, int, int]:
+def _pressing(decision: Decision) -> tuple[int, int, datetime, int]:
     stands = precedence(decision)
-    deadline = decision.action.deadline if isinstance(decision.action, ImportWanted) else _LATEST
+    if isinstance(decision.action, ImportWanted):
+        # As in the lane's queue: who gives its turn there to one that has longer to wait is called again at once.
+        return stands, rank(decision.action.tier, 0), decision.action.deadline, decision.place
     nearness = _TIERS.index(decision.tier) if stands >= Precedence.PROOF else 0
-    return stands, deadline, -nearness, decision.place
+    return stands, -nearness, _LATEST, decision.place
 
 
 def _all_true(decisions: Sequence[Decision]) -> tuple[Condition, ...]:

@@ -19,7 +19,7 @@ from byokd.facts.snapshot import Decision, Snapshot
 GOES_FIRST: Final[Mapping[Precedence, str]] = {
     Precedence.DELETION: "a suspension goes before everything else",
     Precedence.ORDER: "an order is given before anything is done, since it is done with the rest then",
-    Precedence.IMPORT: "of the materials that are to be imported it has the nearest deadline",
+    Precedence.IMPORT: "of the materials that are to be imported it is the most urgent, or has the nearest deadline",
     Precedence.ROTATION: "a rotation goes before what only waits",
     Precedence.PROBE: "the key is to be tried before its sources are asked for anything",
     Precedence.PROOF: "nothing is to be done but to ask sources, and it is the nearest to its end",

@@ -157,10 +157,10 @@ class Cycle:
             after, now, decision = await self._proved(after, decision.action.places)
         after = after.turned_to(decision.place)
         if isinstance(decision.action, ImportWanted):
-            sets_out = sets_out or self._straight_on(after.ref, decision.tier)
+            sets_out = sets_out or self._straight_on(after.ref, decision.action.tier)
             if sets_out and not (isinstance(after.proof, Proved) and self._recent(after.proof.at)):
                 after, now, decision = await self._proved(after, (decision.place,))
-            if sets_out and isinstance(decision.action, ImportWanted) and self._pace.near(decision.tier):
+            if sets_out and isinstance(decision.action, ImportWanted) and self._pace.near(decision.action.tier):
                 after = after.turned_to(decision.place)
                 if not anew and now - began > STILL_TRUE and (known := await self._store.snapshots([after.ref])):
                     return await self._anew(known[0], after)

@@ -13,8 +13,8 @@ from byokd.decide.minds import MINDS
 from byokd.decide.rules import RULES
 from byokd.decide.several import Precedence, precedence
 from byokd.decide.why import GOES_FIRST, Explanation, explained, why
-from byokd.facts.key import ABSENT, MaterialState, ObservedMaterial
-from byokd.facts.ledger import OrderKind, Track
+from byokd.facts.key import ABSENT, NEVER, MaterialState, ObservedMaterial
+from byokd.facts.ledger import OrderKind, Tier, Track
 from byokd.facts.snapshot import (
     Action,
     DeletionWanted,
@@ -122,3 +122,15 @@ def test_of_several_materials_each_is_explained() -> None:
     assert "nearest deadline" in found.goes_first
     assert [each.rule for each in found.materials] == ["renewal_due", "renewal_due"]
     assert why(snapshot(), START).goes_first == ""
+
+
+def test_what_is_urgent_goes_before_what_an_order_wants_and_never_ends() -> None:
+    """The lane served the urgent row, its key chose the other one for it, and both went round and round."""
+    current = replace(observed().materials[0], expiry=NEVER)
+    older = ObservedMaterial(material_id=OTHER, state=MaterialState.NON_CURRENT, imported=True, expiry=ENDS)
+    known = Track(proof=PROVED, fingerprint=FINGERPRINT, material=OTHER, last_expiry=ENDS)
+    view = observed(materials=(older, current))
+    found = why(_two(known, view=view, **ordered(order(OrderKind.IMPORT))), ENDS - DAY)
+    assert [each.decision.tier for each in found.materials] == [Tier.FRESH, Tier.EMERGENCY]
+    assert {each.decision.reason for each in found.materials} == {Reason.ORDERED}
+    assert found.decision.place == 1

@@ -12,7 +12,7 @@ import pytest
 
 from byokd.errors import AccessDenied, KeyNotFound, KmsInternal, RequestRefused
 from byokd.facts.key import ABSENT, KeyState, MaterialId
-from byokd.facts.ledger import Order, OrderKind, OrderState
+from byokd.facts.ledger import ImportState, Order, OrderKind, OrderState
 from byokd.facts.policy import OnLoss, Quota
 from tests.kit.builders import ARN, DAY, desired, lane, policy
 from tests.kit.fake_keys import Material
@@ -294,6 +294,25 @@ async def test_what_waits_in_the_queue_keeps_no_rotation_waiting() -> None:
         assert world.kms.count(IMPORT) == 1
         assert states(world) == [OLD, OLD, CURRENT]
         assert world.kms.count("DescribeKey") - before <= 12
+
+
+async def test_what_is_not_urgent_has_no_token_of_the_reserve_beside_what_is() -> None:
+    """One material was urgent and had no source; the other's import set out for the token kept for urgent ones, waited
+    until there was one for it, and was broken off after half an hour."""
+    rare = Quota(per_second=1 / (4 * 86_400), burst=2)
+    world = World(lane=lane(quotas=lane().quotas | {"GetParametersForImport": rare}, reserve=0.5))
+    await world.add(desired(locator="gone.key", further=("1.key",)))
+    world.source.materials = {"1.key": bytes([1]) * 32}
+    rotated(world, 2)
+    old, current = world.kms.key(ARN).materials
+    world.kms.put(ARN, materials=(replace(old, expiry=world.clock.now() + 10 * DAY), current))
+    async with running(world):
+        await world.order(OrderKind.IMPORT)
+        await world.pass_time(2 * MINUTE, step=MINUTE)
+        await world.order(OrderKind.IMPORT)
+        rows = await world.imports()
+        await world.kill()  # a stop would wait for whoever waits for its token
+    assert [row.state for row in rows] == [ImportState.QUEUED, ImportState.DONE]
 
 
 async def test_a_key_that_is_not_enabled_again_is_looked_at_seldom() -> None:
