@@ -10,14 +10,14 @@ from itertools import count
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from byokd.decide.case import Loss, case, in_stock, managed_material, names
+from byokd.decide.case import Loss, case, in_stock, managed_material, names, waiting
 from byokd.decide.decide import decide, decided
 from byokd.decide.intents import NOT_SEEN, imported_last
 from byokd.decide.orders import imported, rotated, rotated_at, without
 from byokd.decide.rotation import ASK_AGAIN, cannot_rotate, rotates, waits_for_replicas
 from byokd.decide.several import merged
 from byokd.engine.record import conclude, on_record
-from byokd.facts.key import ABSENT, Absent, KeyState, MaterialId, MaterialState, ObservedKey, View
+from byokd.facts.key import ABSENT, Absent, KeyState, MaterialId, MaterialState, ObservedKey, View, last_seen
 from byokd.facts.ledger import ImportState, Order, OrderKind, OrderState, Tier
 from byokd.facts.snapshot import Decision, DeletionWanted, ImportWanted, ProofWanted, Reason, RotationWanted, Snapshot
 from byokd.store.tracks import with_rows
@@ -238,12 +238,17 @@ def test_kms_is_not_asked_twice_in_a_row(look: Look) -> None:
 @quick
 @given(orders, st.one_of(views, rotated_readings()), st.one_of(views, rotated_readings()), moments)
 def test_an_order_to_rotate_is_carried_out_once(them: tuple[Order, ...], was: View, view: View, now: datetime) -> None:
-    """Only such orders are closed, as done, those before the rotation; and closed orders are not there any more."""
+    """Only such orders are closed, as done, and those where a rotation is seen; closed orders are not there any more.
+
+    A rotation is seen by its time, or by what waited in the reading before and is current now.
+    """
     ordered = (*them, order(OrderKind.ROTATE, id="one more", created_at=now))
     closed = rotated(ordered, view, now, was=was)
-    at = rotated_at(view)
+    before = last_seen(was)
+    waited = waiting(before) if isinstance(before, ObservedKey) else None
+    became = waited is not None and isinstance(view, ObservedKey) and waited.material_id == view.current_material
 
-    assert at is not ABSENT or closed == ()
+    assert rotated_at(view) is not ABSENT or became or closed == ()
     assert all((each.kind, each.state, each.closed_at) == (OrderKind.ROTATE, OrderState.DONE, now) for each in closed)
     left = without(ordered, closed)
     assert rotated(left, view, now, was=was) == ()
