@@ -239,8 +239,12 @@ class People(Happening):
         for lost_s, back_s in losses(key, now_s):
             disabled = key.life.disabled_between(lost_s, lost_s) or enabled_unseen(key, looks, lost_s)
             if back_s == now_s and disabled:
-                self.world.book.obstacles.add(f"people {key.life.ref}", lost_s, now_s, "nobody has ordered it back")
+                people, obstacles = f"people {key.life.ref}", self.world.book.obstacles
+                obstacles.add(people, lost_s, now_s, "nobody has ordered it back")
                 await self._have_back(key)
+                if key.life.off_since:  # people want it left alone still; they order it when that is over
+                    (over_s, _), *_ = obstacles.free((people, f"config {key.life.ref}"), now_s, float("inf"))
+                    self.world.at(max(over_s, now_s + 60.0), lambda: self.do_as_asked(key))
                 return
 
     async def _renew(self, event: Event) -> None:

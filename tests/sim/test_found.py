@@ -273,6 +273,20 @@ def test_what_byokd_cannot_know_to_be_enabled_people_order() -> None:
     assert [what for _, _, what in verdict.book.story].count("order import") == 1
 
 
+def test_what_people_could_not_order_when_they_were_asked_they_order_later() -> None:
+    """It was Disabled when byokd asked, then held. After that nobody ordered it, until a whole lane was imported."""
+    disabled = Event(number=0, at_s=4 * HOUR_S, kind="disable", span_s=4 * HOUR_S)
+    held = Event(number=1, at_s=7.5 * HOUR_S, kind="hold", span_s=2 * HOUR_S, how={"until": True})
+    lane = Event(number=2, at_s=24 * HOUR_S, kind="renew")
+    hours = {"life_s": 6, "lead_s": 2, "look_s": 3, "drill_s": 8, "floor_s": 0.2}
+    short = _key(alerts_s=(4000, 2000), **{name: int(each * HOUR_S) for name, each in hours.items()})
+    verdict = run(_world(disabled, held, lane, keys=(short,), days=2.0))
+
+    assert verdict.ok, verdict.violations[0]
+    first_s = next(at_s for at_s, _, what in verdict.book.story if what == "order import")
+    assert abs(first_s - 9.5 * HOUR_S) < 60, "as the hold is over"
+
+
 def test_a_lapse_that_only_kms_knows_of_is_told_as_a_key_that_cannot_be_looked_at() -> None:
     """While DescribeKey failed somebody imported material that ended soon; people heard that byokd saw nothing."""
     how = {"mode": "5xx", "share": 1.0, "of": "describe"}
