@@ -100,10 +100,11 @@ class Cycle:
         new_id: NewId,
         epoch: int,
         told: Callable[[], None],
+        measure: Callable[[Kms], None],
         straight_on: Callable[[KeyRef, Tier], bool],
         woke: Callable[[Iterable[LaneId]], None],
     ) -> None:
-        """`told` is called when a condition was raised, changed or resolved.
+        """`told` is called when a condition was raised, changed or resolved; `measure` puts `clock` right after a look.
 
         `straight_on` lets an import that was not queued yet set out at once, if the lane can. `woke` is told the
         lanes of keys that were made due.
@@ -116,6 +117,7 @@ class Cycle:
         self._new_id = new_id
         self._epoch = epoch
         self._told = told
+        self._measure = measure
         self._straight_on = straight_on
         self._woke = woke
 
@@ -131,7 +133,9 @@ class Cycle:
         """Take a turn. `sets_out` says that the lane has let an import of this key set out."""
         fresh = sets_out and isinstance(before.view, ObservedKey) and self._recent(before.view.at)
         try:
-            return await self._turn(before, before if fresh else await self._gather.look(before), sets_out=sets_out)
+            seen = before if fresh else await self._gather.look(before)
+            self._measure(self._kms)
+            return await self._turn(before, seen, sets_out=sets_out)
         finally:
             self._gather.end(before)
 

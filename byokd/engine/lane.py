@@ -160,6 +160,7 @@ class LaneWorker:
             new_id=self._new_id,
             epoch=epoch,
             told=self._told,
+            measure=self._upkeep.measure,
             straight_on=self._straight_on,
             woke=self._woke,
         )

@@ -93,8 +93,14 @@ class Upkeep:
         """Whether the clock was set back since the lane was kept, as far as its last reading told."""
         return self._clock.steps_back != self._steps_back
 
+    def measure(self, kms: Kms) -> None:
+        """Tell the engine's clock how far KMS's is from the host's, as far as KMS has answered."""
+        skew = kms.skew()
+        if not isinstance(skew, Absent):
+            self._clock.learn(self._lane.id, skew, threshold=self._threshold)
+
     async def check_clock(self, kms: Kms) -> None:
-        """Tell the engine's clock, and people, how far KMS's is from the host's. Raises: StoreError."""
+        """The same, and tell people. Raises: StoreError."""
         skew = kms.skew()
         if isinstance(skew, Absent) or skew == self._skew:
             return  # KMS has answered nothing since

@@ -132,6 +132,17 @@ def test_a_clock_that_is_put_right_is_not_put_right_twice() -> None:
     assert verdict.ok, verdict.violations[0]
 
 
+def test_the_look_that_shows_a_clock_to_be_wrong_is_gone_by_at_once() -> None:
+    """The host was set minutes ahead while a renewal waited for its change window, and no key was looked at meanwhile.
+
+    The first look told so, and its turn began the renewal all the same, before the window had opened.
+    """
+    ahead = Event(number=0, at_s=20 * DAY_S + HOUR_S, kind="step", span_s=2 * DAY_S, how={"by_s": 254})
+    verdict = run(_world(ahead, keys=(_key(window=WindowPlan(hour=20, lasts_s=4 * 3600, weekday=None)),), days=30.0))
+
+    assert verdict.ok, verdict.violations[0]
+
+
 def test_a_rotation_that_is_refused_makes_no_renewal_late() -> None:
     """It was refused while a renewal waited for its change window, and the next turn came after that had closed."""
     weekly = WindowPlan(hour=2, lasts_s=4 * 3600, weekday=3)
