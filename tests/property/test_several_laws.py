@@ -18,7 +18,7 @@ from byokd.decide.rotation import ASK_AGAIN, cannot_rotate, rotates, waits_for_r
 from byokd.decide.several import merged
 from byokd.engine.record import conclude, on_record
 from byokd.facts.key import ABSENT, Absent, KeyState, MaterialId, MaterialState, ObservedKey, View, last_seen
-from byokd.facts.ledger import ImportState, Order, OrderKind, OrderState, Tier
+from byokd.facts.ledger import ImportState, Order, OrderKind, OrderState, Tier, rank
 from byokd.facts.snapshot import Decision, DeletionWanted, ImportWanted, ProofWanted, Reason, RotationWanted, Snapshot
 from byokd.store.tracks import with_rows
 from tests.kit.builders import order, running
@@ -109,7 +109,10 @@ def test_an_order_to_import_ends_when_all_that_is_needed_was_imported(
 @quick
 @given(several)
 def test_what_is_merged_is_as_bad_as_its_worst(them: Sequence[Decision]) -> None:
-    """A condition is as severe as it is for any material; whoever needs nothing is not put before who does."""
+    """A condition is as severe as it is for any material; whoever needs nothing is not put before who does.
+
+    Of imports, the one goes first that the lane's queue has first.
+    """
     one = merged(them)
     for told in one.conditions:
         severities = [each.severity for single in them for each in single.conditions if each.kind is told.kind]
@@ -117,12 +120,16 @@ def test_what_is_merged_is_as_bad_as_its_worst(them: Sequence[Decision]) -> None
 
     assert (one.action is ABSENT) is all(single.action is ABSENT for single in them)
     if isinstance(one.action, ImportWanted):
-        wanted = [single.action.deadline for single in them if isinstance(single.action, ImportWanted)]
-        assert one.action.deadline == min(wanted)
+        wanted = [single.action for single in them if isinstance(single.action, ImportWanted)]
+        assert _place_in_queue(one.action) == min(map(_place_in_queue, wanted))
         assert not any(isinstance(single.action, DeletionWanted) for single in them)
     if isinstance(one.action, ProofWanted):
         places = tuple(single.place for single in them if isinstance(single.action, ProofWanted))
         assert one.action.places == places
+
+
+def _place_in_queue(wanted: ImportWanted) -> tuple[int, datetime]:
+    return rank(wanted.tier, 0), wanted.deadline
 
 
 @quick
