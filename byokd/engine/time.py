@@ -90,6 +90,12 @@ class EngineClock:
             self.correction = least
         return True
 
+    def knows(self, lane: LaneId, skew: Skew) -> bool:
+        """Whether what a lane measured is no news: each turn asks, and `learn` looks at what all lanes measured."""
+        self._watch()
+        known = self._skews.get(lane)
+        return known is not None and abs(known.by - skew.by) <= AGREEMENT
+
     def forget(self, lane: LaneId) -> None:
         """The lane measures no more."""
         self._skews.pop(lane, None)

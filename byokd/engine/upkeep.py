@@ -96,7 +96,7 @@ class Upkeep:
     def measure(self, kms: Kms) -> None:
         """Tell the engine's clock how far KMS's is from the host's, as far as KMS has answered."""
         skew = kms.skew()
-        if not isinstance(skew, Absent):
+        if not isinstance(skew, Absent) and not self._clock.knows(self._lane.id, skew):
             self._clock.learn(self._lane.id, skew, threshold=self._threshold)
 
     async def check_clock(self, kms: Kms) -> None:

@@ -118,6 +118,19 @@ def test_a_second_more_or_less_is_not_a_new_measurement() -> None:
     assert clock.now() == START + HOUR + 3 * SECOND
 
 
+def test_what_a_lane_measured_is_known_until_it_differs_or_the_clock_is_set() -> None:
+    """Each turn measures, and to learn looks at every lane: of a thousand lanes, each turn looked at a thousand."""
+    host = ManualClock()
+    clock = EngineClock(host)
+    assert not clock.knows(LaneId("a"), Skew(by=HOUR, at=host.monotonic()))
+    clock.learn(LaneId("a"), Skew(by=HOUR, at=host.monotonic()), threshold=MINUTE)
+    assert clock.knows(LaneId("a"), Skew(by=HOUR + 2 * SECOND, at=host.monotonic()))
+    assert not clock.knows(LaneId("a"), Skew(by=HOUR + 3 * SECOND, at=host.monotonic()))
+    assert not clock.knows(LaneId("b"), Skew(by=HOUR, at=host.monotonic()))
+    host.step(3600)
+    assert not clock.knows(LaneId("a"), Skew(by=HOUR, at=host.monotonic()))
+
+
 @pytest.mark.parametrize(("seconds", "seen"), [(-6, 1), (-5, 0), (5, 0), (6, 1)])
 def test_up_to_five_seconds_are_no_step(seconds: int, seen: int) -> None:
     """Time services slew what is less; what was measured before stays true."""
