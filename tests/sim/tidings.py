@@ -48,8 +48,10 @@ class Tidings(Laws):
         """Write every breach into the book."""
         for key in self.world.keys:
             for period in periods(key, self.end_s):
-                self._deadline(key, period)
-                self._held_near_its_end(key, period)
+                known_s = self._put_down_s(key, period)
+                if known_s is not None:
+                    self._deadline(key, period, known_s)
+                    self._held_near_its_end(key, period, known_s)
                 self._refused(key, period)
             self._held(key)
             self._out_of_sight_told(key)
@@ -91,10 +93,10 @@ class Tidings(Laws):
 
     # -- the laws -----------------------------------------------------------------------------------------------------
 
-    def _deadline(self, key: SimKey, period: Period) -> None:
+    def _deadline(self, key: SimKey, period: Period, known_s: float) -> None:
         """Each time before a ValidTo at which the policy wants people to hear of it, they do; and that it is late."""
-        known_s, until_s, ends_s = self._put_down_s(key, period), min(period.until_s, period.ends_s), period.ends_s
-        if known_s is None or known_s >= until_s:
+        until_s, ends_s = min(period.until_s, period.ends_s), period.ends_s
+        if known_s >= until_s:
             return
         policies = self._policies(key, known_s, until_s)
         if len(policies) != 1:
@@ -156,10 +158,9 @@ class Tidings(Laws):
                 ):
                     self._broken(key, "a hold is told", a + limit_s, f"held since {span(begin_s)}, not on record")
 
-    def _held_near_its_end(self, key: SimKey, period: Period) -> None:
+    def _held_near_its_end(self, key: SimKey, period: Period, known_s: float) -> None:
         """Where a hold lets a renewal become overdue, people hear of it."""
-        known_s = self._put_down_s(key, period)
-        if known_s is None or period.deleted:
+        if period.deleted:
             return
         urgent_s = max(known_s, period.ends_s - self._urgent_before_s(key, period))
         for begin_s, end_s in self._holds(key):
