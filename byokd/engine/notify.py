@@ -95,8 +95,8 @@ class Notifier:
                 await self._rest(self._clock.now() + pause, pause)
                 continue
             self._setback.worked()
-            if busy:
-                continue
+            if busy or self._clock.now() < now:
+                continue  # or the clock was put back meanwhile, and `again` passes over what comes before that `now`
             latest = self._clock.now() + self._safety_wake
             await self._rest(latest if isinstance(again, Absent) else min(again, latest), self._safety_wake)
 

@@ -212,6 +212,16 @@ def test_what_no_suspension_emptied_is_told_as_lapsed() -> None:
     assert ConditionKind.SUSPENDED not in told
 
 
+def test_what_a_receiver_refused_while_the_clock_was_put_back_is_offered_again() -> None:
+    """The clock was ahead for 15 seconds, in which a notice was offered and not answered: then nobody woke for it."""
+    missing = Event(number=0, at_s=5.19 * DAY_S, kind="source", span_s=HOUR_S, how={"mode": "missing", "all": False})
+    hangs = Event(number=1, at_s=5 * DAY_S, kind="channel", span_s=13 * HOUR_S, how={"mode": "hang"})
+    ahead = Event(number=2, at_s=5.5 * DAY_S, kind="step", span_s=15, how={"by_s": 2726})
+    verdict = run(replace(_world(missing, hangs, ahead, days=30.0), safety_wake_s=int(1.5 * DAY_S)))
+
+    assert verdict.ok, verdict.violations[0]
+
+
 # -- worlds whose law or event was wrong, and byokd was not ------------------------------------------------------------
 
 

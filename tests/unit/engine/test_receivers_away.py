@@ -5,8 +5,11 @@ from __future__ import annotations
 from dataclasses import replace
 from datetime import timedelta
 
+import pytest
+
 from byokd.errors import ChannelError
 from byokd.facts.condition import ConditionKind, Message, NoticeKind, Severity
+from byokd.ports import Skew
 from tests.kit.telling import DAY, HOUR, MANY, SECOND, Moody, counting, heard, locked_out, sizes, state, telling
 from tests.kit.world import running
 
@@ -48,6 +51,30 @@ async def test_after_a_clock_was_set_back_what_is_refused_still_makes_way() -> N
         await world.pass_time(HOUR, step=5 * SECOND)
         assert sizes(world) == [10]
         assert inbox.asked < 20
+
+
+@pytest.mark.parametrize("by", ["the host", "KMS"])
+async def test_a_clock_that_is_put_back_while_a_receiver_is_asked_delays_nothing(by: str) -> None:
+    """The next try was earlier than the clock had read before this one, passed for due, and nobody woke for it."""
+
+    class Slow(Moody):
+        async def deliver(self, message: Message) -> None:
+            if self.asked == 1 and by == "the host":
+                world.clock.step(-3600)
+            elif self.asked == 1 and world.engine is not None:
+                skew = Skew(by=-HOUR, at=world.clock.monotonic() + 1)
+                world.engine.clock.learn(world.lane.id, skew, threshold=30 * SECOND)
+            await super().deliver(message)
+
+    inbox = Slow()
+    async with running(telling(inbox)) as world:
+        inbox.refuses = 2
+        await state(world, [locked_out(0)])
+        world.clock.step(3600)
+        await world.settle()
+        assert inbox.asked == 2
+        await world.pass_time(20 * SECOND)
+        assert sizes(world) == [1]
 
 
 async def test_a_receiver_that_was_away_for_days_hears_of_a_key_once_and_is_reminded_from_then_on() -> None:
