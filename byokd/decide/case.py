@@ -7,6 +7,17 @@ from datetime import datetime, timedelta
 from enum import StrEnum
 from typing import Final
 
+from byokd.decide.materials import (
+    TOLERANCE,
+    applied,
+    in_stock,
+    is_stock,
+    managed_expiry,
+    managed_material,
+    names,
+    present,
+    waiting,
+)
 from byokd.decide.window import Window, window
 from byokd.decide.wrapping import kind_of_key
 from byokd.facts.key import (
@@ -28,8 +39,6 @@ from byokd.facts.snapshot import Snapshot
 
 LONGEST: Final = timedelta(days=365) - timedelta(hours=1)
 """The longest life asked for: KMS counts its 365 days by its own clock, and refuses what is a second too far."""
-TOLERANCE: Final = timedelta(seconds=5)
-"""How far a `ValidTo` that is shown may be from the one that was asked for."""
 CLOCKS_DIFFER: Final = timedelta(minutes=1)
 """How much earlier than its ValidTo material must be gone to have been deleted rather than lapsed."""
 
@@ -266,21 +275,13 @@ class Case:
         return any(row.state is ImportState.RUNNING for row in self.snapshot.open_imports)
 
 
-def waiting(seen: ObservedKey | None) -> ObservedMaterial | None:
-    """The material that a reading shows to wait for its rotation."""
-    for each in seen.materials if seen else ():
-        if not each.state.permanent:
-            return each
-    return None
-
-
 def case(snapshot: Snapshot, now: datetime) -> Case:
     """Work a snapshot out at `now`."""
     policy, view = snapshot.desired.policy, last_seen(snapshot.view)
     seen = view if isinstance(view, ObservedKey) else None
     material = managed_material(snapshot)
-    stock = bool(snapshot.others) and seen is not None and _is_stock(seen, snapshot.place, material)
-    expiry = ABSENT if stock else _expiry(snapshot, seen, material)
+    stock = bool(snapshot.others) and seen is not None and is_stock(seen, snapshot.place, material)
+    expiry = ABSENT if stock else managed_expiry(snapshot, seen, material)
     frame = window(snapshot.ref, policy, expiry) if isinstance(expiry, datetime) else None
     loss = Loss.STOCK if stock else _loss(snapshot, seen, material, expiry, now)
     tier = Tier.FRESH if frame is None else frame.tier(now)
@@ -298,75 +299,6 @@ def case(snapshot: Snapshot, now: datetime) -> Case:
         tier=tier,
         loss=loss,
     )
-
-
-def managed_material(snapshot: Snapshot) -> MaterialId | Absent:
-    """What KMS calls the material at hand; see `names`."""
-    view, known = last_seen(snapshot.view), snapshot.ledger.material
-    if snapshot.others:
-        listed = view.materials if isinstance(view, ObservedKey) else ()
-        # Asked for often, and nearly always this is the answer.
-        return known if any(each.material_id == known for each in listed) else names(snapshot)[snapshot.place]
-    if not isinstance(known, Absent):
-        return known
-    return view.current_material if isinstance(view, ObservedKey) else ABSENT
-
-
-def names(snapshot: Snapshot) -> tuple[MaterialId | Absent, ...]:
-    """What KMS calls each material, in order.
-
-    A config with one material means the one that byokd imported, else the key's current one. Of several, those that
-    byokd imported have the names that KMS gave them, and the others those that are left, oldest first on both sides.
-    Who gets none is in stock; material that waited for its rotation and ended is forgotten by KMS, and is so again.
-    """
-    if not snapshot.others:
-        return (managed_material(snapshot),)
-    view = last_seen(snapshot.view)
-    known = [each.material for each in snapshot.others]
-    known.insert(snapshot.place, snapshot.ledger.material)
-    if not isinstance(view, ObservedKey) or not view.materials_known:
-        return tuple(known)
-    listed = [each.material_id for each in view.materials]
-    left = iter([each for each in listed if each not in known])
-    return tuple(name if name in listed else next(left, ABSENT) for name in known)
-
-
-def in_stock(snapshot: Snapshot) -> tuple[int, ...]:
-    """The places of those materials that the key has not been given yet, and does not need for now."""
-    seen = last_seen(snapshot.view)
-    if not snapshot.others or not isinstance(seen, ObservedKey):
-        return ()
-    return tuple(place for place, name in enumerate(names(snapshot)) if _is_stock(seen, place, name))
-
-
-def _is_stock(seen: ObservedKey, place: int, material: MaterialId | Absent) -> bool:
-    return material is ABSENT and (place > 0 or seen.current_material is not ABSENT)
-
-
-def present(seen: ObservedKey, material: MaterialId | Absent) -> bool:
-    """Whether a reading shows the managed material in the key."""
-    for each in seen.materials:
-        if each.material_id == material:
-            return each.imported
-    return seen.state is not KeyState.PENDING_IMPORT
-
-
-def applied(seen: ObservedKey, material: MaterialId | Absent, wanted: Expiry) -> bool:
-    """Whether a reading shows the managed material with the expiry wanted, give or take a few seconds."""
-    if not present(seen, material):
-        return False
-    shown = seen.expiry_of(material)
-    if isinstance(shown, datetime) and isinstance(wanted, datetime):
-        return abs(shown - wanted) <= TOLERANCE
-    return shown is wanted
-
-
-def _expiry(snapshot: Snapshot, seen: ObservedKey | None, material: MaterialId | Absent) -> Expiry | Absent:
-    if seen is not None and present(seen, material):
-        shown = seen.expiry_of(material)
-        if not isinstance(shown, Absent):
-            return shown
-    return snapshot.ledger.last_expiry
 
 
 def _loss(

@@ -11,7 +11,8 @@ from datetime import datetime, timedelta
 from typing import Final
 
 from byokd.decide.backoff import EIGHTH, retry_at
-from byokd.decide.case import Case, applied, case, in_stock, managed_material
+from byokd.decide.case import Case, case
+from byokd.decide.materials import applied, in_stock, managed_material
 from byokd.facts.key import Absent, ObservedKey
 from byokd.facts.ledger import Import, ImportState
 from byokd.facts.policy import Policy

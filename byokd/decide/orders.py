@@ -7,7 +7,8 @@ from dataclasses import replace
 from datetime import datetime
 from typing import Final
 
-from byokd.decide.case import CLOCKS_DIFFER, Case, Loss, waiting
+from byokd.decide.case import CLOCKS_DIFFER, Case, Loss
+from byokd.decide.materials import waiting
 from byokd.decide.rotation import waits_for_replicas
 from byokd.decide.several import about
 from byokd.decide.suspension import fate

@@ -7,7 +7,8 @@ from __future__ import annotations
 
 from typing import TypeGuard
 
-from byokd.decide.case import Case, in_stock, waiting
+from byokd.decide.case import Case
+from byokd.decide.materials import in_stock, waiting
 from byokd.decide.verdict import Verdict
 from byokd.facts.condition import Condition, ConditionKind, Severity
 from byokd.facts.key import (

@@ -18,7 +18,8 @@ from datetime import UTC, datetime
 from typing import Final
 
 from byokd.decide.backoff import retry_at
-from byokd.decide.case import CLOCKS_DIFFER, names
+from byokd.decide.case import CLOCKS_DIFFER
+from byokd.decide.materials import names
 from byokd.decide.orders import before_deciding, without
 from byokd.decide.recall import Was, as_of, attempt, brought_by, expiries, in_config, lost, states
 from byokd.decide.window import window

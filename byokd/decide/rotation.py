@@ -9,7 +9,8 @@ from __future__ import annotations
 from datetime import datetime, timedelta
 from typing import Final
 
-from byokd.decide.case import Case, in_stock, names
+from byokd.decide.case import Case
+from byokd.decide.materials import in_stock, names
 from byokd.decide.verdict import Verdict, patience, wanted
 from byokd.facts.condition import Condition, ConditionKind, Severity
 from byokd.facts.key import ABSENT, SYMMETRIC, Blind, MaterialState, ObservedKey, region_of

@@ -13,7 +13,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Final
 
-from byokd.decide.case import names
+from byokd.decide.materials import names
 from byokd.facts.key import SYMMETRIC, Absent, MaterialId, NeverLooked, last_seen
 from byokd.facts.ledger import Unproved
 from byokd.facts.snapshot import Snapshot

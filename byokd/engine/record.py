@@ -9,9 +9,10 @@ from functools import reduce
 from typing import Any
 
 from byokd.decide.backoff import retry_at
-from byokd.decide.case import Case, Loss, case, in_stock, managed_material
+from byokd.decide.case import Case, Loss, case
 from byokd.decide.decide import decide, decided
 from byokd.decide.intents import explain
+from byokd.decide.materials import in_stock, managed_material
 from byokd.decide.orders import (
     after_deciding,
     answered,

@@ -12,9 +12,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from byokd.decide.backoff import LONGEST_WITHOUT_STORE, retry_at, store_again
-from byokd.decide.case import Loss, applied, case
+from byokd.decide.case import Loss, case
 from byokd.decide.decide import decide, decided
 from byokd.decide.intents import explain, settles_at
+from byokd.decide.materials import applied
 from byokd.decide.orders import SUSPENDED_SINCE, after_deciding, awaiting, before_deciding, stamped, without
 from byokd.decide.several import about
 from byokd.decide.transitions import compare

@@ -9,9 +9,10 @@ from typing import Any
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from byokd.decide.case import case, present
+from byokd.decide.case import case
 from byokd.decide.conditions import CHECKS
 from byokd.decide.decide import decided
+from byokd.decide.materials import present
 from byokd.decide.orders import answered
 from byokd.decide.rules import RULES
 from byokd.decide.transitions import of_import, of_key, of_material, show_expiry

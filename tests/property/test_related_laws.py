@@ -8,8 +8,9 @@ from datetime import datetime
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from byokd.decide.case import Loss, case, waiting
+from byokd.decide.case import Loss, case
 from byokd.decide.decide import decide
+from byokd.decide.materials import waiting
 from byokd.decide.related import outdated
 from byokd.decide.rotation import behind, next_material, rotates
 from byokd.facts.key import ABSENT, NEVER_LOOKED, Family, KeyArn, KeyRef, LaneId, NeverLooked, ObservedKey

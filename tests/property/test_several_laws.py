@@ -10,9 +10,10 @@ from itertools import count
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from byokd.decide.case import Loss, case, in_stock, managed_material, names, waiting
+from byokd.decide.case import Loss, case
 from byokd.decide.decide import decide, decided
 from byokd.decide.intents import NOT_SEEN, imported_last
+from byokd.decide.materials import TOLERANCE, in_stock, is_stock, managed_expiry, managed_material, names, waiting
 from byokd.decide.orders import imported, rotated, rotated_at, without
 from byokd.decide.rotation import ASK_AGAIN, cannot_rotate, rotates, waits_for_replicas
 from byokd.decide.several import merged
@@ -162,9 +163,43 @@ def test_no_two_materials_bear_one_name(it: Snapshot) -> None:
     for place in it.places:
         turned = it.turned_to(place)
         assert managed_material(turned) == known[place]
+        seen = last_seen(it.view)
+        assert not it.others or (place in in_stock(it)) == (
+            isinstance(seen, ObservedKey) and is_stock(seen, place, known[place])
+        )
         if place in in_stock(it):
             assert known[place] is ABSENT
             assert case(turned, START).loss is Loss.STOCK
+
+
+@quick
+@given(kept, st.sampled_from(range(4)), st.timedeltas(timedelta(0), timedelta(days=400)), st.booleans())
+def test_the_end_of_one_material_is_not_taken_for_that_of_another(
+    it: Snapshot, place: int, later: timedelta, confirmed: bool
+) -> None:
+    """A key that does not list its materials shows the earliest end: whose it is on record, it is for that one alone.
+
+    Unless KMS confirmed an import of that one since. Where it lists them, what is listed counts.
+    """
+    seen = last_seen(it.view)
+    if not it.others or not isinstance(seen, ObservedKey) or not isinstance(seen.expiry, datetime):
+        return
+    hidden = replace(seen, state=KeyState.ENABLED, materials=(), materials_known=False)
+    turned = replace(it, view=hidden).turned_to(place % len(it.places))
+    ends, row = seen.expiry + TOLERANCE + later + timedelta(seconds=1), running(answered=True)
+    first, *rest = turned.others
+    first = replace(first, last_expiry=seen.expiry, open_import=row if confirmed else ABSENT)
+    rest = [replace(each, last_expiry=ends) for each in rest]
+    turned = replace(turned, others=(first, *rest), ledger=replace(turned.ledger, last_expiry=ends))
+
+    assert managed_expiry(turned, hidden, managed_material(turned)) == (seen.expiry if confirmed else ends)
+    for last in (ABSENT, seen.expiry, seen.expiry - later):
+        sooner = replace(turned, ledger=replace(turned.ledger, last_expiry=last))
+        assert managed_expiry(sooner, hidden, managed_material(sooner)) == seen.expiry
+    for name in names(it):
+        listed = [each.expiry for each in seen.materials if each.material_id == name and each.imported]
+        if seen.materials_known and listed:
+            assert managed_expiry(it, seen, name) == listed[0]
 
 
 def _from_the_store(it: Snapshot) -> Snapshot:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from hypothesis import given
 from hypothesis import strategies as st
 
-from byokd.decide.case import names
+from byokd.decide.materials import names
 from byokd.decide.suspension import cannot_suspend, cut_off_by_nothing, fate
 from byokd.facts.key import Absent
 from byokd.facts.ledger import Unproved

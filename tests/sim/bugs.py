@@ -106,7 +106,7 @@ BUGS: Final[tuple[Bug, ...]] = (
     ),
     _bug(
         "any reading shows an import",
-        "decide/case.py",
+        "decide/materials.py",
         "        return abs(shown - wanted) <= TOLERANCE\n",
         "        return True\n",
     ),
@@ -239,11 +239,11 @@ BUGS: Final[tuple[Bug, ...]] = (
     ),
     _bug(
         "a ValidTo that somebody brought nearer is not seen",
-        "decide/case.py",
-        "        if not isinstance(shown, Absent):\n            return shown\n",
+        "decide/materials.py",
+        "        if not isinstance(shown, Absent) and not _of_another(snapshot, seen, shown):\n",
         "        last = snapshot.ledger.last_expiry\n"
         "        if isinstance(shown, datetime) and isinstance(last, datetime):\n            return max(shown, last)\n"
-        "        if not isinstance(shown, Absent):\n            return shown\n",
+        "        if not isinstance(shown, Absent) and not _of_another(snapshot, seen, shown):\n",
     ),
     _bug(
         "a lost lease is a trouble like any other",

@@ -340,3 +340,14 @@ def test_what_is_deleted_before_anybody_sees_it_was_never_imported() -> None:
     verdict = run(_world(meddler, lost, once_more, days=30.0))
 
     assert verdict.ok, verdict.violations[0]
+
+
+def test_what_never_ends_is_not_imported_again_for_the_end_of_another_material() -> None:
+    """Where ListKeyRotations was refused now and then, the end of the one was taken for that of the other, and back."""
+    rotates = Event(number=0, at_s=5 * DAY_S, kind="rotate")
+    soon = Event(number=1, at_s=8 * DAY_S, kind="hurry", span_s=6 * HOUR_S, how={"of": "source", "life_s": 18000})
+    how = {"mode": "refused", "share": 0.7, "of": "rotations"}
+    now_and_then = Event(number=2, at_s=soon.at_s + HOUR_S, kind="outage", span_s=DAY_S / 2, how=how)
+    verdict = run(_world(rotates, soon, now_and_then, keys=(_key(never=True, stock=1),), days=30.0))
+
+    assert verdict.ok, verdict.violations[0]

@@ -209,3 +209,20 @@ def test_what_cannot_be_seen_apart_from_other_materials_is_not_imported_again_at
         it = snapshot(view=view, ledger=ledger(open_import=confirmed), others=others)
         assert decided(case(it, START + 180 * SECOND)).reason is reason
         assert decided(case(it, START + HOUR + 60 * SECOND)).reason is Reason.RENEWAL_DUE
+
+
+def test_the_end_of_another_material_is_not_taken_for_that_of_one_that_never_ends() -> None:
+    """ListKeyRotations was denied now and then, and what never ends was imported again every few minutes.
+
+    Each denied look took the key's earliest ValidTo for that of every material, and each allowed one knew better.
+    """
+    ends = START + HOUR
+    hidden = replace(observed(valid_to=ends), materials=(), materials_known=False)
+    known = ledger(last_expiry=NEVER, last_success_at=START - DAY)
+    for other, reason in (
+        (Track(last_expiry=ends), Reason.NEVER_EXPIRES),
+        (Track(last_expiry=ends, open_import=running(answered=True)), Reason.RENEWAL_DUE),  # and still it ends then
+        (Track(last_expiry=ends + DAY), Reason.RENEWAL_DUE),
+    ):
+        it = snapshot(view=hidden, ledger=known, others=(other,))
+        assert decided(case(it, START)).reason is reason

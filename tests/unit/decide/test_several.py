@@ -8,8 +8,9 @@ from typing import Any
 
 import pytest
 
-from byokd.decide.case import Loss, case, managed_material
+from byokd.decide.case import Loss, case
 from byokd.decide.decide import decide, decided
+from byokd.decide.materials import managed_material
 from byokd.decide.orders import awaiting, rotated
 from byokd.decide.rotation import ASK_AGAIN
 from byokd.facts.condition import ConditionKind, Severity
