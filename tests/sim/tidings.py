@@ -184,6 +184,8 @@ class Tidings(Laws):
             end_s = min(event.at_s + event.span_s, self.world.plan.stormy_s)
             looks = (each for each in self.book.watch.looks[key.life.ref] if event.at_s + BASE_S < each < end_s)
             first_s = min(looks, default=end_s)
+            if not any(f"#{event.number} " in why for why in self.book.obstacles.why((key.life.lane,), first_s, end_s)):
+                continue  # nothing came of it, as of a hurry about a key that is to be deleted
             scopes = (*self._speaks(key), key.life.lane)
             stretches = self.book.obstacles.free(scopes, first_s, end_s, despite=f"#{event.number} ")
             if found := self._untold(key, _of(*BLIND), stretches, event.at_s):
