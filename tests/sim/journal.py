@@ -117,8 +117,7 @@ class Journal(Laws):
         wanted = f"{began.expiry:%Y-%m-%d %H:%M:%S}Z"
         # An import that showed later than KMS usually takes is told as a change, with the import as its cause.
         kinds = (HistoryEvent.EXPIRY_CHANGED, HistoryEvent.IMPORT_ADOPTED, HistoryEvent.IMPORT_DONE)
-        near = [text for _, event, text in key.life.entries if event in kinds]
-        if not any(wanted in text for text in near):
+        if not any(wanted in text for _, event, text in key.life.entries if event in kinds):
             self._broken(
                 key, "journal", until_s, f"nothing explains ValidTo {wanted} ({'hand' if began.by_hand else 'byokd'})"
             )

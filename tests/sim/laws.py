@@ -7,6 +7,7 @@ span of such time, since it waits for up to an eighth of the time left between t
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterator
 from datetime import datetime
 from typing import Final
@@ -47,6 +48,7 @@ class Laws:
         self.world = world
         self.book: Book = world.book
         self.end_s = world.now_s
+        self._in_lane = Counter(key.lane for key in world.keys)
 
     def hold(self) -> None:
         """Write every breach into the book."""
@@ -64,8 +66,7 @@ class Laws:
     # -- what is needed -----------------------------------------------------------------------------------------------
 
     def _queue_s(self, key: SimKey) -> float:
-        waiting = sum(1 for each in self.world.keys if each.lane is key.lane)
-        return 60.0 + 2.5 * waiting / (key.lane.plan.slowest * 0.5)
+        return 60.0 + 2.5 * self._in_lane[key.lane] / (key.lane.plan.slowest * 0.5)
 
     def _need_s(self, key: SimKey, left_s: float) -> float:
         longest = 3 * HOUR_S + 2 * key.plan.drill_s + key.plan.look_s

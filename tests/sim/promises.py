@@ -146,8 +146,9 @@ class Promises(Laws):
 
     def _explained(self) -> None:
         """What was sent and not seen is explained as soon as KMS can be looked at."""
+        keys = {key.life.ref: key for key in self.world.keys}
         for sent in self.book.watch.sent:
-            key = next(each for each in self.world.keys if each.life.ref == sent.ref)
+            key = keys[sent.ref]
             # Who could not look for hours waits up to an hour before the next look, as before any other.
             limit_s = key.plan.settle_s + HOUR_S + BASE_S + self._queue_s(key)
             end_s = self.end_s if sent.end_s is None else sent.end_s

@@ -6,6 +6,7 @@ and until when; in any stretch of that in which byokd could speak for long enoug
 
 from __future__ import annotations
 
+from bisect import bisect_left
 from collections.abc import Callable, Iterator
 from datetime import datetime
 from itertools import pairwise
@@ -47,13 +48,16 @@ class Tidings(Laws):
     def hold(self) -> None:
         """Write every breach into the book."""
         for key in self.world.keys:
+            holds = list(self._holds(key))
+            refused = [each for each in key.life.entries if each[1] is HistoryEvent.IMPORT_REFUSED]
             for period in periods(key, self.end_s):
                 known_s = self._put_down_s(key, period)
                 if known_s is not None:
                     self._deadline(key, period, known_s)
-                    self._held_near_its_end(key, period, known_s)
-                self._refused(key, period)
-            self._held(key)
+                    self._held_near_its_end(key, period, known_s, holds)
+                if refused:
+                    self._refused(key, period, refused)
+            self._held(key, holds)
             self._out_of_sight_told(key)
             self._failing(key)
             self._alias_told(key)
@@ -88,8 +92,8 @@ class Tidings(Laws):
         if not isinstance(period.began.expiry, datetime):
             return None
         shown = f"{period.began.expiry:%Y-%m-%d %H:%M:%S}Z"
-        known = (at_s for at_s, event, text in key.life.entries if event in KNOWN_BY and text.endswith(shown))
-        return min((at_s for at_s in known if at_s >= period.began.at_s), default=None)
+        since = key.life.entries[bisect_left(key.life.entries, (period.began.at_s,)) :]
+        return next((at_s for at_s, event, text in since if event in KNOWN_BY and text.endswith(shown)), None)
 
     # -- the laws -----------------------------------------------------------------------------------------------------
 
@@ -145,10 +149,10 @@ class Tidings(Laws):
         scopes = (*self._speaks(key), key.life.lane, f"people {key.life.ref}")
         return self.book.obstacles.free(scopes, begin_s, end_s, despite="held")
 
-    def _held(self, key: SimKey) -> None:
+    def _held(self, key: SimKey, holds: list[tuple[float, float]]) -> None:
         """A hold is on record while it lasts."""
         limit_s = TOLD_S + BASE_S + self._queue_s(key)
-        for begin_s, end_s in self._holds(key):
+        for begin_s, end_s in holds:
             for a, b in self._held_free(key, begin_s, end_s):
                 if b - a > limit_s and not any(
                     self._hold_is_told(key, b)(each.condition.condition)
@@ -158,12 +162,12 @@ class Tidings(Laws):
                 ):
                     self._broken(key, "a hold is told", a + limit_s, f"held since {span(begin_s)}, not on record")
 
-    def _held_near_its_end(self, key: SimKey, period: Period, known_s: float) -> None:
+    def _held_near_its_end(self, key: SimKey, period: Period, known_s: float, holds: list[tuple[float, float]]) -> None:
         """Where a hold lets a renewal become overdue, people hear of it."""
-        if period.deleted:
+        if period.deleted or not holds:
             return
         urgent_s = max(known_s, period.ends_s - self._urgent_before_s(key, period))
-        for begin_s, end_s in self._holds(key):
+        for begin_s, end_s in holds:
             stretches = self._held_free(key, max(urgent_s, begin_s), min(end_s, period.until_s))
             if found := self._untold(key, self._hold_is_told(key, end_s), stretches, urgent_s):
                 self._broken(key, "a hold is told", urgent_s, f"held since {span(begin_s)}, overdue, {found}")
@@ -205,17 +209,17 @@ class Tidings(Laws):
                     self._broken(key, "a failed import is told", failing_s, f"imports fail, {found}")
                 failing_s = None
 
-    def _refused(self, key: SimKey, period: Period) -> None:
+    def _refused(self, key: SimKey, period: Period, refused: list[tuple[float, HistoryEvent, str]]) -> None:
         """An import that was due, and was refused for good, is told until one is done."""
         if period.deleted or period.ends_s == float("inf"):
             return
         policies = self._policies(key, period.began.at_s, period.until_s)
         due_s = max(self._due_s(key, each, period.ends_s) for each in policies)
-        entries = key.life.entries
-        done = [at_s for at_s, event, _ in entries if event in (HistoryEvent.IMPORT_DONE, HistoryEvent.IMPORT_ADOPTED)]
+        ends = (HistoryEvent.IMPORT_DONE, HistoryEvent.IMPORT_ADOPTED)
+        done = [at_s for at_s, event, _ in key.life.entries if event in ends]
         kinds = (ConditionKind.IMPORT_REFUSED, ConditionKind.MATERIAL_DIFFERS, *OF_A_SOURCE)
-        for at_s, event, text in entries:
-            if event is not HistoryEvent.IMPORT_REFUSED or not period.began.at_s < at_s < period.until_s:
+        for at_s, _, text in refused:
+            if not period.began.at_s < at_s < period.until_s:
                 continue
             until_s = min((each for each in done if each > at_s), default=self.end_s)
             free = self.book.obstacles.free(self._speaks(key), max(at_s, due_s), min(until_s, period.until_s))
