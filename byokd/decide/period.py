@@ -111,8 +111,7 @@ def _end(key: Prospect) -> tuple[datetime, KeyRef]:
 
 def moments(the: Case) -> tuple[datetime, ...]:
     """When what is said of a key's rotation by period may become otherwise."""
-    ends = period_ends(the.snapshot)
-    if ends is None:
+    if the.policy.rotate_every is NEVER or (ends := period_ends(the.snapshot)) is None:
         return ()
     opens = (rotates_at(the),) if may_rotate(the) else ()
     opened = the.rotation.created_at + PATIENCE if the.rotation is not None else ends

@@ -51,15 +51,16 @@ def _of_probe(before: Probe | Absent, the: Case) -> Iterator[HistoryEntry]:
 
 
 def of_material(before: Snapshot, the: Case) -> Iterator[HistoryEntry]:
-    """The same of the material at hand."""
-    ref, now = before.ref, the.now
-    which = f"material {before.place + 1}: " if before.others else ""
-    if the.loss in (Loss.LAPSED, Loss.DELETED) and isinstance(before.ledger.lost_at, Absent):
+    """The same of the material that `the` case has at hand."""
+    ref, now, place = before.ref, the.now, the.snapshot.place
+    was = before.remembered(place)
+    which = f"material {place + 1}: " if before.others else ""
+    if the.loss in (Loss.LAPSED, Loss.DELETED) and isinstance(was.lost_at, Absent):
         event = HistoryEvent.MATERIAL_LAPSED if the.loss is Loss.LAPSED else HistoryEvent.MATERIAL_DELETED
         yield _entry(ref, now, event, f"{which}ValidTo was {show_expiry(the.expiry)}", _ordered(the))
     if the.seen is None or the.seen is last_seen(before.view):
         return
-    last = before.ledger.last_expiry
+    last = was.last_expiry
     if the.loss is Loss.NONE and the.expiry is not ABSENT and the.expiry != last:
         text = f"{which}{show_expiry(last)}{TO}{show_expiry(the.expiry)}"
         yield _entry(ref, now, HistoryEvent.EXPIRY_CHANGED, text, _cause(the))

@@ -41,6 +41,7 @@ from byokd.facts.ledger import (
     OrderKind,
     OrderState,
     Proved,
+    Remembered,
     Tier,
 )
 from byokd.facts.snapshot import Decision, ImportWanted, OrderWanted, Snapshot
@@ -52,6 +53,8 @@ def prepare(snapshot: Snapshot, now: datetime, *, was: View) -> tuple[Snapshot, 
 
     `was` is the reading before.
     """
+    if not snapshot.ledger.open_orders:
+        return snapshot, ()  # nearly always
     closed = before_deciding(snapshot.ledger.open_orders, snapshot.view, now)
     anew = stamped(without(snapshot.ledger.open_orders, closed), now)
     for each in anew:
@@ -67,7 +70,7 @@ def settle(snapshot: Snapshot, now: datetime) -> Snapshot:
     if not snapshot.open_imports:
         return snapshot
     at_hand = snapshot.place
-    sent = [place for place, track in enumerate(snapshot.tracks) if not isinstance(track.open_import, Absent)]
+    sent = [place for place in snapshot.places if not isinstance(snapshot.remembered(place).open_import, Absent)]
     for place in sent:
         snapshot = snapshot.turned_to(place)
         row = explain(snapshot, now)
@@ -187,15 +190,18 @@ def conclude(
     """
     known_orders = {order.id for order in before.ledger.open_orders}
     given = tuple(order for order in after.ledger.open_orders if order.id not in known_orders)
-    places = after.places if has_ended(after) else ()
-    ended = {place: row for place in places if (row := _ended(after.turned_to(place))) is not None}
+    ended = {
+        place: row
+        for place in after.places
+        if not isinstance(row := after.remembered(place).open_import, Absent) and not row.state.open
+    }
     closed = _answered(after, tuple(ended.values()), now)
     after, orders = _without(after, closed), orders + closed
     still_true = said if not ended and not closed else None
     parts = []
     for place in after.places:
         known = still_true and (still_true.parts[place] if after.others else still_true)
-        part = _about_material(before.turned_to(place), after.turned_to(place), ended.get(place), now, new_id, known)
+        part = _about_material(before, after.turned_to(place), ended.get(place), now, new_id, known)
         parts.append(part)
         after = part.after
     decision = merged([part.decision for part in parts])
@@ -221,7 +227,7 @@ def conclude(
         given=given,
         conditions=raised + conditions.changed + conditions.resolved,
         reworded=conditions.reworded,
-        history=tuple(of_key(before.turned_to(decision.place), first))
+        history=tuple(of_key(before, first))
         + tuple(of_order(order) for order in given)
         + tuple(entry for part in parts for entry in part.history)
         + tuple(_order_history(order, now) for order in orders if order.state is not OrderState.OPEN),
@@ -257,7 +263,9 @@ class _Part:
 def _about_material(
     before: Snapshot, after: Snapshot, ended: Import | None, now: datetime, new_id: NewId, said: Decision | None
 ) -> _Part:
-    after = after if ended is None else _with_row(after, ABSENT)
+    shows = after
+    if ended is not None:
+        after = replace(after, ledger=replace(after.ledger, open_import=ABSENT))
     the = case(after, now)
     decision = decided(the) if said is None else said
     queued = queue(after, decision, now, new_id)
@@ -268,14 +276,14 @@ def _about_material(
         "lost_at": _lost_at(after.ledger, the.loss, now),
     }
     news = {name: value for name, value in remembered.items() if value != getattr(after.ledger, name)}
-    shown = the if ended is None else replace(the, snapshot=_with_row(after, ended))
+    shown = the if ended is None else replace(the, snapshot=shows)
     imports = tuple(each for each in (ended, queued) if each is not None and not isinstance(each, Absent))
     return _Part(
         after=replace(after, ledger=replace(after.ledger, **news)) if news else after,
         shown=shown,
         decision=decision,
         imports=imports,
-        history=tuple(of_material(before, shown)) + _import_history(before, imports, now),
+        history=tuple(of_material(before, shown)) + _import_history(before.remembered(after.place), imports, now),
     )
 
 
@@ -292,16 +300,13 @@ def _named(the: Case, row: Import | Absent) -> MaterialId | Absent:
     return known if the.material is ABSENT else the.material
 
 
-def _ended(snapshot: Snapshot) -> Import | None:
-    row = snapshot.ledger.open_import
-    return None if isinstance(row, Absent) or row.state.open else row
-
-
 def _answered(after: Snapshot, ended: tuple[Import, ...], now: datetime) -> tuple[Order, ...]:
     """The import orders that these rows answer: of a key with several materials, when it is so for all of them."""
     orders = after.ledger.open_orders
+    if not orders:
+        return ()  # nearly always
     closed = tuple(order for row in ended for order in answered(orders, row, now))
-    if not after.others or not orders:
+    if not after.others:
         return closed
     refused = {order.id: order for order in closed if order.state is OrderState.REFUSED}
     stock = in_stock(after)
@@ -311,6 +316,8 @@ def _answered(after: Snapshot, ended: tuple[Import, ...], now: datetime) -> tupl
 
 def on_record(change: Change) -> Snapshot:
     """What the store gives back for the key after this change was saved."""
+    if not (change.conditions or change.reworded or change.orders):
+        return change.snapshot  # nearly always
     changed = {each.id: each for each in (*change.conditions, *change.reworded)}
     known = {each.id: each for each in change.snapshot.conditions} | changed
     still_open = tuple(each for each in known.values() if isinstance(each.resolved_at, Absent))
@@ -377,12 +384,8 @@ def _lost_at(ledger: Ledger, loss: Loss, now: datetime) -> datetime | Absent:
     return now if isinstance(ledger.lost_at, Absent) else ledger.lost_at
 
 
-def _with_row(snapshot: Snapshot, row: Import | Absent) -> Snapshot:
-    return replace(snapshot, ledger=replace(snapshot.ledger, open_import=row))
-
-
-def _import_history(before: Snapshot, imports: tuple[Import, ...], now: datetime) -> tuple[HistoryEntry, ...]:
-    known = before.ledger.open_import
+def _import_history(was: Remembered, imports: tuple[Import, ...], now: datetime) -> tuple[HistoryEntry, ...]:
+    known = was.open_import
     entries = []
     for row in imports:
         same = not isinstance(known, Absent) and known.id == row.id

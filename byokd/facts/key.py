@@ -43,7 +43,10 @@ class MaterialState(StrEnum):
     @property
     def permanent(self) -> bool:
         """Whether the key needs this material to be Enabled (API model, ImportKeyMaterial)."""
-        return self in (MaterialState.CURRENT, MaterialState.NON_CURRENT)
+        return self in _PERMANENT
+
+
+_PERMANENT: Final = (MaterialState.CURRENT, MaterialState.NON_CURRENT)
 
 
 class Never(Enum):

@@ -71,6 +71,12 @@ class Snapshot:
         own = Track(proof=self.proof, **_remembered(self.ledger))
         return (*self.others[: self.place], own, *self.others[self.place :])
 
+    def remembered(self, place: int) -> Remembered:
+        """What is on record of one material."""
+        if place == self.place:
+            return self.ledger
+        return self.others[place if place < self.place else place - 1]
+
     @property
     def open_imports(self) -> tuple[Import, ...]:
         """The open rows of all materials."""

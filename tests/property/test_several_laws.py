@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import replace
+from dataclasses import fields, replace
 from datetime import datetime, timedelta
 from itertools import count
 
@@ -19,7 +19,7 @@ from byokd.decide.rotation import ASK_AGAIN, cannot_rotate, rotates, waits_for_r
 from byokd.decide.several import merged
 from byokd.engine.record import conclude, on_record
 from byokd.facts.key import ABSENT, Absent, KeyState, MaterialId, MaterialState, ObservedKey, View, last_seen
-from byokd.facts.ledger import ImportState, Order, OrderKind, OrderState, Tier, rank
+from byokd.facts.ledger import ImportState, Order, OrderKind, OrderState, Remembered, Tier, rank
 from byokd.facts.snapshot import Decision, DeletionWanted, ImportWanted, ProofWanted, Reason, RotationWanted, Snapshot
 from byokd.store.tracks import with_rows
 from tests.kit.builders import order, running
@@ -72,6 +72,15 @@ def test_an_import_that_may_be_there_counts_as_the_last(
         assert last == success
     else:
         assert last == (sent if isinstance(success, Absent) else max(sent, success))
+
+
+@quick
+@given(kept)
+def test_what_is_remembered_of_a_material_is_what_its_ledger_says(it: Snapshot) -> None:
+    """It is the same whether the key is turned to the material for it or not."""
+    for place in it.places:
+        known, at_hand = it.remembered(place), it.turned_to(place).ledger
+        assert all(getattr(known, each.name) == getattr(at_hand, each.name) for each in fields(Remembered))
 
 
 @quick
