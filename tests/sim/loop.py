@@ -125,30 +125,34 @@ class VirtualLoop(asyncio.BaseEventLoop):
         return self.call_at(self.now_s + delay, callback, *args)
 
     def _run_once(self) -> None:
+        """Round after round until the loop is stopped: a world has hundreds of thousands, most of a callback or two."""
         soon, timers = self._soon, self._timers
-        if not soon and not self._stopping:  # type: ignore[attr-defined]  # of BaseEventLoop
-            while timers and timers[0][2]._over:
-                heapq.heappop(timers)
-            if not timers:
-                raise NothingLeft
-            if timers[0][0] > self.now_s:
-                self.now_s = timers[0][0]
+        while True:
+            if not soon and not self._stopping:  # type: ignore[attr-defined]  # of BaseEventLoop
+                while timers and timers[0][2]._over:
+                    heapq.heappop(timers)
+                if not timers:
+                    raise NothingLeft
+                if timers[0][0] > self.now_s:
+                    self.now_s = timers[0][0]
+                    self._rounds = 0
+            self._rounds += 1
+            if self._rounds > MOST_ROUNDS:
                 self._rounds = 0
-        self._rounds += 1
-        if self._rounds > MOST_ROUNDS:
-            self._rounds = 0
-            self.at_standstill()
-        due_s = self.now_s + RESOLUTION_S
-        while timers and timers[0][0] < due_s:
-            soon.append(heapq.heappop(timers)[2])
-        for _ in range(len(soon)):
-            handle = soon.popleft()
-            if handle._over:
-                continue
-            try:
-                handle._callback(*handle._args)
-            except Exception as error:  # noqa: BLE001  # asyncio's loop does the same
-                self.call_exception_handler({"message": "a callback failed", "exception": error})
+                self.at_standstill()
+            due_s = self.now_s + RESOLUTION_S
+            while timers and timers[0][0] < due_s:
+                soon.append(heapq.heappop(timers)[2])
+            for _ in range(len(soon)):
+                handle = soon.popleft()
+                if handle._over:
+                    continue
+                try:
+                    handle._callback(*handle._args)
+                except Exception as error:  # noqa: BLE001  # asyncio's loop does the same
+                    self.call_exception_handler({"message": "a callback failed", "exception": error})
+            if self._stopping:  # type: ignore[attr-defined]  # of BaseEventLoop
+                return
 
     def run_in_executor(self, executor: Any, func: Callable[[*Ts], T], *args: *Ts) -> asyncio.Future[T]:
         """What others do in a thread is done at once."""

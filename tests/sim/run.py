@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 import time
 from collections.abc import Callable, Iterator, MutableMapping
 from contextlib import contextmanager
@@ -32,6 +33,8 @@ from tests.sim.world import World
 
 YEAR_S: Final = 365.25 * DAY_S
 DEFECTS: Final = ("turn_defect", "channel_defect")
+COLLECT_AFTER: Final = (10_000, 10, 10)
+"""As the daemon has it: what a world remembers grows all the time, and is no garbage before its end."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -69,7 +72,7 @@ def run(plan: Plan | int, *, to_its_end: bool = True) -> Verdict:
     """Simulate a plan, or the plan of a seed; if not `to_its_end`, up to the moment when a law is seen broken."""
     what = draw(plan) if isinstance(plan, int) else plan
     began_s = time.process_time()
-    with quiet() as defects:
+    with quiet() as defects, collected_seldom():
         try:
             world: World = run_virtually(live(what, defects, make=World if to_its_end else _impatient))
         except Enough as enough:
@@ -162,6 +165,17 @@ async def put_right(world: World, people: People) -> None:
 def convergence_s(plan: Plan) -> float:
     """How long it may take until all is well: some looks and drills, and the waits of an hour between tries."""
     return 2.0 * max(key.look_s + key.drill_s for key in plan.keys) + 6 * HOUR_S
+
+
+@contextmanager
+def collected_seldom() -> Iterator[None]:
+    """Let Python look for cyclic garbage as `COLLECT_AFTER` says."""
+    before = gc.get_threshold()
+    gc.set_threshold(*COLLECT_AFTER)
+    try:
+        yield
+    finally:
+        gc.set_threshold(*before)
 
 
 @contextmanager
