@@ -13,12 +13,13 @@ from __future__ import annotations
 
 import asyncio
 import hashlib
-import json
 from collections import defaultdict, deque
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from typing import Any
+
+import orjson
 
 from byokd.errors import (
     CiphertextRefused,
@@ -208,7 +209,7 @@ class FakeKms(FakeFamily):
             "valid_to": valid_to.isoformat(),
         }
         self._raise_late("GetParametersForImport")
-        return ImportParameters(public_key=public_key, token=json.dumps(token).encode(), valid_to=valid_to)
+        return ImportParameters(public_key=public_key, token=orjson.dumps(token), valid_to=valid_to)
 
     async def import_material(
         self,
@@ -319,7 +320,7 @@ class FakeKms(FakeFamily):
 
     def _unwrapped(self, key: Key, token: bytes, ciphertext: bytes) -> str:
         try:
-            terms = json.loads(token)
+            terms = orjson.loads(token)
             valid_to = datetime.fromisoformat(terms["valid_to"])
         except (ValueError, KeyError):
             raise TokenRefused("ImportKeyMaterial: InvalidImportTokenException") from None

@@ -7,9 +7,10 @@ from __future__ import annotations
 
 import asyncio
 import hashlib
-import json
 from dataclasses import dataclass
 from functools import lru_cache
+
+import orjson
 
 from byokd.errors import MaterialInvalid, SourceError, SourceUnreadable
 from byokd.facts.key import WrappingAlgorithm
@@ -43,14 +44,14 @@ def sealed(proof: MaterialProof, *, public_key: bytes, algorithm: WrappingAlgori
         "length": proof.length,
         "kind": proof.kind.value,
     }
-    return Sealed(ciphertext=json.dumps(note).encode(), proof=proof)
+    return Sealed(ciphertext=orjson.dumps(note), proof=proof)
 
 
 @lru_cache(maxsize=8)  # whoever is on the way of an import asks
 def unsealed(ciphertext: bytes) -> Note | None:
     """Read a note; None if it is not one."""
     try:
-        note = json.loads(ciphertext)
+        note = orjson.loads(ciphertext)
         return Note(**(note | {"kind": MaterialKind(note["kind"])}))
     except (ValueError, TypeError, KeyError):
         return None

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import heapq
 from collections import Counter, defaultdict
 from collections.abc import Sequence
 from dataclasses import replace
@@ -41,8 +40,8 @@ class MemoryOutbox:
     async def conditions_to_tell(
         self, *, now: datetime, limit: int
     ) -> tuple[tuple[OpenCondition, tuple[Notice, ...]], ...]:
-        due = heapq.nsmallest(limit, ((at, each) for each, at in self._notify_at.items() if at <= now))
-        return tuple((self._conditions[each], self._all_of(each)) for _, each in due)
+        due = sorted([(at, each) for each, at in self._notify_at.items() if at <= now])
+        return tuple((self._conditions[each], self._all_of(each)) for _, each in due[:limit])
 
     async def save_notices(
         self, condition_id: str, notices: Sequence[Notice], *, decided_for: OpenCondition, again_at: datetime | Absent

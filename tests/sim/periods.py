@@ -16,14 +16,11 @@ class Period:
     """The time under one ValidTo: from an import until the next, a deletion, or the end of the world."""
 
     began: Imported
+    ends_s: float
+    """Its ValidTo."""
     until_s: float
     next: Imported | None
     deleted: bool
-
-    @property
-    def ends_s(self) -> float:
-        """Its ValidTo."""
-        return seconds(self.began.expiry) if isinstance(self.began.expiry, datetime) else float("inf")
 
     @property
     def lapsed(self) -> bool:
@@ -64,5 +61,9 @@ def _periods_of(imports: list[Imported], deleted_s: list[float], end_s: float) -
         until_s = after.at_s if after else end_s
         deleted = [at_s for at_s in deleted_s if each.at_s <= at_s < until_s]
         yield Period(
-            began=each, until_s=min([until_s, *deleted]), next=None if deleted else after, deleted=bool(deleted)
+            began=each,
+            ends_s=seconds(each.expiry) if isinstance(each.expiry, datetime) else float("inf"),
+            until_s=min([until_s, *deleted]),
+            next=None if deleted else after,
+            deleted=bool(deleted),
         )

@@ -260,8 +260,8 @@ class Watch:
         snapshot, now_s = change.snapshot, self._now_s()
         if change.reason != Reason.FRESH or abs(self._off_by_s()) > 2 or seconds(change.due_at) <= now_s + SOON_S:
             return
-        for place in snapshot.places:
-            proof = snapshot.turned_to(place).proof
+        for place, track in enumerate(snapshot.tracks):
+            proof = track.proof
             since_s = now_s - seconds(proof.at) if isinstance(proof, Proved) else 0.0
             if since_s > snapshot.desired.policy.drill_every.total_seconds() + SOON_S:
                 text = f"material {place + 1} is fresh, and its source was last asked {span(since_s)} ago"
