@@ -204,9 +204,9 @@ class Laws:
             return
         due_s = self._due_s(key, policies[0], ends_s)
         late_s = due_s + BASE_S + self._queue_s(key)
-        if late_s > min(ends_s, self.end_s) or not self._undisturbed(key, period, due_s, late_s):
+        if period.until_s <= late_s or late_s > min(ends_s, self.end_s):
             return
-        if period.until_s > late_s:
+        if self._undisturbed(key, period, due_s, late_s):
             self._broken(key, "renewed in time", late_s, f"due at {span(due_s)}, nothing was in the way")
 
     def _undisturbed(self, key: SimKey, period: Period, due_s: float, late_s: float) -> bool:
@@ -268,9 +268,9 @@ class Laws:
         policies = self._policies(key, each.at_s - key.plan.look_s - HOUR_S, each.at_s)
         leads = [(rule.renew_before + rule.spread).total_seconds() for rule in policies]
         left_s = seconds(each.before) - each.at_s
+        early = left_s > max(leads) + self._clock_s(each) + 60
         # What somebody imported since the last look, byokd could not see.
-        seen = self._looked(key, key.life.visible_before_s(each), each.at_s)
-        if seen and left_s > max(leads) + self._clock_s(each) + 60:
+        if early and self._looked(key, key.life.visible_before_s(each), each.at_s):
             text = f"renewed with {span(left_s)} left, due at {span(max(leads))}"
             self._broken(key, "not too early", each.at_s, text)
 

@@ -25,6 +25,8 @@ class Obstacles:
         self, scopes: tuple[str, ...], begin_s: float, end_s: float, *, despite: str | None = None
     ) -> list[tuple[float, float]]:
         """The stretches of a span in which nothing was in the way of any of the scopes, `despite` left aside."""
+        if begin_s >= end_s:
+            return []
         bad = sorted(
             (a, b)
             for scope in scopes
