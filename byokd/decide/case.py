@@ -9,13 +9,13 @@ from typing import Final
 
 from byokd.decide.materials import (
     TOLERANCE,
-    applied,
     in_stock,
     is_stock,
     managed_expiry,
     managed_material,
     names,
     present,
+    same_end,
     waiting,
 )
 from byokd.decide.window import Window, window
@@ -222,7 +222,7 @@ class Case:
         """Whether the material was imported since an order to import, is there, and ends when that wants it to."""
         if self.seen is None or self.loss is not Loss.NONE or not self.imported_since(order.created_at):
             return False
-        return order.valid_to is ABSENT or applied(self.seen, self.material, order.valid_to)
+        return order.valid_to is ABSENT or same_end(self.expiry, order.valid_to)
 
     def imported_since(self, at: datetime) -> bool:
         """Whether byokd imported the material at hand at `at` or later.

@@ -12,7 +12,7 @@ from typing import Final
 
 from byokd.decide.backoff import EIGHTH, retry_at
 from byokd.decide.case import Case, case
-from byokd.decide.materials import applied, in_stock, managed_material
+from byokd.decide.materials import applied, hidden_behind, in_stock, managed_material, present
 from byokd.facts.key import Absent, ObservedKey
 from byokd.facts.ledger import Import, ImportState
 from byokd.facts.policy import Policy
@@ -40,8 +40,7 @@ def explain(snapshot: Snapshot, now: datetime) -> Import | Absent:
     set_back = row.started_at > now
     if not isinstance(seen, ObservedKey) or (seen.at < row.started_at and not set_back):
         return row
-    # What KMS does not list is not there, whatever expiry the key's other materials happen to have.
-    if snapshot.place not in in_stock(snapshot) and applied(seen, managed_material(snapshot), row.expiry):
+    if _shows(snapshot, seen, row):
         outcome = "" if row.answered else "adopted"
         return replace(row, state=ImportState.DONE, finished_at=now, outcome=outcome, detail="")
     if late or (now < settles_at(row, snapshot.desired.policy) and not set_back):
@@ -50,6 +49,16 @@ def explain(snapshot: Snapshot, now: datetime) -> Import | Absent:
     again = retry_at(who=row.ref, failures=row.attempts, now=now, deadline=the.deadline, emergency=the.emergency)
     detail = "KMS confirmed the import, but its ValidTo did not move" if row.answered else "the import did not arrive"
     return replace(row, state=ImportState.FAILED, not_before=again, outcome=NOT_SEEN, detail=detail)
+
+
+def _shows(snapshot: Snapshot, seen: ObservedKey, row: Import) -> bool:
+    """Whether a reading shows the import done; what KMS confirmed need not show where another material hides it."""
+    # What KMS does not list is not there, whatever expiry the key's other materials happen to have.
+    if snapshot.place in in_stock(snapshot):
+        return False
+    material = managed_material(snapshot)
+    hidden = row.answered and present(seen, material) and hidden_behind(snapshot, seen, row.expiry)
+    return hidden or applied(seen, material, row.expiry)
 
 
 def imported_last(the: Case) -> datetime | Absent:

@@ -84,33 +84,39 @@ def present(seen: ObservedKey, material: MaterialId | Absent) -> bool:
 
 def applied(seen: ObservedKey, material: MaterialId | Absent, wanted: Expiry) -> bool:
     """Whether a reading shows the managed material with the expiry wanted, give or take a few seconds."""
-    if not present(seen, material):
-        return False
-    shown = seen.expiry_of(material)
-    if isinstance(shown, datetime) and isinstance(wanted, datetime):
-        return abs(shown - wanted) <= TOLERANCE
-    return shown is wanted
+    return present(seen, material) and same_end(seen.expiry_of(material), wanted)
+
+
+def same_end(one: Expiry | Absent, other: Expiry | Absent) -> bool:
+    """Whether two materials end together, give or take a few seconds."""
+    if isinstance(one, datetime) and isinstance(other, datetime):
+        return abs(one - other) <= TOLERANCE
+    return one is other
 
 
 def managed_expiry(snapshot: Snapshot, seen: ObservedKey | None, material: MaterialId | Absent) -> Expiry | Absent:
     """When the material at hand ends: as seen, else as last seen before it went."""
-    if seen is not None and present(seen, material):
-        shown = seen.expiry_of(material)
-        if not isinstance(shown, Absent) and not _of_another(snapshot, seen, shown):
-            return shown
-    return snapshot.ledger.last_expiry
-
-
-def _of_another(snapshot: Snapshot, seen: ObservedKey, shown: Expiry) -> bool:
-    """Whether the `ValidTo` of a key that does not list its materials is another one's, by what is on record.
-
-    Not where KMS confirmed an import of that one since: it is still shown, and whose it is nobody knows.
-    """
     last = snapshot.ledger.last_expiry
-    if seen.materials_known or shown is NEVER or not (last is NEVER or (isinstance(last, datetime) and last > shown)):
+    if seen is not None and present(seen, material) and not hidden_behind(snapshot, seen, last):
+        shown = seen.expiry_of(material)
+        if not isinstance(shown, Absent):
+            return shown
+    return last
+
+
+def hidden_behind(snapshot: Snapshot, seen: ObservedKey, expiry: Expiry | Absent) -> bool:
+    """Whether another material ends before `expiry`, by what is on record, and hides that in a key without a list.
+
+    Such a key shows its earliest `ValidTo`. It is not the other's for certain where KMS confirmed an import of that one
+    since, and still shows its old end.
+    """
+    shown = seen.expiry
+    if seen.materials_known or not isinstance(shown, datetime):
+        return False
+    if expiry is not NEVER and not (isinstance(expiry, datetime) and expiry > shown):
         return False
     for each in snapshot.others:
         confirmed = not isinstance(each.open_import, Absent) and each.open_import.answered
-        if isinstance(each.last_expiry, datetime) and abs(each.last_expiry - shown) <= TOLERANCE and not confirmed:
+        if same_end(each.last_expiry, shown) and not confirmed:
             return True
     return False

@@ -104,6 +104,7 @@ def with_import(snapshot: Snapshot, row: Import, now: datetime) -> Snapshot:
                 open_import=row,
                 refused_import=ABSENT,
                 last_success_at=now,
+                last_expiry=row.expiry,
                 material=managed_material(snapshot),
                 # Of the material at the first import; from then on everything is held against it.
                 fingerprint=snapshot.proof.fingerprint
@@ -135,11 +136,7 @@ def failed(intended: Snapshot, row: Import, error: ByokdError, now: datetime) ->
             # A throttled request was the lane's mistake and not the key's: its count does not grow.
             attempts = row.attempts - 1 if isinstance(error, Throttled) else row.attempts
             again = retry_at(
-                who=row.ref,
-                failures=max(1, attempts),
-                now=now,
-                deadline=row.deadline,
-                emergency=the.emergency,
+                who=row.ref, failures=max(1, attempts), now=now, deadline=row.deadline, emergency=the.emergency
             )
             return replace(
                 row,

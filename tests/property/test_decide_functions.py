@@ -15,7 +15,7 @@ from byokd.decide.backoff import LONGEST_WITHOUT_STORE, retry_at, store_again
 from byokd.decide.case import Loss, case
 from byokd.decide.decide import decide, decided
 from byokd.decide.intents import explain, settles_at
-from byokd.decide.materials import applied
+from byokd.decide.materials import applied, same_end
 from byokd.decide.orders import SUSPENDED_SINCE, after_deciding, awaiting, before_deciding, stamped, without
 from byokd.decide.several import about
 from byokd.decide.transitions import compare
@@ -150,7 +150,10 @@ def test_an_import_is_seen_within_five_seconds_of_what_was_asked(wanted: Any, of
     """Neither a renewal's old ValidTo nor another import's may pass for the one that was asked for."""
     shown = wanted + timedelta(seconds=off)
 
-    assert applied(observed(valid_to=shown), MATERIAL, wanted) is (abs(off) <= 5)
+    assert applied(observed(valid_to=shown), MATERIAL, wanted) is same_end(shown, wanted) is (abs(off) <= 5)
+    assert not same_end(NEVER, wanted)
+    assert not same_end(shown, ABSENT)
+    assert same_end(NEVER, NEVER)
 
 
 @given(st.integers(min_value=1, max_value=30), st.booleans(), seconds)

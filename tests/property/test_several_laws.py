@@ -12,14 +12,23 @@ from hypothesis import strategies as st
 
 from byokd.decide.case import Loss, case
 from byokd.decide.decide import decide, decided
-from byokd.decide.intents import NOT_SEEN, imported_last
-from byokd.decide.materials import TOLERANCE, in_stock, is_stock, managed_expiry, managed_material, names, waiting
+from byokd.decide.intents import NOT_SEEN, explain, imported_last
+from byokd.decide.materials import (
+    TOLERANCE,
+    hidden_behind,
+    in_stock,
+    is_stock,
+    managed_expiry,
+    managed_material,
+    names,
+    waiting,
+)
 from byokd.decide.orders import imported, rotated, rotated_at, without
 from byokd.decide.rotation import ASK_AGAIN, cannot_rotate, rotates, waits_for_replicas
 from byokd.decide.several import merged
 from byokd.engine.record import conclude, on_record
 from byokd.facts.key import ABSENT, Absent, KeyState, MaterialId, MaterialState, ObservedKey, View, last_seen
-from byokd.facts.ledger import ImportState, Order, OrderKind, OrderState, Remembered, Tier, rank
+from byokd.facts.ledger import Import, ImportState, Order, OrderKind, OrderState, Remembered, Tier, rank
 from byokd.facts.snapshot import Decision, DeletionWanted, ImportWanted, ProofWanted, Reason, RotationWanted, Snapshot
 from byokd.store.tracks import with_rows
 from tests.kit.builders import order, running
@@ -201,7 +210,14 @@ def test_the_end_of_one_material_is_not_taken_for_that_of_another(
     rest = [replace(each, last_expiry=ends) for each in rest]
     turned = replace(turned, others=(first, *rest), ledger=replace(turned.ledger, last_expiry=ends))
 
+    assert hidden_behind(turned, hidden, ends) is not confirmed
     assert managed_expiry(turned, hidden, managed_material(turned)) == (seen.expiry if confirmed else ends)
+    for answered in (False, True):  # what KMS confirmed may be hidden; what it did not answer may not have arrived
+        sent = running(answered=answered, expiry=ends, since=hidden.at)
+        explained = explain(replace(turned, ledger=replace(turned.ledger, open_import=sent)), hidden.at)
+        done = answered and not confirmed and turned.place not in in_stock(turned)
+        assert isinstance(explained, Import)
+        assert (explained.state is ImportState.DONE) is done
     for last in (ABSENT, seen.expiry, seen.expiry - later):
         sooner = replace(turned, ledger=replace(turned.ledger, last_expiry=last))
         assert managed_expiry(sooner, hidden, managed_material(sooner)) == seen.expiry

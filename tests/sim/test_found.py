@@ -351,3 +351,16 @@ def test_what_never_ends_is_not_imported_again_for_the_end_of_another_material()
     verdict = run(_world(rotates, soon, now_and_then, keys=(_key(never=True, stock=1),), days=30.0))
 
     assert verdict.ok, verdict.violations[0]
+
+
+def test_an_import_that_another_material_hides_is_not_made_again() -> None:
+    """ListKeyRotations was denied, and an order to import went on for hours: "its ValidTo did not move", 12 times."""
+    rotates = Event(number=0, at_s=5 * DAY_S, kind="rotate")
+    how = {"mode": "denied", "share": 1.0, "of": "rotations"}
+    denied = Event(number=1, at_s=7 * DAY_S, kind="outage", span_s=DAY_S / 2, how=how)
+    order = Event(number=2, at_s=denied.at_s + HOUR_S, kind="order")
+    verdict = run(_world(rotates, denied, order, keys=(_key(stock=1),), days=30.0))
+
+    assert verdict.ok, verdict.violations[0]
+    imports = [at_s for at_s, _, what in verdict.book.story if what.startswith("byokd imports") and at_s > order.at_s]
+    assert sum(at_s < denied.at_s + DAY_S / 2 for at_s in imports) == 2, "one for each material"
