@@ -218,6 +218,18 @@ class Case:
         resumes = order is not None and order.kind is OrderKind.RESUME and self.loss is not Loss.LAPSED
         return order if resumes else None
 
+    @property
+    def seen_lost(self) -> bool:
+        """Whether the material at hand was lost, and was seen to be.
+
+        A `ValidTo` that passes while nobody can look is no more than a reason to fear it: somebody else may have
+        imported the material since the last reading.
+        """
+        if self.loss not in (Loss.LAPSED, Loss.DELETED):
+            return False
+        shown_gone = self.seen is not None and not present(self.seen, self.material)
+        return shown_gone or not isinstance(self.snapshot.view, Blind)
+
     def imported_for(self, order: Order) -> bool:
         """Whether the material was imported since an order to import, is there, and ends when that wants it to."""
         if self.seen is None or self.loss is not Loss.NONE or not self.imported_since(order.created_at):

@@ -55,7 +55,7 @@ def of_material(before: Snapshot, the: Case) -> Iterator[HistoryEntry]:
     ref, now, place = before.ref, the.now, the.snapshot.place
     was = before.remembered(place)
     which = f"material {place + 1}: " if before.others else ""
-    if the.loss in (Loss.LAPSED, Loss.DELETED) and isinstance(was.lost_at, Absent):
+    if the.seen_lost and isinstance(was.lost_at, Absent):
         event = HistoryEvent.MATERIAL_LAPSED if the.loss is Loss.LAPSED else HistoryEvent.MATERIAL_DELETED
         yield _entry(ref, now, event, f"{which}ValidTo was {show_expiry(the.expiry)}", _ordered(the))
     if the.seen is None or the.seen is last_seen(before.view):

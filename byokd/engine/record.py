@@ -36,7 +36,6 @@ from byokd.facts.ledger import (
     HistoryEvent,
     Import,
     ImportState,
-    Ledger,
     Order,
     OrderKind,
     OrderState,
@@ -270,7 +269,7 @@ def _about_material(
         "material": _named(the, queued),
         "open_import": queued if not isinstance(queued, Absent) and queued.state.open else ABSENT,
         "last_expiry": the.expiry if the.loss in (Loss.NONE, Loss.STOCK) else after.ledger.last_expiry,
-        "lost_at": _lost_at(after.ledger, the.loss, now),
+        "lost_at": _lost_at(the),
     }
     news = {name: value for name, value in remembered.items() if value != getattr(after.ledger, name)}
     shown = the if ended is None else replace(the, snapshot=shows)
@@ -375,10 +374,11 @@ def _without(snapshot: Snapshot, closed: tuple[Order, ...]) -> Snapshot:
     return replace(snapshot, ledger=replace(snapshot.ledger, open_orders=orders))
 
 
-def _lost_at(ledger: Ledger, loss: Loss, now: datetime) -> datetime | Absent:
-    if loss not in (Loss.LAPSED, Loss.DELETED):
+def _lost_at(the: Case) -> datetime | Absent:
+    known = the.snapshot.ledger.lost_at
+    if the.loss not in (Loss.LAPSED, Loss.DELETED):
         return ABSENT
-    return now if isinstance(ledger.lost_at, Absent) else ledger.lost_at
+    return the.now if isinstance(known, Absent) and the.seen_lost else known
 
 
 def _import_history(was: Remembered, imports: tuple[Import, ...], now: datetime) -> tuple[HistoryEntry, ...]:

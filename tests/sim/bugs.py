@@ -368,8 +368,8 @@ BUGS: Final[tuple[Bug, ...]] = (
     _bug(
         "a loss of material is not in the history",
         "decide/transitions.py",
-        "    if the.loss in (Loss.LAPSED, Loss.DELETED) and isinstance(was.lost_at, Absent):\n",
-        "    if the.loss is Loss.LAPSED and the.seen is None and isinstance(was.lost_at, Absent):\n",
+        "    if the.seen_lost and isinstance(was.lost_at, Absent):\n",
+        "    if the.seen_lost and the.seen is None and isinstance(was.lost_at, Absent):\n",
     ),
     _bug(
         "what was deleted has lapsed, by the history",

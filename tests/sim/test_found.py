@@ -364,3 +364,11 @@ def test_an_import_that_another_material_hides_is_not_made_again() -> None:
     assert verdict.ok, verdict.violations[0]
     imports = [at_s for at_s, _, what in verdict.book.story if what.startswith("byokd imports") and at_s > order.at_s]
     assert sum(at_s < denied.at_s + DAY_S / 2 for at_s in imports) == 2, "one for each material"
+def test_a_lapse_that_nobody_saw_is_not_in_the_history() -> None:
+    """DescribeKey failed past the `ValidTo` on record; somebody had imported in time, and byokd noted a lapse."""
+    how = {"mode": "5xx", "share": 1.0, "of": "describe"}
+    blind = Event(number=0, at_s=15 * DAY_S, kind="outage", span_s=20 * DAY_S, how=how)
+    by_hand = Event(number=1, at_s=blind.at_s + HOUR_S, kind="import_by_hand", how={"life": 1.0})
+    verdict = run(_world(blind, by_hand, days=40.0))
+
+    assert verdict.ok, verdict.violations[0]

@@ -1,9 +1,11 @@
-"""Looks of which one half failed: DescribeKey answered, and ListKeyRotations did not."""
+"""Looks that failed, mostly by half: DescribeKey answered, and ListKeyRotations did not."""
 
 from __future__ import annotations
 
 from dataclasses import replace
-from datetime import timedelta
+from datetime import datetime, timedelta
+
+import pytest
 
 from byokd.errors import AccessDenied, AnswerLost, KmsUnreachable
 from byokd.facts.condition import ConditionKind, Severity
@@ -132,3 +134,31 @@ async def test_an_order_that_kms_took_is_not_refused_while_the_list_is() -> None
         await world.pass_time(10 * MINUTE, step=MINUTE)
         assert (await world.store.orders(only_open=False, limit=1))[0].state is OrderState.DONE
         assert states(world) == [OLD, CURRENT]
+
+
+@pytest.mark.parametrize("by_hand", [True, False])
+async def test_a_lapse_that_nobody_saw_is_not_in_the_history(by_hand: bool) -> None:
+    """Nobody could look when the `ValidTo` on record passed; "material_lapsed" said the history all the same.
+
+    Somebody else had imported the material in time. People are told of what may be, the history of what was seen.
+    """
+    world = World()
+    await world.add()
+    async with running(world):
+        await world.pass_time(HOUR)
+        (material,) = world.kms.key(ARN).materials
+        assert isinstance(material.expiry, datetime)
+        world.kms.fail("DescribeKey", *[KmsUnreachable("no route")] * 10_000)
+        await world.pass_time(material.expiry - world.clock.now() - DAY, step=6 * HOUR)
+        if by_hand:
+            world.kms.put(ARN, materials=(replace(material, expiry=material.expiry + 60 * DAY),))
+        await world.pass_time(2 * DAY, step=HOUR)
+        assert (await open_now(world))[ConditionKind.LAPSED] is Severity.CRITICAL
+        assert "material_lapsed" not in await world.history()
+        assert (await world.know()).ledger.lost_at is ABSENT
+
+        world.kms.heal("DescribeKey")
+        await world.pass_time(HOUR, step=5 * MINUTE)
+        assert world.kms.state(ARN) is KeyState.ENABLED
+        assert await open_now(world) == {}
+        assert (await world.history()).count("material_lapsed") == (0 if by_hand else 1)
