@@ -87,6 +87,8 @@ class Life:
     """When an import was ordered last."""
     suspensions: list[tuple[float, float]] = field(default_factory=list)
     """When it was suspended, and until when."""
+    let_go: list[tuple[float, float]] = field(default_factory=list)
+    """Of what was suspended, that which left the config so: nobody asked for it to come back."""
     resumed_s: float = float("-inf")
     emptied_s: float = float("-inf")
     """When byokd deleted its material last."""
@@ -123,6 +125,11 @@ class Life:
     def suspended(self) -> bool:
         """Whether a suspension is in force."""
         return "suspended" in self.off_since
+
+    @property
+    def all_suspensions(self) -> list[tuple[float, float]]:
+        """When it was suspended, and until it was resumed or left the config."""
+        return [*self.suspensions, *self.let_go]
 
 
 @dataclass(slots=True)
@@ -367,11 +374,15 @@ class Book:
             life.suspended_empty.add(now_s)
 
     def resumed(self, life: Life, *, by_order: bool = True) -> None:
-        """Its suspensions are over, by order or since it left the config; then nobody asked for it to come back."""
+        """Its suspensions are over, by order or since it left the config."""
         life.off_since.pop("suspended", None)
         life.resumed_s = self.now_s()
-        over = [(begin_s, min(end_s, life.resumed_s)) for begin_s, end_s in life.suspensions]
-        life.suspensions = over if by_order else [each for each in over if each[1] < life.resumed_s]
+        open_since = [begin_s for begin_s, end_s in life.suspensions if end_s > life.resumed_s]
+        life.suspensions = [each for each in life.suspensions if each[0] not in open_since]
+        if by_order:
+            life.suspensions += [(begin_s, life.resumed_s) for begin_s in open_since]
+        else:
+            life.let_go += [(begin_s, min(at_s for at_s in life.left if at_s >= begin_s)) for begin_s in open_since]
 
 
 def moment(true_s: float) -> str:

@@ -158,12 +158,12 @@ class Laws:
 
     def _suspension_told(self, key: SimKey, ends_s: float, by_s: float) -> bool:
         """Whether people knew a key suspended when what somebody had imported meanwhile ended, seen by byokd or not."""
-        begun = (begin_s for begin_s, end_s in key.life.suspensions if begin_s <= ends_s < end_s)
+        begun = (begin_s for begin_s, end_s in key.life.all_suspensions if begin_s <= ends_s < end_s)
         return any(self._heard_of(key, (ConditionKind.SUSPENDED,), begin_s, by_s) for begin_s in begun)
 
     def _suspended_unseen(self, key: SimKey, ends_s: float, speaks: tuple[str, ...], limit_s: float) -> bool:
         """Whether it ended while people had the key suspended, in a time that passed before byokd could tell of it."""
-        for begin_s, end_s in key.life.suspensions:
+        for begin_s, end_s in key.life.all_suspensions:
             if begin_s <= ends_s < end_s:
                 free = self.book.obstacles.free(speaks, begin_s, min(end_s, self.end_s))
                 return all(b - a <= limit_s for a, b in free)

@@ -244,6 +244,17 @@ def test_an_order_to_resume_ends_when_its_key_leaves_the_config() -> None:
     assert verdict.ok, verdict.violations[0]
 
 
+def test_what_leaves_the_config_was_suspended_until_then() -> None:
+    """People heard for weeks that it is suspended, and usable again by hand; the law forgot why once it had left."""
+    suspend = Event(number=0, at_s=5 * DAY_S, kind="suspend_key", span_s=90 * DAY_S)
+    by_hand = Event(number=1, at_s=6 * DAY_S, kind="import_by_hand", how={"life": 1.0})
+    for leaves_s in (33 * DAY_S, 50 * DAY_S):  # before and after the end of what was imported by hand
+        leaves = Event(number=2, at_s=leaves_s, kind="untrack", span_s=60)
+        verdict = run(_world(suspend, by_hand, leaves))
+
+        assert verdict.ok, verdict.violations[0]
+
+
 def test_what_somebody_imports_in_the_second_of_a_waking_is_not_seen_yet() -> None:
     """Readings were half a minute behind when the machine woke, and byokd imported over what it could not see."""
     sleeps = Event(number=0, at_s=15 * DAY_S, kind="suspend", span_s=18 * DAY_S)
@@ -364,6 +375,8 @@ def test_an_import_that_another_material_hides_is_not_made_again() -> None:
     assert verdict.ok, verdict.violations[0]
     imports = [at_s for at_s, _, what in verdict.book.story if what.startswith("byokd imports") and at_s > order.at_s]
     assert sum(at_s < denied.at_s + DAY_S / 2 for at_s in imports) == 2, "one for each material"
+
+
 def test_a_lapse_that_nobody_saw_is_not_in_the_history() -> None:
     """DescribeKey failed past the `ValidTo` on record; somebody had imported in time, and byokd noted a lapse."""
     how = {"mode": "5xx", "share": 1.0, "of": "describe"}

@@ -126,7 +126,7 @@ class Tidings(Laws):
             for each in self.book.watch.orders.values()
             if each.order.ref == key.life.ref and each.order.kind is OrderKind.RESUME
         ]
-        return any(a <= end_s and b >= begin_s for a, b in (*key.life.suspensions, *resumes))
+        return any(a <= end_s and b >= begin_s for a, b in (*key.life.all_suspensions, *resumes))
 
     def _urgent_before_s(self, key: SimKey, period: Period) -> float:
         """How long before its ValidTo a material is urgent, whatever the policy was."""

@@ -67,7 +67,7 @@ class Wishes(Laws):
         """A suspension is carried out: the material goes, as soon as the world allows."""
         limit_s = HEAL_S + key.plan.look_s
         scopes = ("*", key.life.lane, f"config {key.life.ref}")
-        for begin_s, end_s in key.life.suspensions:
+        for begin_s, end_s in key.life.all_suspensions:
             for a, b in self.book.obstacles.free(scopes, begin_s, min(end_s, self.end_s)):
                 gone = any(begin_s <= at_s <= a + limit_s for at_s, _ in key.life.deleted)
                 lapsed = any(p.lapsed and p.ends_s <= a + limit_s <= p.until_s for p in periods(key, self.end_s))
