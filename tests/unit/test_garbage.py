@@ -8,7 +8,8 @@ from typing import Any
 
 import pytest
 
-from byokd.daemon.run import collect_seldom
+from byokd.daemon.run import COLLECT_AFTER, collect_seldom
+from tests.sim.run import collected_seldom
 
 IN_FLIGHT, OBJECTS_OF_ONE = 1_000, 100
 """Imports of as many lanes at once, and the lists, dicts and tasks that one needs."""
@@ -61,3 +62,9 @@ def test_garbage_that_refers_to_itself_is_still_found() -> None:
         assert len(kept) == 20_000
     finally:
         gc.set_threshold(*before)
+
+
+def test_a_simulated_world_collects_as_seldom_as_the_daemon() -> None:
+    """Its figure is written there once more, for a world is not to wait until the whole daemon is imported."""
+    with collected_seldom():
+        assert gc.get_threshold() == COLLECT_AFTER
