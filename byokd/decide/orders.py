@@ -38,41 +38,43 @@ _HINDERED = (
     Reason.REPORT_ONLY,
 )
 """Why an import that an order needs is not begun, as long as it is not seen."""
-SUSPENDED_SINCE: Final = "the key was suspended since, or the clock was set back: order it once more"
-"""Why a resumption is refused that does not come after the last suspension for certain."""
+SINCE: Final = {
+    OrderKind.RELEASE: "the key was held since, or the clock was set back: order it once more",
+    OrderKind.RESUME: "the key was suspended since, or the clock was set back: order it once more",
+}
+"""Why an order is refused that does not come for certain after the last of what it is to end."""
+_ENDS: Final = {OrderKind.HOLD: OrderKind.RELEASE, OrderKind.SUSPEND: OrderKind.RESUME}
+"""By what it is that each ends."""
 
 
 def before_deciding(orders: tuple[Order, ...], view: View, now: datetime) -> tuple[Order, ...]:
     """Orders to close before the rules are asked.
 
     A release closes itself and the holds before it, a resumption the suspensions before it; a hold ends at `until`, and
-    an import that was to end at a time that has passed is none any more. A suspension that comes before no resumption
-    is in force, and refuses them all: a turn that cannot see the key says so as well, and later turns know it by that.
+    an import that was to end at a time that has passed is none any more. What comes before none of the orders to end it
+    is in force, and refuses them all: whoever gave one believes the key to be free again. A turn that cannot see the
+    key says so as well, and later turns know a suspension to be in force by that.
 
     What ends by the clock ends where the key is seen. A clock that is days ahead would end a hold for good; but AWS
     takes no request that is signed more than five minutes from its own time (IAM user guide, "Signature Version 4").
     """
     sure = isinstance(view, ObservedKey)
-    newest = {order.kind: order for order in sorted(orders, key=_given)}
-    resumptions = [order for order in orders if order.kind is OrderKind.RESUME]
-    resumed = {
-        order.id: any(_before(order, each, now) for each in resumptions)
-        for order in orders
-        if order.kind is OrderKind.SUSPEND
-    }
+    over = {order.id for order in orders if any(_before(order, each, now) for each in orders)}
+    ended = {order.id for order in orders if sure and not isinstance(order.until, Absent) and order.until <= now}
+    refused = {_ENDS[each.kind] for each in orders if each.kind in _ENDS and each.id not in over | ended}
     closed = []
     for order in orders:
         match order.kind:
+            case OrderKind.HOLD if order.id in over:
+                closed.append(_closed(order, OrderState.DONE, now, "released"))
+            case OrderKind.HOLD if order.id in ended:
+                closed.append(_closed(order, OrderState.DONE, now, "ended"))
+            case OrderKind.SUSPEND if order.id in over:
+                closed.append(_closed(order, OrderState.DONE, now, "resumed"))
+            case OrderKind.RELEASE | OrderKind.RESUME if order.kind in refused:
+                closed.append(_closed(order, OrderState.REFUSED, now, SINCE[order.kind]))
             case OrderKind.RELEASE:
                 closed.append(_closed(order, OrderState.DONE, now, ""))
-            case OrderKind.HOLD if _before(order, newest.get(OrderKind.RELEASE), now):
-                closed.append(_closed(order, OrderState.DONE, now, "released"))
-            case OrderKind.HOLD if sure and not isinstance(order.until, Absent) and order.until <= now:
-                closed.append(_closed(order, OrderState.DONE, now, "ended"))
-            case OrderKind.SUSPEND if resumed[order.id]:
-                closed.append(_closed(order, OrderState.DONE, now, "resumed"))
-            case OrderKind.RESUME if not all(resumed.values()):
-                closed.append(_closed(order, OrderState.REFUSED, now, SUSPENDED_SINCE))
             case OrderKind.IMPORT if sure and isinstance(order.valid_to, datetime) and order.valid_to <= now:
                 closed.append(_closed(order, OrderState.REFUSED, now, "the end of life asked for has passed"))
     return tuple(closed)
@@ -87,14 +89,14 @@ def stamped(orders: tuple[Order, ...], now: datetime) -> tuple[Order, ...]:
     return tuple(replace(order, created_at=now) for order in orders if order.created_at > now)
 
 
-def _before(order: Order, end: Order | None, now: datetime) -> bool:
-    """Whether a hold or a suspension is over by what was ordered to end it.
+def _before(order: Order, end: Order, now: datetime) -> bool:
+    """Whether a hold or a suspension is over by another order: one that is to end it, and came after it.
 
     Where one of them is from the future, the clock was set back between, and stamps do not tell which came first. A
     turn that made one effective had closed what was ordered to end one: what is open came later. Of a hold from the
     future, turns are taken to have done so. In doubt the key stays suspended, or held.
     """
-    if end is None:
+    if _ENDS.get(order.kind) is not end.kind:
         return False
     if (order.created_at > now) != (end.created_at > now):
         in_force = isinstance(order.effective_at, datetime)

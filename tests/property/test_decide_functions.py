@@ -16,7 +16,7 @@ from byokd.decide.case import Loss, case
 from byokd.decide.decide import decide, decided
 from byokd.decide.intents import explain, settles_at
 from byokd.decide.materials import applied, same_end
-from byokd.decide.orders import SUSPENDED_SINCE, after_deciding, awaiting, before_deciding, stamped, without
+from byokd.decide.orders import SINCE, after_deciding, awaiting, before_deciding, stamped, without
 from byokd.decide.several import about
 from byokd.decide.transitions import compare
 from byokd.decide.verdict import SOON, TAKEN_BACK, taken_back_at, wanted_expiry
@@ -214,6 +214,8 @@ def test_orders_are_closed_once(them: Any, view: View, now: Any) -> None:
             assert isinstance(view, ObservedKey)
             assert each.until is not ABSENT
             assert each.until <= now
+    held = any(each.kind is OrderKind.HOLD for each in left)
+    assert all((each.state is OrderState.REFUSED) == held for each in closed if each.kind is OrderKind.RELEASE)
     assert before_deciding(left, view, now) == ()
 
 
@@ -302,7 +304,7 @@ def test_in_doubt_a_key_stays_suspended(suspended: int, resumed: int, now: Any) 
         for kind, name, days in ((OrderKind.SUSPEND, "1", suspended), (OrderKind.RESUME, "2", resumed))
     )
     (closed,) = before_deciding((resumption, suspension), SEEN, now)
-    assert (closed.id, closed.state, closed.outcome) == (resumption.id, OrderState.REFUSED, SUSPENDED_SINCE)
+    assert (closed.id, closed.state, closed.outcome) == (resumption.id, OrderState.REFUSED, SINCE[OrderKind.RESUME])
 
 
 @given(snapshots, moments, st.booleans())
