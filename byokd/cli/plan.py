@@ -138,9 +138,14 @@ def _imagined_lane(quotas: Iterable[str]) -> Lane:
 
     from byokd.config.lanes import LaneSettings, QuotaSettings, QuotasSettings
     from byokd.decide.what_if import NAME
+    from byokd.errors import OperatorError
     from byokd.facts.key import LaneId
 
-    own = {operation: QuotaSettings(per_second=rate) for operation, rate in map(_quota, quotas)}
+    own: dict[str, QuotaSettings] = {}
+    for operation, rate in map(_quota, quotas):
+        if operation in own:
+            raise OperatorError(f"--quota names {operation} twice")
+        own[operation] = QuotaSettings(per_second=rate)
     settings = LaneSettings(account="0" * 12, region="us-east-1", quotas=QuotasSettings(**own))
     return replace(settings.lane(NAME), id=LaneId(NAME))
 

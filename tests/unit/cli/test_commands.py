@@ -198,6 +198,11 @@ async def test_an_order_that_loses_material_says_so_wherever_it_is_shown(api: Ap
         (["plan", "--what-if", "--keys", "9", "--quota", "nan"], Exit.USAGE, "--quota is nan"),
         (["plan", "--what-if", "--keys", "9", "--quota", "1/4"], Exit.USAGE, "--quota is 1/4: requests a second"),
         (["plan", "--what-if", "--keys", "9", "--quota", "Sign=9"], Exit.USAGE, "'Sign', which no import asks for"),
+        (
+            ["plan", "--what-if", "--keys", "9", "--quota", "1", "--quota", "GetParametersForImport=2"],
+            Exit.USAGE,
+            "--quota names GetParametersForImport twice",
+        ),
         (["plan", "--what-if", "--keys", "9", "--renew-before", "1d"], Exit.USAGE, "(lower emergency_share, or renew"),
         (["plan", "--what-if", "--keys", "9", "--valid-for", "90"], Exit.USAGE, "durations need a unit"),
         (["plan", "--what-if", "--keys", "9", "--valid-for", "2y"], Exit.USAGE, "is not a duration"),
