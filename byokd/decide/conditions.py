@@ -48,7 +48,8 @@ def lost(the: Case, verdict: Verdict) -> Condition | None:
         return None
     plan = "byokd only reports, as the policy says" if verdict.reason is Reason.REPORT_ONLY else verdict.message
     if the.loss is Loss.LAPSED:
-        return _critical(ConditionKind.LAPSED, f"the material's ValidTo has passed and the key is unusable: {plan}")
+        so = "the key is unusable" if the.seen_lost else "unless somebody has imported it since, the key is unusable"
+        return _critical(ConditionKind.LAPSED, f"the material's ValidTo has passed and {so}: {plan}")
     return _critical(ConditionKind.MATERIAL_DELETED, f"somebody deleted the material and the key is unusable: {plan}")
 
 
