@@ -11,12 +11,13 @@ from dataclasses import dataclass, field
 
 from byokd.facts.change import Change
 from byokd.facts.condition import ConditionKind, Notice, OpenCondition
-from byokd.facts.key import Absent, Expiry, MaterialState
-from byokd.facts.ledger import HistoryEvent, ImportState, Order, OrderKind
+from byokd.facts.key import Absent, Expiry, KeyState, MaterialState, ObservedKey
+from byokd.facts.ledger import HistoryEvent, ImportState, Order, OrderKind, OrderState
 from byokd.facts.policy import Quota
 from tests.kit.fake_keys import Key
 from tests.sim.clocks import SIGNATURES_S, at, seconds
 from tests.sim.hands import OF_ANY_KEY, STORM_S, disobeyed
+from tests.sim.life import Imported, Life
 from tests.sim.obstacles import Obstacles
 from tests.sim.plan import span
 from tests.sim.traffic import PARAMETERS, Traffic
@@ -34,102 +35,6 @@ class Violation:
 
     def __str__(self) -> str:
         return f"{span(self.at_s)} {self.law}: {self.subject}: {self.text}"
-
-
-@dataclass(slots=True, kw_only=True)
-class Imported:
-    """Material went into a key."""
-
-    at_s: float
-    expiry: Expiry
-    before: Expiry | Absent
-    """The expiry that it replaced; ABSENT where the material was not there."""
-    by_hand: bool
-    visible_s: float
-    fingerprint: str = ""
-    """Of the material."""
-    late: bool = False
-    """Whether the request had been given up when it was carried out."""
-    off_by_s: float = 0.0
-    """How wrong byokd's clock was."""
-    ordered: bool = False
-    """Whether an operator had asked for an import since the one before."""
-
-
-@dataclass(slots=True)
-class Life:
-    """The true life of one key."""
-
-    ref: str
-    arn: str
-    lane: str
-    imports: list[Imported] = field(default_factory=list)
-    deleted: list[tuple[float, str]] = field(default_factory=list)
-    """When somebody deleted which material, by fingerprint."""
-    off_since: dict[str, float] = field(default_factory=dict)
-    """Why nobody may touch it, and since when: disabled, pending deletion, held, not in the config."""
-    fingerprint: str = ""
-    """Of the material that byokd imported first."""
-    stock: frozenset[str] = frozenset()
-    """Fingerprints of the materials that its rotations bring in."""
-    several: bool = False
-    """Whether it owns material that byokd has no source for."""
-    read: Expiry | Absent | None = None
-    """The reading that the turn under way got."""
-    shown: Expiry | Absent | None = None
-    """The last reading that byokd got since it was started, and could write down."""
-    intent: Expiry | None = None
-    """The expiry of the running row on disk."""
-    entries: list[tuple[float, HistoryEvent, str]] = field(default_factory=list)
-    held_until_s: float = float("inf")
-    """When the newest hold ends by itself."""
-    asked_s: float = float("-inf")
-    """When an import was ordered last."""
-    suspensions: list[tuple[float, float]] = field(default_factory=list)
-    """When it was suspended, and until when."""
-    let_go: list[tuple[float, float]] = field(default_factory=list)
-    """Of what was suspended, that which left the config so: nobody asked for it to come back."""
-    resumed_s: float = float("-inf")
-    emptied_s: float = float("-inf")
-    """When byokd deleted its material last."""
-    suspended_empty: set[float] = field(default_factory=set)
-    """Those suspensions that found no material."""
-    disabled: list[tuple[float, float]] = field(default_factory=list)
-    left: list[float] = field(default_factory=list)
-    """When it left the config, and its orders were cancelled."""
-    replica: bool = False
-    """Of a multi-Region key: whether another key is its primary."""
-    needed: dict[str, float] = field(default_factory=dict)
-    """By fingerprint: since when the key needs this material. What waits for its rotation, it does not."""
-    rotations: int = 0
-    """How many were ordered."""
-    probes: list[float] = field(default_factory=list)
-    """When byokd used the key."""
-    versions: list[tuple[float, Key]] = field(default_factory=list)
-    """What it was in KMS, and since when; that its materials end besides is their own affair."""
-
-    def imports_of(self, fingerprint: str) -> list[Imported]:
-        """Those of one material."""
-        return [each for each in self.imports if each.fingerprint == fingerprint]
-
-    def visible_before_s(self, each: Imported) -> float:
-        """From when on readers could see what an import found of its material."""
-        before = (other for other in self.imports_of(each.fingerprint) if other.at_s < each.at_s)
-        return max((other.visible_s for other in before), default=0.0)
-
-    def disabled_between(self, begin_s: float, end_s: float) -> bool:
-        """Whether it was disabled at some time of a span: then byokd waits for an order before it enables the key."""
-        return any(a < end_s and b > begin_s for a, b in self.disabled)
-
-    @property
-    def suspended(self) -> bool:
-        """Whether a suspension is in force."""
-        return "suspended" in self.off_since
-
-    @property
-    def all_suspensions(self) -> list[tuple[float, float]]:
-        """When it was suspended, and until it was resumed or left the config."""
-        return [*self.suspensions, *self.let_go]
 
 
 @dataclass(slots=True)
@@ -310,11 +215,19 @@ class Book:
                 self.tell(life.ref, f"history {entry.event.value}: {entry.detail}")
         for each in (*change.conditions, *change.reworded):
             self.stated(each)
-        life.shown = shown = life.shown if life.read is None else life.read
+        if life.read is not None:
+            life.shown = life.read
+            view = change.snapshot.view
+            if isinstance(view, ObservedKey) and view.state is KeyState.ENABLED:
+                life.seen_enabled.append(now_s)
+        shown = life.shown
         self.watch.due(change, shown)
         plain = not (life.stock or life.several)
         life.rotations += len(change.given)
         self.watch.saved(change, one_expiry_s(shown) if plain else None, life.fingerprint if plain else "")
+        for order in change.orders:
+            if order.state is OrderState.REFUSED:
+                life.refused(order.kind, self.watch.orders[order.id].at_s, now_s)
 
     def stated(self, each: OpenCondition) -> None:
         """byokd raised, changed or resolved a condition."""
@@ -348,9 +261,9 @@ class Book:
         if order.kind is OrderKind.ROTATE:
             self.lives[order.ref].rotations += 1
         if order.kind is OrderKind.SUSPEND:
-            self._suspended(self.lives[order.ref], empty=empty)
+            self.lives[order.ref].suspend(self.now_s(), empty=empty)
         if order.kind is OrderKind.RESUME:
-            self.resumed(self.lives[order.ref])
+            self.lives[order.ref].resume(self.now_s())
         if order.kind is OrderKind.RELEASE:
             self.lives[order.ref].off_since.pop("held", None)
         if order.kind is OrderKind.HOLD:
@@ -365,24 +278,6 @@ class Book:
         for life in self.lives.values():
             if clock_s >= life.held_until_s:
                 life.off_since.pop("held", None)
-
-    def _suspended(self, life: Life, *, empty: bool) -> None:
-        now_s = self.now_s()
-        life.off_since.setdefault("suspended", now_s)
-        life.suspensions.append((now_s, float("inf")))
-        if empty:
-            life.suspended_empty.add(now_s)
-
-    def resumed(self, life: Life, *, by_order: bool = True) -> None:
-        """Its suspensions are over, by order or since it left the config."""
-        life.off_since.pop("suspended", None)
-        life.resumed_s = self.now_s()
-        open_since = [begin_s for begin_s, end_s in life.suspensions if end_s > life.resumed_s]
-        life.suspensions = [each for each in life.suspensions if each[0] not in open_since]
-        if by_order:
-            life.suspensions += [(begin_s, life.resumed_s) for begin_s in open_since]
-        else:
-            life.let_go += [(begin_s, min(at_s for at_s in life.left if at_s >= begin_s)) for begin_s in open_since]
 
 
 def moment(true_s: float) -> str:

@@ -22,9 +22,10 @@ from byokd.facts.policy import DesiredKey, OnLoss, Policy
 from tests.kit.builders import policy as base_policy
 from tests.kit.fake_keys import Material
 from tests.kit.fake_source import proof_of
-from tests.sim.book import Book, Imported, Life
+from tests.sim.book import Book
 from tests.sim.clocks import Times, at
 from tests.sim.doors import SimSource
+from tests.sim.life import Imported, Life
 from tests.sim.model import ModelKms
 from tests.sim.plan import KeyPlan, Plan
 

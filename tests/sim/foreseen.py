@@ -6,13 +6,11 @@ lane's pace cannot be enough, people have to hear so from the condition `slack_l
 
 from __future__ import annotations
 
-import asyncio
 from datetime import datetime
 from typing import Final
 
 from byokd.decide.admit import learned_of
 from byokd.decide.forecast import Forecast, forecast
-from byokd.engine.engine import Engine
 from byokd.facts.condition import ConditionKind
 from byokd.facts.key import LaneId
 from tests.sim.clocks import seconds
@@ -25,8 +23,6 @@ EXACT_S: Final = 60.0
 """How far a renewal may be from its forecast where nobody waits for a token."""
 SCARCE: Final = 0.25
 """Imports that an event leaves to each key in its life."""
-LOOK_S: Final = 60.0
-"""In which byokd has looked ahead, if it lives."""
 
 
 class Foreseen:
@@ -61,18 +57,7 @@ class Foreseen:
 async def look_ahead(world: World) -> None:
     """Have byokd look ahead, which it does by the calendar: that stands still in a world."""
     if world.engine is not None:
-        await _looked_ahead(world.engine)
-
-
-async def _looked_ahead(engine: Engine) -> bool:
-    """Whether byokd came to the end of looking ahead; a crash in the middle takes that along."""
-    look = asyncio.ensure_future(engine.foresight.look())
-    await asyncio.wait({look}, timeout=LOOK_S)
-    if not look.done():
-        look.cancel()
-        return False
-    look.result()
-    return True
+        await world.chore(world.engine.foresight.look())
 
 
 async def foresee(world: World) -> Foreseen:
@@ -110,7 +95,7 @@ async def told_of_scarcity(world: World, kms: ModelKms) -> None:
     ]
     if len(kept) * 2 < len(keys) or not kept:
         return
-    if not await _looked_ahead(engine):
+    if not await world.chore(engine.foresight.look()):
         return
     told = await world.memory.open_conditions(f"lane:{kms.plan.id}")
     if not any(each.condition.kind is ConditionKind.SLACK_LOW for each in told):

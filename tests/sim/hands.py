@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Final
 from tests.sim.plan import span
 
 if TYPE_CHECKING:
-    from tests.sim.book import Life
+    from tests.sim.life import Life
     from tests.sim.obstacles import Obstacles
 
 OF_ANY_KEY: Final = ("DescribeKey", "ListKeyRotations", "DeleteImportedKeyMaterial")

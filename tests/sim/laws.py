@@ -15,9 +15,10 @@ from typing import Final
 from byokd.facts.condition import ConditionKind, NoticeKind
 from byokd.facts.key import NEVER
 from byokd.facts.policy import Policy
-from tests.sim.book import Book, Imported, Told
+from tests.sim.book import Book, Told
 from tests.sim.clocks import seconds
 from tests.sim.fleet import SimKey
+from tests.sim.life import Imported
 from tests.sim.periods import Period, enabled_unseen, losses, periods
 from tests.sim.plan import HOUR_S, Event, span
 from tests.sim.world import World
@@ -174,7 +175,7 @@ class Laws:
         if not (period.lapsed or period.deleted) or not (key.plan.heals_lapse and key.plan.heals_delete):
             return
         lost_s = min(period.ends_s, period.until_s)
-        if enabled_unseen(key, self.book.watch.looks[key.life.ref], lost_s):
+        if enabled_unseen(key, lost_s):
             return
         later = [each.at_s for each in key.life.imports_of(period.began.fingerprint) if each.at_s > lost_s]
         healed_s = min(later, default=self.end_s)

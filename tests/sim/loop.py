@@ -81,6 +81,23 @@ def _give_up() -> None:
     raise Standstill
 
 
+def _wait_for_ever() -> None:
+    raise NothingLeft
+
+
+def whereabouts(loop: asyncio.AbstractEventLoop) -> list[str]:
+    """What each task of a loop waits for: the coroutines from the outermost to the one that awaits no other."""
+    chains = []
+    for task in asyncio.all_tasks(loop):
+        coroutine: Any = task.get_coro()
+        chain = []
+        while hasattr(coroutine, "cr_await"):
+            chain.append(coroutine.__qualname__)
+            coroutine = coroutine.cr_await
+        chains.append(" > ".join(chain))
+    return sorted(chains)
+
+
 class VirtualLoop(asyncio.BaseEventLoop):
     """Begins at 0 s. Whatever is scheduled for the same moment runs in the order in which it was asked for."""
 
@@ -89,6 +106,8 @@ class VirtualLoop(asyncio.BaseEventLoop):
         self.now_s = 0.0
         self.at_standstill = _give_up
         """Called after `MOST_ROUNDS` at one moment."""
+        self.with_nothing_left = _wait_for_ever
+        """Called where nothing is ready and no timer is set."""
         self._rounds = 0
         self._soon: deque[Handle] = deque()
         self._timers: list[tuple[float, int, Handle]] = []
@@ -132,7 +151,7 @@ class VirtualLoop(asyncio.BaseEventLoop):
                 while timers and timers[0][2]._over:
                     heapq.heappop(timers)
                 if not timers:
-                    raise NothingLeft
+                    self.with_nothing_left()
                 if timers[0][0] > self.now_s:
                     self.now_s = timers[0][0]
                     self._rounds = 0

@@ -34,10 +34,11 @@ from byokd.ports import ImportParameters, Skew
 from tests.kit.fake_keys import Key
 from tests.kit.fake_kms import FakeKms
 from tests.kit.fake_source import unsealed
-from tests.sim.book import Book, Imported
+from tests.sim.book import Book
 from tests.sim.clocks import SIGNATURES_S, HostClock, KmsClock, Times
 from tests.sim.hands import OF_ANY_KEY
 from tests.sim.lanes import LanePlan
+from tests.sim.life import Imported
 from tests.sim.traffic import IMPORT, PARAMETERS
 
 CALL_TIMEOUT_S: Final = 5.0

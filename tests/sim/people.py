@@ -189,15 +189,15 @@ class People(Happening):
         if not key.tracked:
             return None
         mine = self._mine(event, event.who)
-        until_s = self.world.now_s + event.span_s if event.how["until"] else None
-        await self.world.order(key, OrderKind.HOLD, until_s=until_s)
+        until_s = self.world.now_s + event.span_s if event.how["until"] else float("inf")
+        await self.world.order(key, OrderKind.HOLD, until_s=until_s if event.how["until"] else None)
         self._people(event, key, "held")
 
         async def undo() -> None:
-            # When the storm is over, no hold is left to end by itself.
-            early = until_s is None or self.world.now_s < until_s - 1.0
+            # When the storm is over, no hold is left to end by itself; nor one that a clock made longer than was meant.
+            early = self.world.now_s < max(until_s, key.life.held_until_s if mine() else 0.0) - 1.0
             if early:
-                await self.world.order(key, OrderKind.RELEASE)
+                await self._take_back(key, OrderKind.RELEASE, lambda: mine() and "held" in key.life.off_since)
             if mine() or early:
                 key.life.off_since.pop("held", None)
 
@@ -215,10 +215,25 @@ class People(Happening):
         async def undo() -> None:
             self.world.bring_others(key)
             if mine() and key.life.suspended:
-                await self.world.order(key, OrderKind.RESUME)
-                self.world.at(self.world.now_s + HOUR_S, lambda: self._have_back(key))
+                await self._take_back(key, OrderKind.RESUME, lambda: mine() and key.life.suspended)
 
         return undo
+
+    async def _take_back(self, key: SimKey, by: OrderKind, still: Callable[[], bool]) -> None:
+        """Order an end, and see from hour to hour what comes of it: in doubt byokd asks for another order."""
+        ordered_s = self.world.now_s
+        await self.world.order(key, by)
+
+        async def see() -> None:
+            if self.world.book.watch.is_open(key.life.ref, by):
+                self.world.at(self.world.now_s + HOUR_S, see)
+            elif still():
+                people, now_s = f"people {key.life.ref}", self.world.now_s
+                self.world.book.obstacles.add(people, ordered_s, now_s, f"its {by.value} was refused")
+                await self._take_back(key, by, still)
+            await self._have_back(key)
+
+        self.world.at(self.world.now_s + HOUR_S, see)
 
     async def _have_back(self, key: SimKey) -> None:
         """Whoever disabled a key meant it: byokd waits for an order of its own before an import enables it again."""
@@ -235,9 +250,9 @@ class People(Happening):
 
     async def do_as_asked(self, key: SimKey) -> None:
         """Order an import where byokd has a reason to ask: the key lost what it misses while it counted as Disabled."""
-        now_s, looks = self.world.now_s, self.world.book.watch.looks[key.life.ref]
+        now_s = self.world.now_s
         for lost_s, back_s in losses(key, now_s):
-            disabled = key.life.disabled_between(lost_s, lost_s) or enabled_unseen(key, looks, lost_s)
+            disabled = key.life.disabled_between(lost_s, lost_s) or enabled_unseen(key, lost_s)
             if back_s == now_s and disabled:
                 people, obstacles = f"people {key.life.ref}", self.world.book.obstacles
                 obstacles.add(people, lost_s, now_s, "nobody has ordered it back")
@@ -297,7 +312,7 @@ class People(Happening):
                 key.life.off_since.pop("not in the config", None)
                 # Orders that were open when it left the config are cancelled.
                 key.life.off_since.pop("held", None)
-                self.world.book.resumed(key.life, by_order=False)
+                key.life.resume(self.world.now_s, by_order=False)
                 key.life.asked_s = self.world.now_s
                 await self.world.sync()
 

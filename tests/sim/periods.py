@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import datetime
 
-from tests.sim.book import Imported
 from tests.sim.clocks import seconds
 from tests.sim.fleet import SimKey
+from tests.sim.life import Imported
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -47,13 +47,13 @@ def losses(key: SimKey, end_s: float) -> Iterator[tuple[float, float]]:
             yield lost_s, min(later, default=end_s)
 
 
-def enabled_unseen(key: SimKey, looks: Sequence[float], lost_s: float) -> bool:
+def enabled_unseen(key: SimKey, lost_s: float) -> bool:
     """Whether a key was enabled again, and byokd saw nothing of it before the material was gone.
 
     KMS calls either PendingImport then, and an import would enable a key that people may want disabled.
     """
     back_s = max((until_s for _, until_s in key.life.disabled if until_s <= lost_s), default=None)
-    return back_s is not None and not any(back_s < look_s < lost_s for look_s in looks)
+    return back_s is not None and not any(back_s < at_s < lost_s for at_s in key.life.seen_enabled)
 
 
 def _periods_of(imports: list[Imported], deleted_s: list[float], end_s: float) -> Iterator[Period]:

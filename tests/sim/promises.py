@@ -11,10 +11,10 @@ from typing import Final
 
 from byokd.facts.key import KeyState
 from byokd.facts.ledger import HistoryEvent, OrderKind, OrderState
-from tests.sim.book import Imported
 from tests.sim.clocks import seconds
 from tests.sim.fleet import SimKey
 from tests.sim.laws import BASE_S, HEAL_S, Laws
+from tests.sim.life import Imported
 from tests.sim.plan import HOUR_S, span
 
 NOTICE_S: Final = 1200.0

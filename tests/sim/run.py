@@ -20,7 +20,7 @@ from tests.sim.events import Events
 from tests.sim.foreseen import foresee, look_ahead
 from tests.sim.journal import Journal
 from tests.sim.laws import Laws
-from tests.sim.loop import VirtualLoop, run_virtually
+from tests.sim.loop import VirtualLoop, run_virtually, whereabouts
 from tests.sim.peace import all_is_well
 from tests.sim.people import People
 from tests.sim.plan import DAY_S, HOUR_S, Plan, draw
@@ -110,6 +110,7 @@ async def live(plan: Plan, defects: list[str], *, make: Callable[[Plan], World] 
     world = make(plan)
     if isinstance(loop := asyncio.get_running_loop(), VirtualLoop):
         loop.at_standstill = partial(_turns_in_a_circle, world)
+        loop.with_nothing_left = partial(_waits_for_ever, world, loop)
     events = Events(world)
     await world.sync()
     await world.start()
@@ -144,6 +145,11 @@ async def live(plan: Plan, defects: list[str], *, make: Callable[[Plan], World] 
 
 def _turns_in_a_circle(world: World) -> None:
     world.book.broken("alive", "*", "byokd turns in a circle, and no time passes")
+    raise Enough(world)
+
+
+def _waits_for_ever(world: World, loop: VirtualLoop) -> None:
+    world.book.broken("alive", "*", f"whoever waits, waits for ever: {'; '.join(whereabouts(loop))}")
     raise Enough(world)
 
 

@@ -14,7 +14,7 @@ from tests.sim.__main__ import main
 from tests.sim.loop import run_virtually
 from tests.sim.plan import draw
 from tests.sim.planted import COPIED, ROOT
-from tests.sim.run import Verdict, run
+from tests.sim.run import Enough, Verdict, live, quiet, run
 from tests.sim.shrink import shrink
 from tests.sim.world import World
 
@@ -116,6 +116,20 @@ def test_a_process_that_is_killed_is_gone_at_once() -> None:
         return task
 
     assert run_virtually(killed()).cancelled()
+
+
+def test_a_world_that_waits_for_ever_is_told() -> None:
+    """It ended in an error that named no seed, and nobody saw who waits, or where."""
+
+    class Hangs(World):
+        async def sync(self) -> None:
+            await asyncio.Event().wait()
+
+    with quiet() as defects, pytest.raises(Enough) as ended:
+        run_virtually(live(draw(1), defects, make=Hangs))
+    (violation,) = ended.value.world.book.violations
+    assert violation.law == "alive"
+    assert "live > test_a_world_that_waits_for_ever_is_told.<locals>.Hangs.sync > Event.wait" in violation.text
 
 
 def test_a_plan_shrinks_to_what_matters() -> None:

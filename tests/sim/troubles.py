@@ -179,7 +179,7 @@ class Troubles(Happening):
 
     async def _prune(self, event: Event) -> None:
         if self.world.engine is not None and self.world.engine._chores is not None:
-            await self.world.engine._chores.prune()
+            await self.world.chore(self.world.engine._chores.prune())
 
     async def _lease(self, event: Event) -> None:
         lane = self.world.lanes[event.who]

@@ -12,10 +12,10 @@ from typing import Final
 from byokd.facts.condition import ConditionKind
 from byokd.facts.key import NEVER
 from byokd.facts.ledger import Order, OrderKind, OrderState
-from tests.sim.book import Imported
 from tests.sim.clocks import seconds
 from tests.sim.fleet import SimKey
 from tests.sim.laws import BASE_S, CLOCK_S, HEAL_S, Laws
+from tests.sim.life import Imported
 from tests.sim.periods import losses, periods
 from tests.sim.plan import HOUR_S, span
 from tests.sim.world import World

@@ -131,6 +131,17 @@ class World(Fleet):
             if self.engine._chores is not None:
                 self.engine._chores._scheduler.pause()  # a calendar goes by real time; the world has its own
 
+    async def chore(self, what: Coroutine[Any, Any, Any]) -> bool:
+        """Have byokd do what its calendar does: whether it came to the end. A crash in the middle takes it along."""
+        doing, gone = asyncio.ensure_future(what), asyncio.ensure_future(self.crashed.wait())
+        await asyncio.wait((doing, gone), return_when=asyncio.FIRST_COMPLETED)
+        gone.cancel()
+        if not doing.done():
+            doing.cancel()
+            return False
+        doing.result()
+        return True
+
     def up(self) -> None:
         """byokd runs again."""
         if self._down_since is not None:

@@ -1,0 +1,99 @@
+"""Where the simulator was unjust: worlds in which a law, or people, blamed byokd for what it had done right."""
+
+from __future__ import annotations
+
+import pytest
+
+from tests.sim.plan import DAY_S, HOUR_S, Event
+from tests.sim.run import run
+from tests.sim.small import small_key, small_world
+
+pytestmark = pytest.mark.timeout(300)
+
+
+def test_who_is_rushed_in_two_ways_has_its_source_back() -> None:
+    """A hold counted as the successor of a source that was taken away, which nobody brought back."""
+    source = Event(number=0, at_s=5 * DAY_S, kind="hurry", span_s=2 * HOUR_S, how={"life_s": 7200, "of": "source"})
+    hold = Event(number=1, at_s=5 * DAY_S + HOUR_S, kind="hurry", span_s=HOUR_S, how={"life_s": 7200, "of": "hold"})
+    verdict = run(small_world(source, hold, days=30.0))
+
+    assert verdict.ok, verdict.violations[0]
+
+
+def test_what_leaves_the_config_was_suspended_until_then() -> None:
+    """People heard for weeks that it is suspended, and usable again by hand; the law forgot why once it had left."""
+    suspend = Event(number=0, at_s=5 * DAY_S, kind="suspend_key", span_s=90 * DAY_S)
+    by_hand = Event(number=1, at_s=6 * DAY_S, kind="import_by_hand", how={"life": 1.0})
+    for leaves_s in (33 * DAY_S, 50 * DAY_S):  # before and after the end of what was imported by hand
+        leaves = Event(number=2, at_s=leaves_s, kind="untrack", span_s=60)
+        verdict = run(small_world(suspend, by_hand, leaves))
+
+        assert verdict.ok, verdict.violations[0]
+
+
+def test_what_byokd_cannot_know_to_be_enabled_people_order() -> None:
+    """Half an hour after it was enabled its material was deleted; byokd asked for an order, and nobody gave one."""
+    disabled = Event(number=0, at_s=1.2 * DAY_S, kind="disable", span_s=2.6 * HOUR_S)
+    deleted = Event(number=1, at_s=disabled.at_s + disabled.span_s + HOUR_S / 2, kind="delete_material")
+    verdict = run(small_world(disabled, deleted))
+
+    assert verdict.ok, verdict.violations[0]
+    assert [what for _, _, what in verdict.book.story].count("order import") == 1
+
+
+def test_what_people_could_not_order_when_they_were_asked_they_order_later() -> None:
+    """It was Disabled when byokd asked, then held. After that nobody ordered it, until a whole lane was imported."""
+    disabled = Event(number=0, at_s=4 * HOUR_S, kind="disable", span_s=4 * HOUR_S)
+    held = Event(number=1, at_s=7.5 * HOUR_S, kind="hold", span_s=2 * HOUR_S, how={"until": True})
+    lane = Event(number=2, at_s=24 * HOUR_S, kind="renew")
+    hours = {"life_s": 6, "lead_s": 2, "look_s": 3, "drill_s": 8, "floor_s": 0.2}
+    short = small_key(alerts_s=(4000, 2000), **{name: int(each * HOUR_S) for name, each in hours.items()})
+    verdict = run(small_world(disabled, held, lane, keys=(short,), days=2.0))
+
+    assert verdict.ok, verdict.violations[0]
+    first_s = next(at_s for at_s, _, what in verdict.book.story if what == "order import")
+    assert abs(first_s - 9.5 * HOUR_S) < 60, "as the hold is over"
+
+
+def test_a_key_is_not_seen_enabled_by_a_look_that_fails() -> None:
+    """Enabled again while DescribeKey failed, it lapsed while byokd was down: nobody ordered it back when asked."""
+    disabled = Event(number=0, at_s=19 * DAY_S, kind="disable", span_s=10.9 * DAY_S)
+    blind = {"mode": "5xx", "share": 1.0, "of": "describe"}
+    outage = Event(number=1, at_s=29.5 * DAY_S, kind="outage", span_s=0.49 * DAY_S, how=blind)
+    stopped = Event(number=2, at_s=29.98 * DAY_S, kind="stop", span_s=0.5 * DAY_S)
+    verdict = run(small_world(disabled, outage, stopped, days=40.0))
+
+    assert verdict.ok, verdict.violations[0]
+    assert [what for _, _, what in verdict.book.story].count("order import") == 1
+
+
+@pytest.mark.parametrize(("kind", "end"), [("suspend_key", "order resume"), ("hold", "order release")])
+def test_whose_order_is_refused_orders_it_once_more(kind: str, end: str) -> None:
+    """The host was hours behind and KMS had put byokd right: given while byokd was down, it seemed the older order."""
+    behind = Event(number=0, at_s=5 * DAY_S, kind="step", span_s=12 * HOUR_S, how={"by_s": -4 * HOUR_S})
+    off = Event(number=1, at_s=5 * DAY_S + HOUR_S, kind=kind, span_s=3 * HOUR_S, how={"until": False})
+    once = {"calls": 1, "of": "any", "again": 0}
+    killed = Event(number=2, at_s=off.at_s + HOUR_S / 2, kind="crash", span_s=4 * HOUR_S, how=once)
+    verdict = run(small_world(behind, off, killed, days=30.0))
+
+    assert verdict.ok, verdict.violations[0]
+    assert [what for _, _, what in verdict.book.story].count(end) == 2
+
+
+def test_a_hold_that_a_clock_makes_longer_is_released() -> None:
+    """To a clock days ahead it was to end days later, as it said; nobody released it, and the key lapsed meanwhile."""
+    ahead = Event(number=0, at_s=19 * DAY_S, kind="step", span_s=2 * HOUR_S, how={"by_s": 3 * DAY_S})
+    held = Event(number=1, at_s=19.02 * DAY_S, kind="hold", span_s=10.9 * DAY_S, how={"until": True})
+    verdict = run(small_world(ahead, held, days=40.0))
+
+    assert verdict.ok, verdict.violations[0]
+
+
+def test_a_world_outlives_a_crash_in_the_middle_of_a_chore() -> None:
+    """The world waited for a chore whose process was dead: it never ended, and its seed was not told."""
+    killed = Event(number=0, at_s=5 * DAY_S, kind="crash", span_s=60, how={"calls": 1, "of": "any", "again": 0})
+    prunes = Event(number=1, at_s=5 * DAY_S, kind="prune")
+    verdict = run(small_world(killed, prunes, days=30.0))
+
+    assert verdict.ok, verdict.violations[0]
+    assert "byokd is killed" in [what for _, _, what in verdict.book.story]
