@@ -30,7 +30,7 @@ from bench.setup import setup_of
 from byokd import logs
 from byokd.clock import SortableIds, SystemClock
 from byokd.engine.engine import Engine
-from byokd.facts.key import KeyArn, KeyRef
+from byokd.facts.key import KeyArn, KeyRef, WrappingAlgorithm
 from byokd.facts.policy import Lane, Quota
 from byokd.kms.adapter import open_kms
 from byokd.kms.client import lane_config
@@ -48,7 +48,7 @@ from tests.kit.process import byokd
 KEYS = 200
 ROUNDS = 9
 IN_FLIGHT = 50
-ALGORITHM = policy().wrapping_algorithm
+ALGORITHM = WrappingAlgorithm.OAEP_SHA_256
 
 
 async def measure() -> list[Figure]:
@@ -106,7 +106,9 @@ def _spread(ratios: list[float]) -> str:
 @asynccontextmanager
 async def client_of(site: Lane, config: AioConfig) -> AsyncIterator[Any]:
     """A client of aiobotocore for a lane's endpoint."""
-    session = lane_session(site, shared=shared_session(), config=config, identity=identity_of(site))
+    session = lane_session(
+        site, clock=SystemClock(), shared=shared_session(), config=config, identity=identity_of(site)
+    )
     async with session.create_client(
         "kms", region_name=site.region, endpoint_url=str(site.endpoint), config=config
     ) as client:

@@ -39,7 +39,7 @@ from byokd.config.lanes import LaneSettings
 from byokd.decide.admit import IMPORT_PARAMETERS
 from byokd.engine.engine import Engine
 from byokd.facts.change import KeyFilter
-from byokd.facts.key import KeyArn, KeyRef, WrappingKeySpec
+from byokd.facts.key import KeyArn, KeyRef, WrappingAlgorithm, WrappingKeySpec
 from byokd.facts.policy import DesiredKey, Lane, Quota
 from byokd.kms.adapter import open_kms
 from byokd.kms.identity import shared_session
@@ -60,7 +60,7 @@ SLACK_S, MARGIN = 2 * KEYS / 100, 1.03
 """A key's material ends so long after a perfect worker has renewed it: seconds, twice the time in which byokd's default
 pace of DescribeKey, 100 a second, looks at every key once; and a share of the time until then."""
 IN_FLIGHT = 50
-ALGORITHM = policy().wrapping_algorithm
+ALGORITHM = WrappingAlgorithm.OAEP_SHA_256
 AFRESH = timedelta(days=90)
 
 
@@ -282,7 +282,8 @@ async def _threads(task: _Task) -> float:
             parameters = client.get_parameters_for_import(**_wanted(arn))
             client.import_key_material(**_import(path, parameters, arn, datetime.now(UTC) + AFRESH))
         except (ClientError, BotoCoreError) as error:
-            return error
+            refused: Exception = error
+            return refused
         return None
 
     def all_of_them() -> list[Exception | None]:

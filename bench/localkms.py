@@ -15,7 +15,7 @@ import sys
 import tempfile
 import time
 from base64 import b64decode, b64encode
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import asynccontextmanager
 from pathlib import Path
@@ -104,7 +104,7 @@ def _signed(url: str, operation: str, **members: Any) -> bytes:
     return _raw(url, "/", dict(sent.headers.items()), sent.body)
 
 
-def _raw(url: str, path: str, headers: dict[str, str], body: bytes) -> bytes:
+def _raw(url: str, path: str, headers: Mapping[str, str | bytes], body: bytes) -> bytes:
     lines = [f"POST {path} HTTP/1.1", f"Host: {url.removeprefix('http://')}"]
     lines += [f"{name}: {value.decode() if isinstance(value, bytes) else value}" for name, value in headers.items()]
     if "Content-Length" not in headers:
