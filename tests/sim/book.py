@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from typing import Final
 
 from byokd.facts.change import Change
 from byokd.facts.condition import ConditionKind, Notice, OpenCondition
@@ -22,6 +23,9 @@ from tests.sim.obstacles import Obstacles
 from tests.sim.plan import span
 from tests.sim.traffic import PARAMETERS, Traffic
 from tests.sim.watch import Watch, one_expiry_s
+
+AGAIN: Final = "order it once more"
+"""What byokd says of an order that ends nothing, for want of a stamp that is newer for certain."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -226,7 +230,7 @@ class Book:
         life.rotations += len(change.given)
         self.watch.saved(change, one_expiry_s(shown) if plain else None, life.fingerprint if plain else "")
         for order in change.orders:
-            if order.state is OrderState.REFUSED:
+            if order.state is OrderState.REFUSED and AGAIN in order.outcome:
                 life.refused(order.kind, self.watch.orders[order.id].at_s, now_s)
 
     def stated(self, each: OpenCondition) -> None:

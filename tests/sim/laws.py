@@ -27,6 +27,8 @@ BASE_S: Final = 420.0
 """What a few tries, a settling import and its reading take."""
 A_LOOK_S: Final = 1.0
 """A look that began so shortly before may show what came after it."""
+ON_THE_WAY_S: Final = 5.0
+"""A request that was sent before a moment has come to KMS by then, or is given up."""
 HEAL_S: Final = 1.25 * HOUR_S
 """A lapsed key is tried at least every 30 s, and every hour after a refusal."""
 CLOCK_S: Final = 60.0
@@ -135,8 +137,10 @@ class Laws:
         ):
             self._broken(key, "announced in time", ends_s, "lapsed, and nobody had been told")
         limit_s = HEAL_S + key.plan.look_s
-        # What somebody else had healed before byokd could see it is history.
-        last_s = period.until_s if period.next is not None and period.next.by_hand else self.end_s
+        # What was healed before byokd could see it is history: by somebody else, or by an import that was on the way.
+        after = period.next
+        healed = after is not None and (after.by_hand or after.at_s - ends_s < ON_THE_WAY_S)
+        last_s = period.until_s if healed else self.end_s
         for a, b in self.book.obstacles.free(speaks, ends_s, min(last_s, ends_s + 20 * limit_s)):
             if b - a > limit_s:
                 # Of a key that is suspended, or to be resumed, that is what is told.

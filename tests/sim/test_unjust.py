@@ -97,3 +97,23 @@ def test_a_world_outlives_a_crash_in_the_middle_of_a_chore() -> None:
 
     assert verdict.ok, verdict.violations[0]
     assert "byokd is killed" in [what for _, _, what in verdict.book.story]
+
+
+def test_what_an_import_on_the_way_heals_is_no_outage() -> None:
+    """A hold ended a second before the `ValidTo`, and the import came a moment after it: nobody saw the key lapsed."""
+    held = Event(number=0, at_s=19 * DAY_S, kind="hold", span_s=11 * DAY_S - 1, how={"until": True})
+    verdict = run(small_world(held, days=40.0))
+
+    assert verdict.ok, verdict.violations[0]
+    assert "was Absent" in next(what for at_s, _, what in verdict.book.story if at_s > 29 * DAY_S and "imports" in what)
+
+
+def test_whose_resumption_fails_otherwise_is_not_suspended_by_that() -> None:
+    """KMS refused the import that a resumption began: its suspension was over, and the book took it to stand again."""
+    suspended = Event(number=0, at_s=5 * DAY_S, kind="suspend_key", span_s=6 * HOUR_S)
+    refused = {"mode": "refused", "share": 1.0, "of": "import"}
+    outage = Event(number=1, at_s=5 * DAY_S + HOUR_S, kind="outage", span_s=8 * HOUR_S, how=refused)
+    verdict = run(small_world(suspended, outage, days=30.0))
+
+    assert verdict.ok, verdict.violations[0]
+    assert [what for _, _, what in verdict.book.story].count("order resume") == 1
