@@ -27,8 +27,6 @@ BASE_S: Final = 420.0
 """What a few tries, a settling import and its reading take."""
 A_LOOK_S: Final = 1.0
 """A look that began so shortly before may show what came after it."""
-ON_THE_WAY_S: Final = 5.0
-"""A request that was sent before a moment has come to KMS by then, or is given up."""
 HEAL_S: Final = 1.25 * HOUR_S
 """A lapsed key is tried at least every 30 s, and every hour after a refusal."""
 CLOCK_S: Final = 60.0
@@ -138,8 +136,7 @@ class Laws:
             self._broken(key, "announced in time", ends_s, "lapsed, and nobody had been told")
         limit_s = HEAL_S + key.plan.look_s
         # What was healed before byokd could see it is history: by somebody else, or by an import that was on the way.
-        after = period.next
-        healed = after is not None and (after.by_hand or after.at_s - ends_s < ON_THE_WAY_S)
+        healed = period.next is not None and (period.next.by_hand or self._under_way(key, ends_s, period.next.at_s))
         last_s = period.until_s if healed else self.end_s
         for a, b in self.book.obstacles.free(speaks, ends_s, min(last_s, ends_s + 20 * limit_s)):
             if b - a > limit_s:
@@ -155,6 +152,11 @@ class Laws:
                 if not self._heard_of(key, tuple(kinds), since_s - 60, b) and not wanted:
                     self._broken(key, "an outage is told", b, f"lapsed at {span(ends_s)}, and nobody was told")
                 return
+
+    def _under_way(self, key: SimKey, begin_s: float, end_s: float) -> bool:
+        """Whether an import of the key was on record as running all through a span."""
+        sent = (each for each in self.book.watch.sent if each.ref == key.life.ref and each.begin_s <= begin_s)
+        return any(each.end_s is None or each.end_s >= end_s for each in sent)
 
     def _out_of_sight(self, key: SimKey, since_s: float, until_s: float) -> bool:
         """Whether the key could not be looked at for long enough to be sure of one look."""
