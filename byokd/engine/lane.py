@@ -235,7 +235,7 @@ class LaneWorker:
 
         Not while anybody waits in the queue or for a look, who may have an earlier deadline.
         """
-        if not self._queue_empty or self._turns.looks_wait or self._stopping or self._pace.wait(tier):
+        if not self._queue_empty or self._turns.looks_want_room or self._stopping or self._pace.wait(tier):
             return False
         self._pace.set_out(ref)
         return True

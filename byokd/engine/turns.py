@@ -40,7 +40,7 @@ class Turns:
         self._kept = max(most // 8, most >= 4)
         """The room that either kind leaves to the other; none where there is hardly any."""
         self.looks_wait = False
-        """Whether more keys are due than there is room to look at; then a small lane too leaves looks some."""
+        """Whether more keys are due than there is room to look at."""
         self._looks: set[KeyRef] = set()
         self._imports: set[KeyRef] = set()
         self._woken: set[KeyRef] = set()
@@ -57,7 +57,12 @@ class Turns:
     @property
     def room_for_imports(self) -> int:
         """Turns of the queue that may begin."""
-        return self._room(self._imports, self._kept or int(self.looks_wait and self._most > 1))
+        return self._room(self._imports, self._kept or int(self.looks_want_room and self._most > 1))
+
+    @property
+    def looks_want_room(self) -> bool:
+        """Whether keys wait to be looked at in a lane so small that it keeps no room for looks unless they do."""
+        return self.looks_wait and not self._kept
 
     def pays(self, room: int) -> bool:
         """Whether it pays to read what is due for so many looks: many keys cost no more than one."""

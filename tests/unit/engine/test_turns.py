@@ -14,8 +14,9 @@ import pytest
 from byokd.engine.pace import Pace
 from byokd.engine.turns import Turns
 from byokd.errors import KmsUnreachable, SourceUnreadable
+from byokd.facts.change import Change
 from byokd.facts.key import ABSENT, Absent, KeyRef, KeyState, LaneId
-from byokd.facts.ledger import OrderKind
+from byokd.facts.ledger import ImportState, OrderKind
 from byokd.facts.policy import Quota
 from byokd.facts.snapshot import Snapshot
 from byokd.ports import MaterialProof
@@ -107,6 +108,31 @@ async def test_imports_have_the_room_that_no_look_waits_for_any_more() -> None:
     assert world.kms.count("ImportKeyMaterial") == 2
     gate.set()
     await world.settle()
+    await world.stop()
+
+
+class _Queues(MemoryStore):
+    """Knows which imports were written down to wait for their turn."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.queued: set[KeyRef] = set()
+
+    async def save(self, change: Change) -> None:
+        """See `ports.Store`."""
+        self.queued |= {row.ref for row in change.imports if row.state is ImportState.QUEUED}
+        await super().save(change)
+
+
+async def test_in_a_lane_that_keeps_room_for_looks_imports_go_straight_on() -> None:
+    """All waited in the queue while others were due; in a process of many lanes each key was then looked at again."""
+    store = _Queues()
+    quotas = {operation: Quota(per_second=1000.0, burst=1000.0) for operation in OPERATIONS}
+    world = World(store=store, lane=lane(quotas=quotas, max_in_flight=16))
+    arns = await _fleet(world, 40)
+    await world.start()
+    assert [world.kms.state(arn) for arn in arns] == [KeyState.ENABLED] * 40
+    assert store.queued == set()
     await world.stop()
 
 
