@@ -179,6 +179,11 @@ class Case:
         return in_stock(self.snapshot)[0] == self.snapshot.place
 
     @property
+    def stays_in_stock(self) -> bool:
+        """Whether the material at hand is in stock, and no rotation is to bring it in for now."""
+        return self.loss is Loss.STOCK and not (self.next_wanted and self.is_next)
+
+    @property
     def misfit(self) -> str:
         """Why what the source proved of the material at hand cannot be imported; empty where it can, or did not prove.
 

@@ -200,12 +200,13 @@ def failing(the: Case, verdict: Verdict) -> Condition | None:
 
 
 def refused(the: Case, verdict: Verdict) -> Condition | None:
-    """An import was refused for good; a person has to change something."""
+    """An import was refused for good; a person has to change something, unless nobody needs the material for now."""
     row = the.snapshot.ledger.refused_import
     renewed = the.loss is Loss.NONE and the.tier is Tier.FRESH and the.import_order is None
     if (
         isinstance(row, Absent)
         or renewed
+        or the.stays_in_stock  # it waited for its rotation, and KMS has forgotten it since
         or row.outcome == MaterialDiffers.code  # has a condition of its own
         or (row.outcome == "material_changed" and isinstance(the.snapshot.proof, Unproved))
     ):

@@ -216,7 +216,7 @@ def _unproved(the: Case, reason: Reason, message: str, at: datetime, *, failures
 
 def in_stock(the: Case) -> Verdict | None:
     """Material that the key was not given yet waits for a rotation, and is drilled like any other."""
-    if the.loss is not Loss.STOCK or (the.next_wanted and the.is_next and the.enabled):
+    if the.loss is not Loss.STOCK or (the.enabled and not the.stays_in_stock):
         return None
     waits = f"is rotated to at {in_words(rotates_at(the))}" if may_rotate(the) else "waits for a rotation"
     return drill(the) or Verdict(reason=Reason.IN_STOCK, message=f"is in stock, and {waits}")

@@ -12,6 +12,7 @@ from byokd.decide.decide import decide, decided
 from byokd.decide.intents import NOT_SEEN, explain
 from byokd.decide.orders import after_deciding
 from byokd.decide.transitions import of_material
+from byokd.facts.condition import ConditionKind
 from byokd.facts.key import ABSENT, NEVER, Expiry, KeyState
 from byokd.facts.ledger import HistoryEvent, Import, ImportState, OrderKind, OrderState, Track, Unproved
 from byokd.facts.policy import OnLoss
@@ -226,3 +227,17 @@ def test_the_end_of_another_material_is_not_taken_for_that_of_one_that_never_end
     ):
         it = snapshot(view=hidden, ledger=known, others=(other,))
         assert decided(case(it, START)).reason is reason
+
+
+@pytest.mark.parametrize("rotates", [False, True])
+def test_what_kms_has_forgotten_is_refused_no_more(rotates: bool) -> None:
+    """It ended while it waited for its rotation, its renewal refused: `import_refused` stood for as long as its key."""
+    row = queued(material=ABSENT, state=ImportState.REFUSED, finished_at=START - HOUR, detail="no")
+    orders = (order(OrderKind.ROTATE, created_at=START - 2 * HOUR),) if rotates else ()
+    it = snapshot(
+        desired=desired(further=("2.key",)),
+        ledger=ledger(open_orders=orders),
+        others=(Track(refused_import=row),),
+    )
+    told = [each for each in decide(it, START).conditions if each.kind is ConditionKind.IMPORT_REFUSED]
+    assert [each.detail for each in told] == (["material 2 of 2: no"] if rotates else [])
