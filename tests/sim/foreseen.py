@@ -47,10 +47,13 @@ class Foreseen:
     def _held(self, key: SimKey, expected_s: float, slack_s: float) -> None:
         if key.life.stock or key.life.several or expected_s + slack_s > self._world.now_s:
             return  # the forecast follows one material, and this world ends here
-        came_s = next((each.at_s for each in key.life.imports if each.at_s > self._since_s), None)
+        came = [each.at_s for each in key.life.imports]
+        if any(0 <= self._since_s - at_s < EXACT_S and abs(at_s - expected_s) <= slack_s for at_s in came):
+            return  # it was on its way as the forecast was made, and not on record
+        came_s = next((at_s for at_s in came if at_s > self._since_s), None)
         if came_s is None or abs(came_s - expected_s) > slack_s:
-            came = "never" if came_s is None else span(came_s)
-            text = f"renewed {came}, forecast {span(expected_s)} at {span(self._since_s)}"
+            when = "never" if came_s is None else span(came_s)
+            text = f"renewed {when}, forecast {span(expected_s)} at {span(self._since_s)}"
             self._world.book.broken("foreseen", key.life.ref, text, at_s=expected_s)
 
 
@@ -68,6 +71,7 @@ async def foresee(world: World) -> Foreseen:
         lane = world.lane(kms)
         learned = learned_of(lane.quotas, await world.memory.learned_paces(LaneId(kms.plan.id)))
         ahead.append(forecast(prospects, lane, world.host.now(), learned=learned))
+    world.book.tell("*", "the forecast is made")
     return Foreseen(world, tuple(ahead))
 
 
@@ -91,6 +95,7 @@ async def told_of_scarcity(world: World, kms: ModelKms) -> None:
         and not key.life.off_since
         and key.plan.heals_lapse
         and key.plan.heals_delete
+        and not key.plan.never  # one renewal by byokd, for which a token is there at any pace, is the last
         and isinstance(key.life.shown, datetime)
     ]
     if len(kept) * 2 < len(keys) or not kept:

@@ -94,12 +94,20 @@ class Laws:
 
     def _due_s(self, key: SimKey, policy: Policy, ends_s: float) -> float:
         """From when on a renewal may begin: in the first window that opens before it is urgent."""
-        lead_s = policy.renew_before.total_seconds()
-        due_s = ends_s - lead_s
+        due_s = ends_s - policy.renew_before.total_seconds()
         if key.plan.window is None:
             return due_s
-        urgent_s = ends_s - max(lead_s / 2, self._life_s(policy) * key.plan.emergency_share)
-        return min(key.plan.window.opens_s(due_s), urgent_s)
+        return min(key.plan.window.opens_s(due_s), self._urgent_s(policy, ends_s))
+
+    def _urgent_s(self, policy: Policy, ends_s: float) -> float:
+        """From when on a renewal waits neither for a window nor for a rotation."""
+        half_s = policy.renew_before.total_seconds() / 2
+        return ends_s - max(half_s, self._life_s(policy) * policy.emergency_share)
+
+    def _is_rotated_to(self, key: SimKey, period: Period, at_s: float) -> bool:
+        """Whether byokd asks KMS at that time to rotate to the material: what is only due stays with that."""
+        needed_s = key.life.needed.get(period.began.fingerprint, float("inf"))
+        return needed_s > at_s and any(abs(asked_s - at_s) < HOUR_S for asked_s in key.life.asked)
 
     def _known_s(self, key: SimKey, period: Period) -> float:
         """From when on byokd had to know this ValidTo."""
@@ -210,6 +218,8 @@ class Laws:
         if len(policies) != 1:
             return
         due_s = self._due_s(key, policies[0], ends_s)
+        if self._is_rotated_to(key, period, due_s):
+            due_s = self._urgent_s(policies[0], ends_s)
         late_s = due_s + BASE_S + self._queue_s(key)
         if period.until_s <= late_s or late_s > min(ends_s, self.end_s):
             return

@@ -78,6 +78,8 @@ class Life:
     """By fingerprint: since when the key needs this material. What waits for its rotation, it does not."""
     rotations: int = 0
     """How many were ordered."""
+    asked: list[float] = field(default_factory=list)
+    """When byokd asked KMS to rotate it."""
     probes: list[float] = field(default_factory=list)
     """When byokd used the key."""
     versions: list[tuple[float, Key]] = field(default_factory=list)

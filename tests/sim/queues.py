@@ -89,8 +89,7 @@ class Queues(Laws):
         if len(policies) != 1:
             return None
         policy = policies[0]
-        half_s = policy.renew_before.total_seconds() / 2
-        urgent_s = period.ends_s - max(half_s, self._life_s(policy) * policy.emergency_share)
+        urgent_s = self._urgent_s(policy, period.ends_s)
         if abs(at_s - urgent_s) < SURE_S:
             return None
         routine = at_s < urgent_s

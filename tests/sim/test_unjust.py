@@ -117,3 +117,42 @@ def test_whose_resumption_fails_otherwise_is_not_suspended_by_that() -> None:
 
     assert verdict.ok, verdict.violations[0]
     assert [what for _, _, what in verdict.book.story].count("order resume") == 1
+
+
+def test_an_import_on_its_way_is_not_on_record_when_a_forecast_is_made() -> None:
+    """KMS had the renewal a tenth of a second before, and byokd the answer after it: what followed came in its time."""
+
+    def moments(what: str, days: float) -> list[float]:
+        verdict = run(small_world(days=days))
+        assert verdict.ok, verdict.violations[0]
+        return [at_s for at_s, _, told in verdict.book.story if what in told]
+
+    too_early_s = moments("imports until", 30.0)[2] + 0.1 - moments("the forecast is made", 30.0)[0]
+    days = 30.0 + too_early_s / DAY_S
+
+    assert moments("the forecast is made", days)[0] - moments("imports until", days)[2] == pytest.approx(0.1)
+
+
+def test_a_lane_whose_keys_byokd_renews_once_is_never_scarce() -> None:
+    """Somebody imported with a `ValidTo` what is to live for ever: one renewal is the last, and has its token."""
+    by_hand = Event(number=0, at_s=5 * DAY_S, kind="import_by_hand", how={"life": 1.0})
+    scarce = Event(number=1, at_s=8 * DAY_S, kind="lane_settings", span_s=2 * HOUR_S, how={"times": 0.0})
+    verdict = run(small_world(by_hand, scarce, keys=(small_key(never=True),), days=60.0))
+
+    assert verdict.ok, verdict.violations[0]
+
+
+def test_what_kms_is_asked_to_rotate_to_is_renewed_when_it_is_urgent() -> None:
+    """Somebody deleted what waited in a replica, and nobody saw it for three weeks: what was due stayed with that."""
+    primary = small_key(imported=True, stock=1, primary=0)
+    seldom = {name: int(27 * DAY_S) for name in ("look_s", "drill_s")}
+    replica = small_key(number=1, lane=1, stock=1, primary=0, life_s=int(90 * DAY_S), **seldom)
+    late = Event(number=0, at_s=5 * DAY_S - 60, kind="stale", span_s=600, how={"lag_s": 110})
+    rotated = Event(number=1, at_s=5 * DAY_S, kind="rotate", who=0)
+    deleted = Event(number=2, at_s=5 * DAY_S + 120, kind="delete_waiting", who=1)
+    verdict = run(small_world(late, rotated, deleted, keys=(primary, replica), days=60.0, regions=2))
+
+    assert verdict.ok, verdict.violations[0]
+    asked = [at_s for at_s, _, what in verdict.book.story if what.startswith("byokd asks to rotate")]
+    assert asked[0] < deleted.at_s + HOUR_S
+    assert asked[-1] > 27 * DAY_S
