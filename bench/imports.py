@@ -27,7 +27,6 @@ from aiobotocore.config import AioConfig
 
 from bench.figure import Figure
 from bench.setup import setup_of
-from byokd import logs
 from byokd.clock import SortableIds, SystemClock
 from byokd.engine.engine import Engine
 from byokd.facts.key import KeyArn, KeyRef, WrappingAlgorithm
@@ -53,8 +52,6 @@ ALGORITHM = WrappingAlgorithm.OAEP_SHA_256
 
 async def measure() -> list[Figure]:
     """CPU per import as a ratio, and durable commits per import."""
-    # The engine's lines are written as systemd would get them, and are part of the cost.
-    logs.configure(format="json", stream=Path(os.devnull).open("w"))  # noqa: SIM115 -- for the life of the process
     async with byokd("localkms", "serve", "--friendly", "--listen", "127.0.0.1:0", "--state", ":memory:") as server:
         url = (await server.line("listening on ")).rpartition(" ")[2]
         site = lane(

@@ -22,7 +22,6 @@ from pathlib import Path
 from bench.figure import Figure
 from bench.imports import identity_of
 from bench.setup import setup_of
-from byokd import logs
 from byokd.clock import SortableIds, SystemClock
 from byokd.daemon.run import collect_seldom
 from byokd.engine.engine import Engine
@@ -68,7 +67,6 @@ class _Cost:
 async def measure(lanes: int = LANES, per_lane: int = PER_LANE, alone: int = ALONE) -> list[Figure]:
     """CPU per import in many lanes against one, measured before and after. Collects garbage as the daemon does."""
     collect_seldom()
-    logs.configure(format="json", stream=Path(os.devnull).open("w"))  # noqa: SIM115 -- for the life of the process
     with tempfile.TemporaryDirectory() as directory:
         before = await _run(Path(directory) / "before", 1, alone)
         many = await _run(Path(directory) / "many", lanes, per_lane)
