@@ -50,7 +50,7 @@ def lost(the: Case, verdict: Verdict) -> Condition | None:
     if the.loss is Loss.LAPSED:
         so = "the key is unusable" if the.seen_lost else "unless somebody has imported it since, the key is unusable"
         return _critical(ConditionKind.LAPSED, f"the material's ValidTo has passed and {so}: {plan}")
-    return _critical(ConditionKind.MATERIAL_DELETED, f"somebody deleted the material and the key is unusable: {plan}")
+    return _critical(ConditionKind.MATERIAL_DELETED, f"the material was deleted and the key is unusable: {plan}")
 
 
 def expiring(the: Case, verdict: Verdict) -> Condition | None:
