@@ -138,6 +138,7 @@ def _site(number: int, url: str) -> Lane:
         endpoint=url,
         quotas=QUOTAS,
         reserve=0.0,
+        connect_timeout=timedelta(seconds=5),  # as the config has both by default
         call_timeout=timedelta(seconds=20),
     )
 
