@@ -233,7 +233,7 @@ class LaneWorker:
     def _straight_on(self, ref: KeyRef, tier: Tier) -> bool:
         """Whether an import that a look has just found due may set out at once; if so, it has.
 
-        Not while anybody waits in the queue or for a look, who may have an earlier deadline.
+        Not while anybody waits in the queue, who may have an earlier deadline, nor in the room that looks wait for.
         """
         if not self._queue_empty or self._turns.looks_want_room or self._stopping or self._pace.wait(tier):
             return False
