@@ -201,7 +201,7 @@ def _show(lane: dict[str, Any], at: str, limit: int, key: str) -> None:
     listed = lane["tight"]["renewals"] if late else lane["renewals"]
     if listed or key:
         console.print()
-        console.print("late:" if late else "next:")
+        console.print(f"late, {lane['tight']['keys']} keys in all:" if late else "next:")
         show(
             rows.renewals(listed[:limit]), empty=f"No renewal of {key} is to come: `byokd why` tells what it waits for."
         )

@@ -244,5 +244,5 @@ def _renewal(line: Document) -> list[Text]:
         text(f"{line['renewed_at'] or 'never'}{', if seen by then' if line['blind'] else ''}"),
         text("ended" if line["lapsed"] else line["expires_at"]),
         text(left, style),
-        text("-" if share is None else f"{share:.0%}", style),
+        text("-" if share is None else f"{share:z.0%}", style),
     ]

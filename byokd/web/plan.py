@@ -175,12 +175,13 @@ def _stretch(each: Stretch, capacity: int, every: float) -> Document:
 
 
 def _tight(found: Tight, limit: int, every: float) -> Document:
+    others = (each for each in found.renewals if not each.missed)
     return {
         "keys": round(keys_of(found.renewals) * every),
         "missed": round(keys_of(found.missed) * every),
         "first_missed": _renewal(found.missed[0]) if found.missed else None,
         "least": _renewal(found.least),
-        "renewals": [_renewal(each) for each in found.renewals[:limit]],
+        "renewals": [_renewal(each) for each in islice((*found.missed, *others), limit)],
     }
 
 
@@ -237,7 +238,7 @@ def _says(ahead: Forecast, found: Tight | None, lane: Lane, helps: Document, eve
     if not sustained(ahead):
         yield (
             f"In the long run the keys ask for {_rate(ahead.demand_per_s)} imports a second and the lane gives "
-            f"{_rate(ahead.per_second)}: no lead and no spread makes up for that."
+            f"{_rate(ahead.per_second)}: a longer life, a shorter lead or a narrower spread asks for less."
         )
     if ahead.present_share < 1:
         back_s = (1 - ahead.present_share) / RECOVERY_PER_S
@@ -293,17 +294,19 @@ def _unseen(ahead: Forecast) -> Iterator[str]:
 def _ways(ahead: Forecast, found: Tight | None, lane: Lane, helps: Document) -> Iterator[str]:
     factor, spread = helps["renew_before_factor"], helps["spread_s"]
     if helps["pace_per_s"] is None:
+        way = "Renew earlier" if sustained(ahead) else "Give the lane fewer keys"
         yield (
-            f"No pace is enough: even {_rate(most_imports(lane))} imports a second would be late. Renew earlier, or "
-            "let material live longer."
+            f"No pace is enough: even {_rate(most_imports(lane))} imports a second would be late. {way}, or let "
+            "material live longer."
         )
     else:
         yield f"Enough would be: {_quotas(lane, helps['quotas_per_s'])}."
     if factor is not None and found is not None:
         lead = found.least.lead
+        where = f" where {found.least.name} is" if any(each.lead != lead for each in ahead.renewals) else ""
         yield (
             f"Or: renew_before longer by {factor - 1:.0%}, so {_span(int(factor * lead.total_seconds()))} in place of "
-            f"{_span(int(lead.total_seconds()))} where {found.least.name} is."
+            f"{_span(int(lead.total_seconds()))}{where}."
         )
     if spread:
         yield f"Or: a spread of {_span(spread)}, which takes the peaks apart."
@@ -315,6 +318,7 @@ def _quotas(lane: Lane, needed: Mapping[str, float]) -> str:
     said = " and ".join(
         f"{name} at {_pace(rate)} a second in place of {_rate(present[name])}" for name, rate in needed.items()
     )
+    said += " (the lane's `quotas`)"
     share = f", of which quota_share leaves {lane.quota_share:.0%} to byokd" if lane.quota_share < 1 else ""
     asks = any(rate > DOCUMENTED_PER_S[name] for name, rate in needed.items())
     return said + share + (", which may have to be asked of AWS (Service Quotas)" if asks else "")

@@ -133,7 +133,7 @@ SAYS = {
         200,
         1 / 43200,
         timedelta(0),
-        ["1", "In the long run the keys ask for 3.86e-05 imports a second and the lane gives 2.28e-05: no lead and no"],
+        ["1", "In the long run the keys ask for 3.86e-05 imports a second and the lane gives 2.28e-05: a longer life"],
     ),
 }
 
@@ -148,6 +148,14 @@ def test_what_would_help_is_said_in_words(keys: int, per_second: float, spread: 
     assert len(document["says"]) >= len(says)
     assert document["enough"] == (says[0] == SAYS["enough"][3][0])
     assert len(document["renewals"]) == 5
+
+
+def test_what_will_be_lost_is_listed_first() -> None:
+    """The list began with thousands that would be a little late, and showed none of those that would be lost."""
+    fleet = imagined_keys(80, policy(), START, per_second=1.0, at_once=True)
+    told = lane_plan(fleet, at(1 / 43200), START, limit=5)["tight"]
+    assert told["keys"] > told["missed"] > 5
+    assert [each["slack_s"] < 0 for each in told["renewals"]] == [True] * 5
 
 
 def test_keys_that_never_get_their_first_material_are_told_of() -> None:
