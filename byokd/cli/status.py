@@ -61,7 +61,8 @@ def _show(document: dict[str, Any]) -> None:
     console.print(f"queue    {_figures(counts['queue']).strip(' ()') or 'empty'}", soft_wrap=True)
     console.print(f"notices  {counts['notices_waiting'] or 'none'} waiting", soft_wrap=True)
     console.print()
-    show(rows.conditions(document["conditions"], document["at"]), empty="Nothing needs attention.")
+    empty = "No condition is open, and what is not seen may need attention." if unseen else "Nothing needs attention."
+    show(rows.conditions(document["conditions"], document["at"]), empty=empty)
 
 
 def _figures(counts: dict[str, int]) -> str:

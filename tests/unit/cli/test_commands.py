@@ -241,11 +241,13 @@ async def test_check(api: Api):
 
 
 async def test_status_says_whose_tier_is_only_the_last_known(api: Api):
-    """Six keys that nobody had ever seen stood among "9 fresh"."""
+    """Six keys that nobody had ever seen stood among "9 fresh", and below them that nothing needs attention."""
+    await api.store.save_conditions([replace(each, resolved_at=START) for each in (CLOCK_SKEW, HAS_LAPSED)])
     await api.store.sync_fleet([desired(arn=KeyArn(f"{FRESH[:-1]}{number}")) for number in (1, 8, 9)], now=START)
     await decide(api.store, FRESH, Tier.FRESH, "fresh", "renews later")
     told = (await byokd("status", socket=api.socket)).out
     assert "\nkeys     3 (3 fresh), 2 of them not seen at present: the tier is the last known, if any\n" in told
+    assert told.endswith("\nNo condition is open, and what is not seen may need attention.\n")
 
 
 async def test_a_fleet_that_does_not_exist_yet(tmp_path: Path):
