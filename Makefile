@@ -49,9 +49,13 @@ check: .venv/dev.stamp  ## what reads the code without running it
 	$(BIN)/lint-imports
 	$(PYTEST) -q tests/meta
 
+# An option with its value, also an empty one, which the command then refuses; nothing where nobody said anything.
+given = $(if $(filter-out undefined,$(origin $(1))),$(2) "$($(1))")
+
 .PHONY: sim
+sim: SEED ?= 1
 sim: .venv/dev.stamp  ## simulate a world: SEED=123, part of it: EVENTS=4,7, many: SEED=1 UNTIL=50; on real parts: REAL=1
-	$(BIN)/python -m tests.sim $(or $(SEED),1) $(if $(UNTIL),--until $(UNTIL)) $(if $(EVENTS),--events $(EVENTS)) $(if $(REAL),--real)
+	$(BIN)/python -m tests.sim "$(SEED)" $(call given,UNTIL,--until) $(call given,EVENTS,--events) $(if $(REAL),--real)
 
 .PHONY: soak
 soak: .venv/dev.stamp  ## the tests marked soak: fresh worlds for an hour, planted bugs, long histories

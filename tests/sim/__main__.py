@@ -33,14 +33,15 @@ def main(words: Sequence[str] | None = None) -> int:
     live = run_for_once if arguments.real else run
     if arguments.until is not None:
         if arguments.events is not None:
-            parser.error("--events are those of one world: without --until")
+            parser.error("--events (EVENTS) are those of one world: without --until (UNTIL)")
         if arguments.until < arguments.seed:
-            parser.error(f"--until {arguments.until} comes before {arguments.seed}")
+            parser.error(f"--until (UNTIL) {arguments.until} comes before the seed (SEED) {arguments.seed}")
         return _many(arguments.seed, arguments.until, live)
     plan = draw(arguments.seed)
     if arguments.events is not None:
         if strays := arguments.events - {event.number for event in plan.events}:
-            parser.error(f"world {plan.seed} has no event {min(strays)}: they are 0 to {len(plan.events) - 1}")
+            known = f"they are 0 to {len(plan.events) - 1}"
+            parser.error(f"--events (EVENTS): world {plan.seed} has no event {min(strays)}: {known}")
         plan = plan.only(arguments.events)
     verdict = live(plan)
     say(line(verdict))
@@ -98,19 +99,32 @@ def story(verdict: Verdict, *, real: bool = False) -> str:
 
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="python -m tests.sim", description="Simulate worlds.")
-    parser.add_argument("seed", type=int)
-    parser.add_argument("--until", type=int, default=None, help="simulate every seed up to this one")
-    parser.add_argument("--events", type=_numbers, default=None, help="only these events of the plan, as 4,7")
+    parser.add_argument("seed", metavar="SEED", type=_number)
+    parser.add_argument(
+        "--until", metavar="SEED", type=_number, default=None, help="simulate every seed up to this one"
+    )
+    parser.add_argument(
+        "--events", type=_numbers, default=None, help="only these events of the plan: 4,7; none: a comma"
+    )
     parser.add_argument("--real", action="store_true", help="over byokd's real parts, as the slower ring does")
     return parser
 
 
+def _number(text: str) -> int:
+    try:
+        return int(text)
+    except ValueError:
+        raise argparse.ArgumentTypeError(f"{text!r} is no number: SEED=1 UNTIL=50") from None
+
+
 def _numbers(text: str) -> frozenset[int]:
-    """A comma alone is no event at all."""
+    """A comma alone is no event at all; nothing is more likely a slip, and would be a world where every law holds."""
+    if not text:
+        raise argparse.ArgumentTypeError("is empty: 'EVENTS=,' is a world without events, 'EVENTS=4,7' one with two")
     try:
         return frozenset(int(each) for each in text.split(",") if each)
     except ValueError:
-        raise argparse.ArgumentTypeError(f"{text!r} is no list of numbers, as 4,7") from None
+        raise argparse.ArgumentTypeError(f"{text!r} is no list of numbers: EVENTS=4,7") from None
 
 
 if __name__ == "__main__":

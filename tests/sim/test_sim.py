@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import asyncio
+import os
 import random
+import shlex
+import subprocess
 import sys
 from contextlib import suppress
 from hashlib import sha256
@@ -143,10 +146,21 @@ def test_a_plan_shrinks_to_what_matters() -> None:
 @pytest.mark.parametrize(
     ("words", "told"),
     [
-        pytest.param(("5", "--until", "2"), "--until 2 comes before 5", id="a range that ends before it begins"),
-        pytest.param(("5", "--until", "9", "--events", "1"), "--events are those of one world", id="events of a range"),
-        pytest.param(("5", "--events", "a"), "'a' is no list of numbers, as 4,7", id="events that are no numbers"),
-        pytest.param(("5", "--events", "1,9999"), "world 5 has no event 9999", id="an event that is not there"),
+        pytest.param(
+            ("5", "--until", "2"),
+            "--until (UNTIL) 2 comes before the seed (SEED) 5",
+            id="a range that ends before it begins",
+        ),
+        pytest.param(
+            ("5", "--until", "9", "--events", "1"), "--events (EVENTS) are those of one world", id="events of a range"
+        ),
+        pytest.param(("5", "--events", "a"), "'a' is no list of numbers: EVENTS=4,7", id="events that are no numbers"),
+        pytest.param(
+            ("5", "--events", "1,9999"), "(EVENTS): world 5 has no event 9999", id="an event that is not there"
+        ),
+        pytest.param(("5", "--events", ""), "is empty: 'EVENTS=,' is a world without events", id="no word of events"),
+        pytest.param(("5", "--until", ""), "'' is no number: SEED=1 UNTIL=50", id="no word of an end"),
+        pytest.param(("",), "argument SEED: '' is no number", id="no word of a seed"),
     ],
 )
 def test_a_command_line_that_makes_no_sense_is_refused(
@@ -157,3 +171,22 @@ def test_a_command_line_that_makes_no_sense_is_refused(
         main(words)
     assert refused.value.code == 2
     assert told in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("said", "words"),
+    [
+        pytest.param((), ["1"], id="nothing"),
+        pytest.param(("SEED=5", "EVENTS=4,7", "REAL=1"), ["5", "--events", "4,7", "--real"], id="events"),
+        pytest.param(("SEED=5", "EVENTS=,"), ["5", "--events", ","], id="none of them"),
+        pytest.param(("SEED=5", "EVENTS="), ["5", "--events", ""], id="no word of events"),
+        pytest.param(("UNTIL=9",), ["1", "--until", "9"], id="an end"),
+        pytest.param(("SEED=", "UNTIL="), ["", "--until", ""], id="no word of either"),
+    ],
+)
+def test_make_hands_on_what_was_said(said: tuple[str, ...], words: list[str]) -> None:
+    """`EVENTS=` with nothing behind it was taken for nothing said, and all events came."""
+    asked = ("make", "--dry-run", "--old-file", ".venv/dev.stamp", "sim", *said)
+    alone = {"PATH": os.environ["PATH"]}
+    done = subprocess.run(asked, cwd=ROOT, env=alone, capture_output=True, text=True, check=True, timeout=30)
+    assert shlex.split(done.stdout)[3:] == words
