@@ -38,7 +38,7 @@ def plan(
     what_if: Annotated[
         bool, typer.Option("--what-if", help="Plan a fleet that does not exist yet; asks neither daemon nor config.")
     ] = False,
-    keys: Annotated[int, typer.Option(help="With --what-if: how many keys.")] = 0,
+    keys: Annotated[int | None, typer.Option(help="With --what-if, which needs it: how many keys.")] = None,
     valid_for: Annotated[str, typer.Option(help="With --what-if: the life of each import.")] = "90d",
     renew_before: Annotated[str, typer.Option(help="With --what-if: a duration, or a share of the life.")] = "1/3",
     spread: Annotated[str, typer.Option(help="With --what-if: a duration, or a share of renew_before.")] = "10%",
@@ -115,7 +115,7 @@ def _policy(**written: str) -> Policy:
     return policy
 
 
-def _imagine(keys: int, policy: Policy, lane: Lane, *, at_once: bool, limit: int) -> dict[str, Any]:
+def _imagine(keys: int | None, policy: Policy, lane: Lane, *, at_once: bool, limit: int) -> dict[str, Any]:
     from byokd.clock import SystemClock
     from byokd.decide.forecast import lane_bucket
     from byokd.decide.what_if import imagined_keys
@@ -123,8 +123,8 @@ def _imagine(keys: int, policy: Policy, lane: Lane, *, at_once: bool, limit: int
     from byokd.web.documents import stamp
     from byokd.web.plan import lane_plan
 
-    if not 1 <= keys <= MOST_KEYS:
-        raise OperatorError(f"--keys is {keys}: how many keys, from 1 to {MOST_KEYS}")
+    if keys is None or not 1 <= keys <= MOST_KEYS:
+        raise OperatorError(f"--keys is {'needed' if keys is None else keys}: how many keys, from 1 to {MOST_KEYS}")
     now = SystemClock().now()
     every = max(1.0, keys / PLANNED)
     pace, _ = lane_bucket(lane)
@@ -157,8 +157,8 @@ def _quota(said: str) -> tuple[str, float]:
     from byokd.errors import OperatorError
     from byokd.facts.policy import FASTEST_QUOTA, SLOWEST_QUOTA
 
-    named, _, rate = said.rpartition("=")
-    operation = named or IMPORT_PARAMETERS
+    named, equals, rate = said.rpartition("=")
+    operation = named if equals else IMPORT_PARAMETERS
     if operation not in CALLS_PER_IMPORT:
         raise OperatorError(f"--quota names {operation!r}, which no import asks for: {', '.join(CALLS_PER_IMPORT)}")
     try:

@@ -8,6 +8,7 @@ parse, hold the bounds, and describe themselves to the JSON Schema.
 from __future__ import annotations
 
 import re
+from contextlib import suppress
 from dataclasses import dataclass
 from datetime import timedelta
 from fractions import Fraction
@@ -32,18 +33,20 @@ _LONGEST_TEXT: Final = 32
 _UNITS: Final = "durations need a unit: s, m, h, d, w"
 
 
-def parse_duration(text: object) -> timedelta:
+def parse_duration(text: object, *, at_least: str = "0s", at_most: str = "3650d") -> timedelta:
     """Read `90d`, `1h30m` or `45s`: whole numbers with units, largest unit first, each unit at most once.
+
+    The bounds are for the hint alone, which proposes nothing beyond them: what is read is the caller's to judge.
 
     Raises:
         Unfit: not a duration; the hint says how to write it.
     """
     if isinstance(text, int | float) and not isinstance(text, bool):
-        raise Unfit(_UNITS, f'write for example "{text}d" or "{text}s", in quotes')
+        raise Unfit(_UNITS, f"{_with_unit(text, at_least, at_most)}, in quotes")
     if not isinstance(text, str):
         raise Unfit("must be a duration", 'write for example "90d" or "1h30m", in quotes')
     if _NUMBER.fullmatch(text):
-        raise Unfit(f"{quoted(text)}: {_UNITS}", f"write for example {quoted(text + 'd')}")
+        raise Unfit(f"{quoted(text)}: {_UNITS}", _with_unit(text, at_least, at_most))
     if not text or len(text) > _LONGEST_TEXT or not (match := _DURATION.fullmatch(text)):
         raise Unfit(
             f"{quoted(text)} is not a duration", "write whole numbers with units, largest first: 90d, 1h30m, 45s"
@@ -52,6 +55,15 @@ def parse_duration(text: object) -> timedelta:
         return timedelta(seconds=sum(int(part[:-1]) * SECONDS[part[-1]] for part in match.groups() if part))
     except OverflowError:
         raise Unfit(f"{quoted(text)} is longer than anything byokd plans for", "at most 3650d") from None
+
+
+def _with_unit(number: object, at_least: str, at_most: str) -> str:
+    """How to write a number that has no unit: with the largest one, up to days, that keeps it within the bounds."""
+    for unit in ("d", "h", "m", "s"):
+        with suppress(Unfit):
+            if parse_duration(at_least) <= parse_duration(f"{number}{unit}") <= parse_duration(at_most):
+                return f'write for example "{number}{unit}"'
+    return f"write whole numbers with units, from {at_least} to {at_most}"
 
 
 def format_duration(value: timedelta) -> str:
@@ -139,7 +151,7 @@ class Span:
     at_least: str
     at_most: str
     share: bool = False
-    """Whether a share (0 <= share < 100%) is taken instead. What it is a share of is the setting's to say."""
+    """Whether a share is taken instead: below 100%, and 0 where `at_least` is. Of what, is the setting's to say."""
     never: bool = False
     """Whether `never` is taken instead."""
 
@@ -150,8 +162,12 @@ class Span:
         if self.never and value == NEVER.value:
             return NEVER
         if self.share and isinstance(value, str) and _SHARE.fullmatch(value):
-            return Portion("0%", "100%").parse(value)
-        span = value if isinstance(value, timedelta) else parse_duration(value)
+            share = Portion("0%", "100%").parse(value)
+            if not share and parse_duration(self.at_least):
+                raise Unfit("must be more than 0", f'a duration from {self.at_least}, or a share such as "1/3"')
+            return share
+        if not isinstance(span := value, timedelta):
+            span = parse_duration(value, at_least=self.at_least, at_most=self.at_most)
         if not parse_duration(self.at_least) <= span <= parse_duration(self.at_most):
             never = ", or never" if self.never else ""
             raise Unfit(f"{format_duration(span)} is out of bounds", f"from {self.at_least} to {self.at_most}{never}")

@@ -188,7 +188,8 @@ async def test_an_order_that_loses_material_says_so_wherever_it_is_shown(api: Ap
         (["plan", "--what-if", "--keys", "9", "--lane", "prod"], Exit.USAGE, "--lane does not go with --what-if"),
         (["plan", "alias/a", "--what-if", "--keys", "9"], Exit.USAGE, "KEY does not go with --what-if"),
         (["plan", "alias/a", "--lane", "prod"], Exit.USAGE, "name the key or the lane"),
-        (["plan", "--what-if"], Exit.USAGE, "--keys is 0: how many keys, from 1 to 1000000"),
+        (["plan", "--what-if"], Exit.USAGE, "--keys is needed: how many keys, from 1 to 1000000"),
+        (["plan", "--what-if", "--keys", "0"], Exit.USAGE, "--keys is 0: how many keys, from 1 to 1000000"),
         (["plan", "--what-if", "--keys", "-3"], Exit.USAGE, "--keys is -3"),
         (
             ["plan", "--what-if", "--keys", "9", "--quota", "0"],
@@ -198,6 +199,7 @@ async def test_an_order_that_loses_material_says_so_wherever_it_is_shown(api: Ap
         (["plan", "--what-if", "--keys", "9", "--quota", "nan"], Exit.USAGE, "--quota is nan"),
         (["plan", "--what-if", "--keys", "9", "--quota", "1/4"], Exit.USAGE, "--quota is 1/4: requests a second"),
         (["plan", "--what-if", "--keys", "9", "--quota", "Sign=9"], Exit.USAGE, "'Sign', which no import asks for"),
+        (["plan", "--what-if", "--keys", "9", "--quota", "=3"], Exit.USAGE, "names '', which no import asks for"),
         (
             ["plan", "--what-if", "--keys", "9", "--quota", "1", "--quota", "GetParametersForImport=2"],
             Exit.USAGE,
@@ -205,6 +207,8 @@ async def test_an_order_that_loses_material_says_so_wherever_it_is_shown(api: Ap
         ),
         (["plan", "--what-if", "--keys", "9", "--renew-before", "1d"], Exit.USAGE, "(lower emergency_share, or renew"),
         (["plan", "--what-if", "--keys", "9", "--valid-for", "90"], Exit.USAGE, "durations need a unit"),
+        (["plan", "--what-if", "--keys", "9", "--renewal-floor", "60"], Exit.USAGE, 'write for example "60h"'),
+        (["plan", "--what-if", "--keys", "9", "--renew-before", "0%"], Exit.USAGE, "renew_before must be more than 0"),
         (["plan", "--what-if", "--keys", "9", "--valid-for", "2y"], Exit.USAGE, "is not a duration"),
         (["plan", "--what-if", "--keys", "9", "--valid-for", "400d"], Exit.USAGE, "from 10s to 365d"),
         (["plan", "--what-if", "--keys", "9", "--valid-for", "never"], Exit.USAGE, "never expires needs no plan"),

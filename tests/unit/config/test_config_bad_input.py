@@ -39,7 +39,7 @@ ONE_PROBLEM = {
     ),
     "a duration without unit": (
         '[daemon]\nsafety_wake = "90"\n',
-        'byokd.toml:2: daemon.safety_wake: "90": durations need a unit: s, m, h, d, w (write for example "90d")',
+        'byokd.toml:2: daemon.safety_wake: "90": durations need a unit: s, m, h, d, w (write for example "90s")',
     ),
     "a life of more than a year": (
         '[defaults]\nvalid_for = "366d"\n',

@@ -105,6 +105,36 @@ def test_bounds_of_a_duration_are_inclusive():
             span.parse(outside)
 
 
+@pytest.mark.parametrize(
+    ("span", "number", "hint"),
+    [
+        (Span("1s", "365d"), "90", 'write for example "90d"'),
+        (Span("1s", "30d"), "60", 'write for example "60h"'),
+        (Span("1s", "1h"), 90, 'write for example "90s", in quotes'),
+        (Span("1s", "30d"), 7, 'write for example "7d", in quotes'),
+        (Span("1s", "30d"), "99999999", "write whole numbers with units, from 1s to 30d"),
+        (Span("1s", "30d"), "9" * 32, "write whole numbers with units, from 1s to 30d"),
+        (Span("1s", "30d"), "1.5", "write whole numbers with units, from 1s to 30d"),
+        (Span("1s", "30d"), 1.5, "write whole numbers with units, from 1s to 30d, in quotes"),
+        (Span("1s", "30d"), -5, "write whole numbers with units, from 1s to 30d, in quotes"),
+        (Span("1s", "30d"), "0", "write whole numbers with units, from 1s to 30d"),
+    ],
+)
+def test_a_number_without_unit_is_told_one_that_fits(span: Span, number: object, hint: str):
+    """Whoever followed the hint was refused again: "60d" was proposed where 30d is the most, and "1.5d" anywhere."""
+    with pytest.raises(Unfit, match="durations need a unit") as caught:
+        span.parse(number)
+    assert caught.value.hint == hint
+
+
+def test_a_share_of_nothing_is_refused_where_no_duration_is_none():
+    """`renew_before = "0%"` was taken for a second, and refused for an emergency that would have come before it."""
+    for text in ("0%", "0/5", "0.0%"):
+        assert Span("0s", "365d", share=True).parse(text) == 0
+        with pytest.raises(Unfit, match="must be more than 0"):
+            Span("1s", "365d", share=True).parse(text)
+
+
 def test_the_upper_bound_of_a_share_is_exclusive():
     """The lower bound is allowed, the upper is not."""
     portion = Portion("0.1%", "100%")
