@@ -197,7 +197,10 @@ class CredentialsInvalid(KmsError):
     """No credentials were found, or KMS does not accept them (expired, unknown, wrong signature)."""
 
     code = "credentials_invalid"
-    step = "Check the lane's role, profile and the host's clock; `aws sts get-caller-identity` tells who byokd is."
+    step = (
+        "Check the lane's role, profile and the host's clock. As the user byokd, `aws sts get-caller-identity` tells "
+        "who it begins as, and `aws sts assume-role` tries the role (docs/runbook.md)."
+    )
 
 
 class AccessDenied(KmsError):

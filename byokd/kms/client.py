@@ -9,7 +9,8 @@ closed when the last call in flight on it has ended.
 from __future__ import annotations
 
 import asyncio
-from contextlib import AsyncExitStack
+from collections.abc import Iterator
+from contextlib import AsyncExitStack, contextmanager
 from contextvars import ContextVar
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -73,7 +74,7 @@ class LaneClient:
         _progress.set(progress)
         opened: _Opened | None = None
         try:
-            with mapped(operation, progress, changes=changes):
+            with self._mapped(operation, progress, changes=changes):
                 async with asyncio.timeout(self._timeout_s):
                     opened = await self._acquire()
                     return await self._answer(operation, getattr(opened.client, xform_name(operation))(**members))
@@ -92,7 +93,7 @@ class LaneClient:
         """Requests a second that the account is allowed, by KMS operation. See `ports.Kms`."""
         progress = Progress()
         _progress.set(progress)
-        with mapped("ListServiceQuotas", progress, changes=False):
+        with self._mapped("ListServiceQuotas", progress, changes=False):
             async with asyncio.timeout(self._timeout_s):
                 where = beside(self._lane, "service-quotas", self._config)
                 return await read_request_quotas(self._own_session(), where, _mark_sent)
@@ -102,6 +103,25 @@ class LaneClient:
         if self._opened is not None:
             opened, self._opened = self._opened, None
             await opened.closing.aclose()
+
+    @contextmanager
+    def _mapped(self, operation: str, progress: Progress, *, changes: bool) -> Iterator[None]:
+        """`mapped`, and where the config says whose credentials turned out bad."""
+        try:
+            with mapped(operation, progress, changes=changes):
+                yield
+        except CredentialsInvalid as error:
+            places = " and ".join(self._places(progress))
+            raise CredentialsInvalid(f"{error}; check {places}" if places else str(error)) from error.__cause__
+
+    def _places(self, progress: Progress) -> Iterator[str]:
+        has_role = not isinstance(self._lane.role_arn, Absent)
+        if has_role and progress.sent:
+            return  # STS has just given what the service refuses
+        if has_role and progress.asked == "AssumeRole":
+            yield f"lanes.{self._lane.name}.role_arn, its trust policy and external_id"
+        if not isinstance(self._lane.profile, Absent):
+            yield f"lanes.{self._lane.name}.profile"
 
     async def _answer(self, operation: str, pending: Any) -> dict[str, Any]:
         try:

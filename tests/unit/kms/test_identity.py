@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import traceback
 from datetime import timedelta
+from pathlib import Path
 from typing import Any
 from urllib.parse import parse_qs
 
@@ -72,6 +73,45 @@ async def test_role_without_external_id() -> None:
     ):
         await kms.describe("arn")
     assert "ExternalId" not in parse_qs(sts.asked[0].body["form"])
+
+
+async def test_a_refused_role_is_named_by_its_setting() -> None:
+    """The error names the place in the config; it told STS's reason and the role, and not whose or where it is set."""
+    async with (
+        endpoint(DESCRIBED) as kms_endpoint,
+        endpoint(REFUSED) as sts,
+        opened(kms_endpoint, sts, name="prod", role_arn=ROLE) as kms,
+    ):
+        with pytest.raises(errors.CredentialsInvalid) as told:
+            await kms.describe("arn")
+        with pytest.raises(errors.CredentialsInvalid, match=r"; check lanes\.prod\.role_arn, "):
+            await kms.request_quotas()
+    said = "AssumeRole: AccessDenied: no; check lanes.prod.role_arn, its trust policy and external_id"
+    assert str(told.value) == said
+    assert "assume-role" in told.value.step
+
+
+@pytest.mark.parametrize(
+    ("lane", "named"),
+    [({}, ""), ({"profile": "ops"}, "; check lanes.prod.profile"), ({"profile": "ops", "role_arn": ROLE}, "")],
+    ids=["neither", "profile", "role"],
+)
+async def test_credentials_that_kms_refuses(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, lane: dict[str, Any], named: str
+) -> None:
+    """The keys of a profile are named by its setting; a role that STS has let in is not doubted."""
+    config = tmp_path / "config"
+    config.write_text("[profile ops]\naws_access_key_id = AKIAOPS\naws_secret_access_key = any\n")
+    monkeypatch.setenv("AWS_CONFIG_FILE", str(config))
+    async with (
+        endpoint(refuse("UnrecognizedClientException")) as kms_endpoint,
+        endpoint(assumed("ASIAROLE")) as sts,
+        opened(kms_endpoint, sts, name="prod", **lane) as kms,
+    ):
+        with pytest.raises(errors.CredentialsInvalid) as told:
+            await kms.describe("arn")
+    _, check, place = str(told.value).partition("; check ")
+    assert check + place == named
 
 
 async def test_role_refused() -> None:
@@ -191,11 +231,13 @@ async def test_nothing_is_signed_with_credentials_that_are_about_to_end() -> Non
     assert signers(kms_endpoint) == ["ASIAFIRST"]
 
 
-async def test_profile_that_does_not_exist() -> None:
-    """A profile that is missing fails the calls, each with its name, and not the opening of the lane."""
-    async with endpoint(DESCRIBED) as kms_endpoint, opened(kms_endpoint, profile="no-such-profile") as kms:
+@pytest.mark.parametrize("role", [ABSENT, ROLE], ids=["alone", "with a role"])
+async def test_profile_that_does_not_exist(role: Any) -> None:
+    """A profile that is missing fails the calls, each with its name and place, and not the opening of the lane."""
+    lane = {"name": "prod", "profile": "no-such-profile", "role_arn": role}
+    async with endpoint(DESCRIBED) as kms_endpoint, opened(kms_endpoint, **lane) as kms:
         for _ in range(2):
-            with pytest.raises(errors.CredentialsInvalid, match="no-such-profile"):
+            with pytest.raises(errors.CredentialsInvalid, match=r"no-such-profile.*; check lanes\.prod\.profile$"):
                 await kms.describe("arn")
     assert kms_endpoint.asked == []
 
