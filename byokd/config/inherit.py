@@ -111,12 +111,13 @@ def _complaints(policy: Policy, emergency_share: Fraction, layer: dict[str, int]
         found.append(blame(("emergency_share", "renew_before", "valid_for"), what, hint))
     # Where material never expires, windows are for rotations by period, which can wait for a year.
     if policy.windows and policy.valid_for is not NEVER and not found:
-        closed = longest_closed(policy.windows)
+        closed, or_more = longest_closed(policy.windows)
         routine = policy.renew_before - max(policy.renew_before / 2, emergency)
         if closed >= routine:
+            time = format_duration(closed)
             what = (
-                f"windows are closed for up to {format_duration(closed)}, and a renewal is routine for only "
-                f"{format_duration(routine)} (from renew_before, {before}, until it is urgent)"
+                f"windows are closed for {f'{time} and more' if or_more else f'up to {time}'}, and a renewal is "
+                f"routine for only {format_duration(routine)} (from renew_before, {before}, until it is urgent)"
             )
             hint = "open them more often, or renew earlier"
             found.append(blame(("windows", "renew_before", "valid_for"), what, hint))

@@ -190,8 +190,8 @@ def opens_at(windows: tuple[ChangeWindow, ...], now: datetime, *, by: datetime) 
 
 
 @lru_cache(maxsize=256)
-def longest_closed(windows: tuple[ChangeWindow, ...]) -> timedelta:
-    """How long all the windows can be closed in one stretch.
+def longest_closed(windows: tuple[ChangeWindow, ...]) -> tuple[timedelta, bool]:
+    """How long all the windows can be closed in one stretch, and whether it may be longer than what was looked at.
 
     Looked up over three years, so a window on a leap day is found; by the year, the answer may differ by days. Where
     none opens in them, it is all of that time.
@@ -203,4 +203,5 @@ def longest_closed(windows: tuple[ChangeWindow, ...]) -> timedelta:
         # Before the first opening nothing is known of the one before it, which lies outside.
         longest = max(longest, opens - closed_since) if opened else longest
         closed_since, opened = closes, True
-    return max(longest, since + days * _DAY - closed_since)
+    last = since + days * _DAY - closed_since
+    return max(longest, last), last > longest

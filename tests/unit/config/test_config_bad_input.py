@@ -92,9 +92,14 @@ ONE_PROBLEM = {
         '[defaults]\nwindows = [{ cron = "0 2 * * *", for = "4h" }, { cron = "0 2 31 4,6 *", for = "4h" }]\n',
         f'byokd.toml:2: defaults.windows[1].cron: "0 2 31 4,6 *": {NO_DAY}',
     ),
+    "a window on leap days": (
+        '[defaults]\nwindows = [{ cron = "0 2 29 2 *", for = "4h" }]\n',
+        "byokd.toml:2: defaults.windows: windows are closed for 670d18h and more, and a renewal is routine for only "
+        "15d (from renew_before, 30d, until it is urgent) (open them more often, or renew earlier)",
+    ),
     "a window on leap days that are Sundays": (
         '[defaults]\nwindows = [{ cron = "0 2 29 2 */7", for = "4h" }]\n',
-        "byokd.toml:2: defaults.windows: windows are closed for up to 1095d, and a renewal is routine for only 15d "
+        "byokd.toml:2: defaults.windows: windows are closed for 1095d and more, and a renewal is routine for only 15d "
         "(from renew_before, 30d, until it is urgent) (open them more often, or renew earlier)",
     ),
     "a lead too short for the fleet's windows": (
