@@ -18,7 +18,10 @@ app = typer.Typer(help="The configuration.", no_args_is_help=True, rich_markup_m
 @app.command()
 def check(context: typer.Context, json: Json = False) -> None:
     """Read the configuration and tell every problem. Asks neither AWS nor the sources."""
+    import asyncio
+
     from byokd.cli.listing import show_json
+    from byokd.kms.regions import doubt_regions
 
     invocation = of(context)
     try:
@@ -29,12 +32,16 @@ def check(context: typer.Context, json: Json = False) -> None:
         else:
             tell(Failed.from_error(error))
         raise typer.Exit(Exit.CONFIG) from error
+    doubts = asyncio.run(doubt_regions(config.lanes.values()))
+    warnings = [config.doubted(("lanes", name, "region"), doubt) for name, doubt in doubts.items()]
     keys = config.keys()
     by_fleet = Counter(key.fleet for key in keys)
     figures = {"keys": by_fleet.total(), "fleets": len(by_fleet), "lanes": len(config.lanes)}
     if json:
-        show_json({"ok": True, **figures})
+        show_json({"ok": True, **figures, "warnings": [_problem(each) for each in warnings]})
     else:
+        for warning in warnings:
+            typer.echo(f"warning: {warning}", err=True)
         said = ", ".join(f"{count} {name if count != 1 else name[:-1]}" for name, count in figures.items())
         print(f"{invocation.config_path} is valid: {said}")
 

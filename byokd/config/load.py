@@ -80,6 +80,11 @@ class Config:
         """Every key that is written as a replica of another one, behind that."""
         return self._judged().replicas()
 
+    def doubted(self, path: tuple[str, ...], what: str) -> Problem:
+        """What is odd about a setting and may yet be right, with its place."""
+        place = self._roster().document.place(path)
+        return Problem(file=place.file, line=place.line, where=dotted(path), what=what, hint="")
+
     def _roster(self) -> Roster:
         assert self.roster is not None, "this config was laid aside without its keys"
         return self.roster

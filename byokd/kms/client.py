@@ -14,7 +14,6 @@ from contextlib import AsyncExitStack, contextmanager
 from contextvars import ContextVar
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from difflib import get_close_matches
 from email.utils import parsedate_to_datetime
 from functools import lru_cache
 from typing import Any, Final
@@ -31,6 +30,7 @@ from byokd.facts.policy import Lane
 from byokd.kms.faults import Progress, mapped
 from byokd.kms.identity import Identity, Session, beside, lane_session
 from byokd.kms.quotas import read_request_quotas
+from byokd.kms.regions import doubt_region
 from byokd.kms.transport import SharedTrust
 from byokd.ports import Clock, Skew
 
@@ -82,7 +82,7 @@ class LaneClient:
             self._give_up(opened)
             raise
         except KmsUnreachable as error:
-            if opened is not None and (doubt := await self._doubt_region(opened)):
+            if opened is not None and (doubt := await doubt_region(self._lane, opened.session)):
                 raise type(error)(f"{error}; {doubt}") from error.__cause__
             raise
         finally:
@@ -137,19 +137,6 @@ class LaneClient:
         date = answer.get("ResponseMetadata", {}).get("HTTPHeaders", {}).get("date", "")
         if (sent_at := _moment(date)) is not None:
             self.skew = Skew(by=sent_at - self._clock.now(), at=self._clock.monotonic())
-
-    async def _doubt_region(self, opened: _Opened) -> str:
-        """What is odd about the lane's Region where nobody answers; a new one may be missing in the SDK's list."""
-        if not isinstance(self._lane.endpoint, Absent):
-            return ""
-        session, region = opened.session, self._lane.region
-        known: list[str] = []
-        for partition in session.get_available_partitions():
-            known += await session.get_available_regions("kms", partition)
-        if region in known:
-            return ""
-        near = get_close_matches(region, known, n=1)
-        return f"the AWS SDK knows no Region {region}" + (f", did you mean {near[0]}?" if near else "")
 
     async def _acquire(self) -> _Opened:
         if (opened := self._opened) is None:
