@@ -70,7 +70,7 @@ class Journal(Laws):
         lost_s, fingerprint = min(period.ends_s, period.until_s), period.began.fingerprint
         back_s = min((each.at_s for each in key.life.imports_of(fingerprint) if each.at_s > lost_s), default=self.end_s)
         known_s = max(self._free_looks(key, period.began.visible_s, lost_s), default=None)
-        seen_s = next(self._free_looks(key, lost_s, back_s), None)
+        seen_s = next((at_s for at_s in self._free_looks(key, lost_s, back_s) if _shows_loss(key, at_s)), None)
         if known_s is None or seen_s is None or any(self.book.blurred(key.life, at_s) for at_s in (known_s, seen_s)):
             return
         places: list[str] = [proof_of(self.world.source.materials[each]).fingerprint for each in key.desired.locators]
@@ -135,6 +135,12 @@ class Journal(Laws):
             claimed_s = seconds(datetime.fromisoformat(text.removeprefix("to ")))
             if not any(abs(claimed_s - end_s) <= 5 for end_s in ends):
                 self._broken(key, "no false success", at_s, f"{event.value} {text}: KMS never saw it")
+
+
+def _shows_loss(key: SimKey, at_s: float) -> bool:
+    """Whether a look tells that material has gone: nothing lists an HMAC key's, and DescribeKey tells one thing."""
+    then = [each for since_s, each in key.life.versions if since_s <= at_s]
+    return not (key.plan.hmac and then and then[-1].deletion_at is not ABSENT)
 
 
 def _moments(key: SimKey, end_s: float) -> Iterator[tuple[float, Key]]:

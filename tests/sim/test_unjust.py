@@ -156,3 +156,13 @@ def test_what_kms_is_asked_to_rotate_to_is_renewed_when_it_is_urgent() -> None:
     asked = [at_s for at_s, _, what in verdict.book.story if what.startswith("byokd asks to rotate")]
     assert asked[0] < deleted.at_s + HOUR_S
     assert asked[-1] > 27 * DAY_S
+
+
+def test_of_an_hmac_key_that_is_to_be_deleted_nobody_sees_the_material_go() -> None:
+    """DescribeKey says PendingDeletion and nothing else, and nothing lists its material: a loss was to be told."""
+    to_be_deleted = Event(number=0, at_s=5 * DAY_S, kind="schedule_deletion", span_s=10 * DAY_S)
+    deleted = Event(number=1, at_s=8 * DAY_S, kind="delete_material")
+    verdict = run(small_world(to_be_deleted, deleted, keys=(small_key(hmac=True),), days=40.0))
+
+    assert verdict.ok, verdict.violations[0]
+    assert "history material_deleted" in " ".join(what for _, _, what in verdict.book.story), "once it shows"
