@@ -10,6 +10,7 @@ role, those credentials only serve to assume it. `renewal` says what becomes of 
 
 from __future__ import annotations
 
+import os
 import re
 from copy import copy
 from dataclasses import dataclass, field
@@ -21,6 +22,7 @@ from aiobotocore.credentials import AioAssumeRoleCredentialFetcher, AioCredentia
 from aiobotocore.hooks import AioHierarchicalEmitter
 from aiobotocore.session import AioSession
 from botocore.exceptions import NoCredentialsError
+from botocore.loaders import Loader, create_loader
 
 from byokd.facts.key import Absent
 from byokd.facts.policy import Lane
@@ -64,7 +66,16 @@ class Identity:
 def shared_session() -> Session:
     """What the lanes of one process share."""
     handlers = AioHierarchicalEmitter()
-    return Session(AioSession(event_hooks=handlers).get_component("data_loader"), handlers)
+    AioSession(event_hooks=handlers)  # fills them
+    return Session(sdk_models(), handlers)
+
+
+def sdk_models() -> Loader:
+    """What the SDK knows of AWS's services, read by a loader that needs no AWS files.
+
+    A session's own fails where they are broken: that is the trouble of a lane that opens, and no reason not to start.
+    """
+    return create_loader(os.environ.get("AWS_DATA_PATH"))
 
 
 def lane_session(lane: Lane, *, clock: Clock, shared: Session, config: AioConfig, identity: Identity) -> AioSession:

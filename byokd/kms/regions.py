@@ -6,10 +6,10 @@ from collections.abc import Iterable
 from difflib import get_close_matches
 
 from aiobotocore.session import AioSession
-from botocore.loaders import create_loader
 
 from byokd.facts.key import Absent
 from byokd.facts.policy import Lane
+from byokd.kms.identity import sdk_models
 
 
 async def doubt_region(lane: Lane, session: AioSession) -> str:
@@ -28,6 +28,5 @@ async def doubt_region(lane: Lane, session: AioSession) -> str:
 async def doubt_regions(lanes: Iterable[Lane]) -> dict[str, str]:
     """The same of lanes that are not open, by name; without those of which nothing is odd."""
     session = AioSession()
-    # For a loader of its own, the session would read the AWS files, and fail where they are broken.
-    session.register_component("data_loader", create_loader())
+    session.register_component("data_loader", sdk_models())
     return {lane.name: doubt for lane in lanes if (doubt := await doubt_region(lane, session))}

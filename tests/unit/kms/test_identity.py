@@ -13,7 +13,7 @@ import pytest
 from byokd import errors
 from byokd.facts.key import ABSENT
 from byokd.kms.adapter import open_kms
-from byokd.kms.identity import Identity
+from byokd.kms.identity import Identity, shared_session
 from tests.kit.clock import ManualClock
 from tests.kit.lanes import ACCOUNT, a_lane, session
 from tests.kit.logged import logged
@@ -112,6 +112,15 @@ async def test_credentials_that_kms_refuses(
             await kms.describe("arn")
     _, check, place = str(told.value).partition("; check ")
     assert check + place == named
+
+
+async def test_a_process_begins_whatever_its_aws_files_say(monkeypatch: pytest.MonkeyPatch) -> None:
+    """An `AWS_PROFILE` that does not exist ended the daemon at its start with a traceback, before a lane had opened."""
+    monkeypatch.setenv("AWS_PROFILE", "no-such-profile")
+    shared_session()
+    async with endpoint(DESCRIBED) as kms_endpoint, opened(kms_endpoint, kms_endpoint) as kms:
+        with pytest.raises(errors.CredentialsInvalid, match="no-such-profile"):
+            await kms.describe("arn")
 
 
 async def test_role_refused() -> None:
