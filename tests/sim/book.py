@@ -151,13 +151,15 @@ class Book:
         """Material went into a key."""
         life = self.by_arn[arn]
         done.fingerprint = fingerprint
-        last_s = max((each.at_s for each in life.imports_of(fingerprint) if not each.by_hand), default=float("-inf"))
+        last_s = max((each.began_s for each in life.imports_of(fingerprint) if not each.by_hand), default=float("-inf"))
         life.imports.append(done)
         if not done.by_hand:
             self.imports += 1
             if fingerprint not in life.stock:
                 life.fingerprint = life.fingerprint or fingerprint
-            done.ordered = life.asked_s > last_s
+            began = (at_s for at_s, event, _ in reversed(life.entries) if event is HistoryEvent.IMPORT_STARTED)
+            done.began_s = next(began, self.now_s())
+            done.ordered = life.asked_s > last_s  # an order that comes while one is on its way is for another
         # An import enables its key again, whoever sends it (where AWS's texts differ, the one that makes more trouble).
         life.off_since.pop("disabled", None)
         who = "somebody" if done.by_hand else "byokd"

@@ -25,6 +25,8 @@ class Imported:
     """Whether the request had been given up when it was carried out."""
     off_by_s: float = 0.0
     """How wrong byokd's clock was."""
+    began_s: float = 0.0
+    """When byokd wrote down that it begins; of one by hand, nothing."""
     ordered: bool = False
     """Whether an operator had asked for an import since the one before."""
 

@@ -166,3 +166,17 @@ def test_of_an_hmac_key_that_is_to_be_deleted_nobody_sees_the_material_go() -> N
 
     assert verdict.ok, verdict.violations[0]
     assert "history material_deleted" in " ".join(what for _, _, what in verdict.book.story), "once it shows"
+
+
+def test_an_order_that_comes_while_an_import_is_on_its_way_is_for_another() -> None:
+    """The import that had begun before was taken for what was ordered, and the one for the order for one too many."""
+    usual = run(small_world(days=30.0)).book.story
+    begun_s, taken_s = (
+        [at_s for at_s, _, told in usual if what in told][1] for what in ("history import_started", "imports until")
+    )
+    order = Event(number=0, at_s=(begun_s + taken_s) / 2, kind="order")
+    verdict = run(small_world(order, days=30.0))
+
+    assert verdict.ok, verdict.violations[0]
+    at_once = [at_s for at_s, _, what in verdict.book.story if "imports until" in what and abs(at_s - taken_s) < HOUR_S]
+    assert len(at_once) == 2
