@@ -30,6 +30,8 @@ TOGETHER_S: Final = 5.0
 """Who sets out within so short a time of each other may come in any order."""
 SURE_S: Final = 120.0
 """A key that is nearer to a boundary than this may count to either side of it."""
+SETS_OUT_S: Final = 10.0
+"""So long before its request an import may have set out: it looks at its key first, and looks wait for one another."""
 TRIED_S: Final = 1.5 * HOUR_S
 """What has failed is tried again within so long."""
 
@@ -196,6 +198,8 @@ class Queues(Laws):
     def _hindered(self, wait: Wait, at_s: float) -> bool:
         """Whether anything but the pace was in the way of one who waits."""
         key = wait.key
+        if self._looked(key, at_s - SETS_OUT_S, at_s):
+            return True  # it could not set out meanwhile, and the next one did
         ref, obstacles = key.life.ref, self.book.obstacles
         looks_s = wait.since_s - 2 * key.plan.drill_s - key.plan.look_s
         return not (

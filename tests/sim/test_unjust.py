@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 
-from tests.sim.plan import DAY_S, HOUR_S, Event
+from tests.sim.plan import DAY_S, HOUR_S, Event, draw
 from tests.sim.run import run
 from tests.sim.small import small_key, small_world
 
@@ -180,3 +182,11 @@ def test_an_order_that_comes_while_an_import_is_on_its_way_is_for_another() -> N
     assert verdict.ok, verdict.violations[0]
     at_once = [at_s for at_s, _, what in verdict.book.story if "imports until" in what and abs(at_s - taken_s) < HOUR_S]
     assert len(at_once) == 2
+
+
+def test_who_is_looked_at_as_a_token_comes_lets_the_next_go() -> None:
+    """People asked byokd to look at eight that waited; the next one set out meanwhile, and looked at its own."""
+    drawn = draw(434298589481).only(frozenset({4, 5}))
+    verdict = run(replace(drawn, stormy_s=143 * DAY_S))
+
+    assert verdict.ok, verdict.violations[0]
