@@ -8,6 +8,7 @@ import time
 from collections.abc import Callable, Iterator, MutableMapping
 from contextlib import contextmanager
 from dataclasses import dataclass
+from datetime import datetime
 from functools import partial
 from typing import Any, Final
 
@@ -16,6 +17,7 @@ import structlog
 from byokd.facts.key import KeyState
 from byokd.facts.ledger import OrderKind
 from tests.sim.book import Book, Violation
+from tests.sim.clocks import seconds
 from tests.sim.events import Events
 from tests.sim.foreseen import foresee, look_ahead
 from tests.sim.journal import Journal
@@ -159,7 +161,11 @@ async def put_right(world: World, people: People) -> None:
     await world.run_until(world.now_s + HOUR_S)
     await world.make_peace()
     for key in world.keys:
-        lost = key.lane.state(key.arn) is KeyState.PENDING_IMPORT
+        ends = key.lane.managed_expiry(key.arn)
+        # Or will be, by what somebody imported, before byokd looks again.
+        lost = key.lane.state(key.arn) is KeyState.PENDING_IMPORT or (
+            isinstance(ends, datetime) and seconds(ends) < world.now_s + key.plan.look_s
+        )
         if lost and not (key.plan.heals_lapse and key.plan.heals_delete):
             await world.order(key, OrderKind.IMPORT)
         else:

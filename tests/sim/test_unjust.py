@@ -190,3 +190,12 @@ def test_who_is_looked_at_as_a_token_comes_lets_the_next_go() -> None:
     verdict = run(replace(drawn, stormy_s=143 * DAY_S))
 
     assert verdict.ok, verdict.violations[0]
+
+
+def test_what_ends_unseen_in_the_peace_people_order_before() -> None:
+    """Somebody had imported it with a nearer `ValidTo`; byokd only reports, and saw it when nobody ordered more."""
+    key = small_key(heals_delete=False, look_s=int(12 * DAY_S), drill_s=int(12 * DAY_S))
+    by_hand = Event(number=0, at_s=29 * DAY_S, kind="import_by_hand", how={"life": 0.05})
+    verdict = run(small_world(by_hand, keys=(key,), days=30.0))
+
+    assert verdict.ok, verdict.violations[0]
