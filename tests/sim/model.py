@@ -347,6 +347,10 @@ class ModelKms(FakeKms):
             raise Throttled(f"{operation}: ThrottlingException")
         return how
 
+    def opened(self) -> None:
+        """byokd begins with this lane, and has measured nothing yet."""
+        self._told_s, self.clock_skew = float("nan"), ABSENT
+
     def skew(self) -> Skew | Absent:
         """See `ports.Kms`: what the newest answer showed, however the host's clock was set since."""
         return ABSENT if isinstance(self.clock_skew, Absent) else Skew(by=self.clock_skew, at=self._told_at)

@@ -199,3 +199,11 @@ def test_what_ends_unseen_in_the_peace_people_order_before() -> None:
     verdict = run(small_world(by_hand, keys=(key,), days=30.0))
 
     assert verdict.ok, verdict.violations[0]
+
+
+def test_a_process_that_begins_knows_nothing_of_what_the_last_one_measured() -> None:
+    """A lane that had not called yet showed what its clock had been hours before, which put the right lanes wrong."""
+    drawn = draw(963689811714).only(frozenset({5, 9, 24, 25, 26}))
+    verdict = run(replace(drawn, stormy_s=94 * DAY_S))
+
+    assert verdict.ok, verdict.violations[0]

@@ -250,7 +250,9 @@ class World(Fleet):
 
     @asynccontextmanager
     async def _open_kms(self, lane: Lane) -> AsyncIterator[Kms]:
-        yield self.door.of(next(kms for kms in self.lanes if kms.plan.id == lane.id))
+        kms = next(kms for kms in self.lanes if kms.plan.id == lane.id)
+        kms.opened()
+        yield self.door.of(kms)
 
     # -- orders and the config ----------------------------------------------------------------------------------------
 
