@@ -178,7 +178,7 @@ class Book:
         if (life := self.by_arn.get(arn)) is None:
             return
         self.tell(life.ref, f"byokd asks to rotate ({waits})")
-        life.asked.append(self.now_s())
+        life.rotation_asks.append(self.now_s())
         if life.replica:
             self.broken("primary rotates", life.ref, "RotateKeyOnDemand of a replica")
         if not life.rotations:

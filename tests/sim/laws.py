@@ -107,7 +107,7 @@ class Laws:
     def _is_rotated_to(self, key: SimKey, period: Period, at_s: float) -> bool:
         """Whether byokd asks KMS at that time to rotate to the material: what is only due stays with that."""
         needed_s = key.life.needed.get(period.began.fingerprint, float("inf"))
-        return needed_s > at_s and any(abs(asked_s - at_s) < HOUR_S for asked_s in key.life.asked)
+        return needed_s > at_s and any(abs(asked_s - at_s) < HOUR_S for asked_s in key.life.rotation_asks)
 
     def _known_s(self, key: SimKey, period: Period) -> float:
         """From when on byokd had to know this ValidTo."""

@@ -80,7 +80,7 @@ class Life:
     """By fingerprint: since when the key needs this material. What waits for its rotation, it does not."""
     rotations: int = 0
     """How many were ordered."""
-    asked: list[float] = field(default_factory=list)
+    rotation_asks: list[float] = field(default_factory=list)
     """When byokd asked KMS to rotate it."""
     probes: list[float] = field(default_factory=list)
     """When byokd used the key."""
